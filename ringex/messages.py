@@ -1,0 +1,477 @@
+"""The shared vocabulary: Command and Event records, their enums, and the reasons for a refusal.
+
+Commands go into the matcher, events come out of it. Both are fixed records of 256 bytes, four cache lines, little
+endian, the same in rings, in memory and (commands) on disk. So a command costs 256 bytes of command ring, 256 of
+journal buffer and 256 on disk; its events cost 256 bytes of event ring each, and nothing on disk: they are derived.
+
+A record is a header that is the same for all kinds, then a body by kind. Every kind's body is a dtype of its own over
+the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
+
+    commands   COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE
+               BALANCE_COMMAND    DEPOSIT WITHDRAW
+               ASSET_COMMAND      ASSET_ADD
+               MARKET_COMMAND     MARKET_ADD
+               ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD
+    events     EVENT              ACCEPTED RESTED CANCELED AMENDED REJECTED DUPLICATE DONE
+               TRADE              TRADE
+               BALANCE_EVENT      BALANCE
+               ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY
+
+Units, everywhere: `*_ns` nanoseconds since the Unix epoch; `timestamp_us` microseconds since it; prices and quantities
+count the market's `price_scale` and `quantity_scale` decimals (price 2500001 at scale 2 is 25000.01); `*quote*`
+amounts, fees and balances count the asset's smallest unit (its `scale` decimals); fee rates count 1e-8 (100000 is
+0.1 %). Ids and sequences start at 1; 0 means "none". Text is ASCII, padded with zero bytes; compiled code reads a
+client order id as five words (`u8` x 5), Python reads the same bytes as text through `text_of` and `words_of`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+
+SCHEMA_VERSION: Final = 1
+RECORD_BYTES: Final = 256
+CLIENT_ORDER_ID_BYTES_MAX: Final = 36
+CLIENT_ORDER_ID_WORDS: Final = 5
+EVENTS_PER_COMMAND_MAX: Final = 1024
+"""What one `apply` may emit at most; larger work goes on through journaled CONTINUE commands (law 9)."""
+FEE_RATE_ONE: Final = 100_000_000
+AMOUNT_MAX: Final = 1 << 62
+"""No balance, and no asset's total over all accounts, passes this: sums of two amounts then fit an int64."""
+FEE_ACCOUNT: Final = 0
+"""The account that collects fees. It exists from the start and holds no orders."""
+SEED_RING: Final = 0xFFFF
+"""The ring number of commands that the matcher sequences itself: the first configuration, and continuations."""
+
+
+class Side(IntEnum):
+    BUY = 1
+    SELL = 2
+
+
+class OrderType(IntEnum):
+    LIMIT = 1
+    MARKET = 2
+    LIMIT_MAKER = 3
+
+
+class TimeInForce(IntEnum):
+    GTC = 1
+    IOC = 2
+    FOK = 3
+
+
+class OrderStatus(IntEnum):
+    NEW = 1
+    PARTIALLY_FILLED = 2
+    FILLED = 3
+    CANCELED = 4
+    EXPIRED = 5
+    REJECTED = 6
+
+
+class Transport(IntEnum):
+    """How a command came in; kept for drop copies, audits and disputes."""
+
+    NONE = 0
+    ADMIN = 1
+    ZMQ = 2
+    ZMQ_BINARY = 3
+
+
+class CommandKind(IntEnum):
+    PLACE = 1
+    CANCEL = 2
+    CANCEL_ALL = 3
+    AMEND = 4
+    CANCEL_REPLACE = 5
+    SESSION_LOST = 6
+    CONTINUE = 7
+    DEPOSIT = 8
+    WITHDRAW = 9
+    ASSET_ADD = 10
+    MARKET_ADD = 11
+    ACCOUNT_ADD = 12
+    KEY_ADD = 13
+
+
+class CommandFlag(IntEnum):
+    KEEP_PRIORITY = 1
+    """AMEND: refuse what would lose priority (order.amend.keepPriority)."""
+    ALLOW_FAILURE = 2
+    """CANCEL_REPLACE: place the new order even where the cancel fails."""
+    ONLY_NEW = 4
+    """CANCEL, CANCEL_REPLACE: only an order that has not traded yet (cancelRestrictions=ONLY_NEW)."""
+    ONLY_PARTIALLY_FILLED = 8
+    """CANCEL, CANCEL_REPLACE: only an order that has traded (cancelRestrictions=ONLY_PARTIALLY_FILLED)."""
+
+
+class EventKind(IntEnum):
+    ACCEPTED = 1
+    RESTED = 2
+    TRADE = 3
+    CANCELED = 4
+    AMENDED = 5
+    REJECTED = 6
+    DUPLICATE = 7
+    DONE = 8
+    BALANCE = 9
+    ASSET = 10
+    MARKET = 11
+    ACCOUNT = 12
+    KEY = 13
+
+
+class EventFlag(IntEnum):
+    LAST = 1
+    """The last event of its command (of the whole chain, where the command was continued)."""
+    LEVEL = 2
+    """The event changed a price level: `level_price`, `level_quantity` (after), `book_update_id` say how."""
+    PRIORITY_KEPT = 4
+    """AMENDED: the order stays where it was in its queue."""
+    WORKING = 8
+    """ACCEPTED: the whole order rests in the book, nothing traded."""
+
+
+class KeyScope(IntEnum):
+    TRADE = 1
+    USER_DATA = 2
+    USER_STREAM = 4
+
+
+class Reason(IntEnum):
+    """Why a command was refused, or an order closed. `REASON_TEXT` has the dialect's code and message of each."""
+
+    NONE = 0
+    INVALID_SYMBOL = 1
+    INVALID_SIDE = 2
+    INVALID_ORDER_TYPE = 3
+    INVALID_TIME_IN_FORCE = 4
+    INVALID_QUANTITY = 5
+    PRICE_TOO_LOW = 6
+    PRICE_TOO_HIGH = 7
+    PRICE_TICK = 8
+    QUANTITY_TOO_LOW = 9
+    QUANTITY_TOO_HIGH = 10
+    QUANTITY_LOT = 11
+    NOTIONAL_TOO_LOW = 12
+    NOTIONAL_TOO_HIGH = 13
+    INSUFFICIENT_BALANCE = 14
+    DUPLICATE_CLIENT_ORDER_ID = 15
+    WOULD_TAKE = 16
+    UNKNOWN_ORDER = 17
+    REQUEST_EXPIRED = 18
+    TOO_MANY_REQUESTS_REMEMBERED = 19
+    TOO_MANY_ORDERS = 20
+    ENGINE_FULL = 21
+    AMEND_NOTHING = 22
+    AMEND_LOSES_PRIORITY = 23
+    AMEND_BELOW_EXECUTED = 24
+    UNKNOWN_ACCOUNT = 25
+    UNKNOWN_ASSET = 26
+    AMOUNT_OUT_OF_RANGE = 27
+    ALREADY_EXISTS = 28
+    INVALID_MARKET = 29
+    CANCEL_RESTRICTED = 30
+    INVALID_COMMAND = 31
+    CANCELED_BY_CLIENT = 32
+    CANCELED_WITH_ALL = 33
+    NO_LIQUIDITY = 34
+    NOT_FILLED_AT_ONCE = 35
+    NEW_ORDER_REJECTED = 36
+    CANCEL_REJECTED = 37
+
+
+REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
+    Reason.NONE: (0, ""),
+    Reason.INVALID_SYMBOL: (-1121, "Invalid symbol."),
+    Reason.INVALID_SIDE: (-1117, "Invalid side."),
+    Reason.INVALID_ORDER_TYPE: (-1116, "Invalid orderType."),
+    Reason.INVALID_TIME_IN_FORCE: (-1115, "Invalid timeInForce."),
+    Reason.INVALID_QUANTITY: (-1013, "Invalid quantity."),
+    Reason.PRICE_TOO_LOW: (-1013, "Filter failure: PRICE_FILTER"),
+    Reason.PRICE_TOO_HIGH: (-1013, "Filter failure: PRICE_FILTER"),
+    Reason.PRICE_TICK: (-1013, "Filter failure: PRICE_FILTER"),
+    Reason.QUANTITY_TOO_LOW: (-1013, "Filter failure: LOT_SIZE"),
+    Reason.QUANTITY_TOO_HIGH: (-1013, "Filter failure: LOT_SIZE"),
+    Reason.QUANTITY_LOT: (-1013, "Filter failure: LOT_SIZE"),
+    Reason.NOTIONAL_TOO_LOW: (-1013, "Filter failure: NOTIONAL"),
+    Reason.NOTIONAL_TOO_HIGH: (-1013, "Filter failure: NOTIONAL"),
+    Reason.INSUFFICIENT_BALANCE: (-2010, "Account has insufficient balance for requested action."),
+    Reason.DUPLICATE_CLIENT_ORDER_ID: (-2010, "Duplicate order sent."),
+    Reason.WOULD_TAKE: (-2010, "Order would immediately match and take."),
+    Reason.UNKNOWN_ORDER: (-2011, "Unknown order sent."),
+    Reason.REQUEST_EXPIRED: (-1021, "Timestamp for this request is outside of the recvWindow."),
+    Reason.TOO_MANY_REQUESTS_REMEMBERED: (-1015, "Too many new orders."),
+    Reason.TOO_MANY_ORDERS: (-1013, "Filter failure: MAX_NUM_ORDERS"),
+    Reason.ENGINE_FULL: (-1008, "Server is currently overloaded with other requests. Please try again in a few minutes."),
+    Reason.AMEND_NOTHING: (-2038, "The requested action would change no state; rejecting."),
+    Reason.AMEND_LOSES_PRIORITY: (-2038, "Order amend (quantity increase) is not supported."),
+    Reason.AMEND_BELOW_EXECUTED: (-2038, "The new quantity must be greater than what has been executed."),
+    Reason.UNKNOWN_ACCOUNT: (-2015, "Invalid API-key, IP, or permissions for action."),
+    Reason.UNKNOWN_ASSET: (-1101, "Unknown asset."),
+    Reason.AMOUNT_OUT_OF_RANGE: (-1102, "Amount is out of range."),
+    Reason.ALREADY_EXISTS: (-1101, "It exists already."),
+    Reason.INVALID_MARKET: (-1101, "The market's scales, tick, lot or bounds do not fit together."),
+    Reason.CANCEL_RESTRICTED: (-2011, "Order was not canceled due to cancel restrictions."),
+    Reason.INVALID_COMMAND: (-1020, "This operation is not supported."),
+    Reason.CANCELED_BY_CLIENT: (0, "Canceled by its client."),
+    Reason.CANCELED_WITH_ALL: (0, "Canceled with all open orders."),
+    Reason.NO_LIQUIDITY: (0, "The book ran out before the order was filled."),
+    Reason.NOT_FILLED_AT_ONCE: (0, "Fill or kill: the book could not fill it at once."),
+    Reason.NEW_ORDER_REJECTED: (-2021, "Order cancel-replace partially failed."),
+    Reason.CANCEL_REJECTED: (-2022, "Order cancel-replace failed."),
+}
+"""Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
+
+
+def _record(name: str, fields: list[tuple[Any, ...]]) -> np.dtype:
+    """An aligned dtype of RECORD_BYTES bytes; the named fields come first, the rest is reserved and zero."""
+    used = np.dtype(fields, align=True)
+    offsets = [used.fields[field][1] for field in used.names]  # type: ignore[index]
+    dtype = np.dtype(
+        {
+            "names": list(used.names or ()),
+            "formats": [used.fields[field][0] for field in used.names or ()],  # type: ignore[index]
+            "offsets": offsets,
+            "itemsize": RECORD_BYTES,
+        },
+        align=True,
+    )
+    assert dtype.itemsize == RECORD_BYTES and offsets[-1] < RECORD_BYTES, name
+    return dtype
+
+
+_COMMAND_HEADER: list[tuple[Any, ...]] = [
+    ("sequence", "i8"),  # stamped by the sequencer: place in the journal, from 1, without gaps
+    ("time_ns", "i8"),  # stamped by the sequencer: max(previous, now)
+    ("ring_sequence", "i8"),  # stamped by the sequencer: place in the ring it came through, from 1
+    ("ring_epoch", "i8"),  # stamped by the sequencer: new whenever the ring's memory is
+    ("checksum", "u4"),  # CRC-32C by the journal, over the record with this field zero
+    ("ring", "u2"),  # stamped by the sequencer: which command ring, or SEED_RING
+    ("kind", "u1"),  # CommandKind
+    ("version", "u1"),  # SCHEMA_VERSION
+    ("correlation", "i8"),  # the gateway's own number of the request; comes back in every event of the command
+    ("receive_ns", "i8"),  # when the gateway had read the request
+    ("timestamp_us", "i8"),  # the client's own timestamp; 0: none
+    ("expires_ns", "i8"),  # timestamp + recvWindow; refused when sequenced later; 0: never
+    ("gateway", "u2"),  # session: which gateway
+    ("transport", "u1"),  # Transport
+    ("slots", "u1"),  # how many consecutive records make this command: 1, or 2 for CANCEL_REPLACE
+    ("incarnation", "u4"),  # session: which life of that gateway
+    ("connection", "u4"),  # session: which connection in that life
+    ("key", "u4"),  # the API key's number; 0: none (admin)
+    ("account", "i4"),
+]
+_DURABLE: list[tuple[Any, ...]] = [("durable_sequence", "i8")]
+
+COMMAND: Final = _record(
+    "COMMAND",
+    [
+        *_COMMAND_HEADER,
+        ("market", "i4"),  # market number; CANCEL_ALL: -1 for every market
+        ("flag_bits", "u4"),  # CommandFlag
+        ("side", "u1"),
+        ("order_type", "u1"),
+        ("time_in_force", "u1"),
+        ("reserved", "u1"),
+        ("order_id", "i8"),  # CANCEL, AMEND, CANCEL_REPLACE: the order meant; 0: by original_client_order_id
+        ("price", "i8"),  # PLACE; AMEND: 0 keeps the price
+        ("quantity", "i8"),  # PLACE; AMEND: the new total quantity, executed part included, 0 keeps it
+        ("quote_quantity", "i8"),  # MARKET by quote amount, in quote units; then quantity is 0
+        ("durable_sequence", "i8"),  # stamped by the journal: what was durable when this record was written
+        ("reserved_words", "i8", (2,)),
+        ("client_order_id", "u8", (5,)),  # PLACE, AMEND: the order's id; CANCEL: the cancel's own id
+        ("original_client_order_id", "u8", (5,)),
+    ],
+)
+"""An order command. CANCEL_REPLACE spans two records: the cancel leg (this kind), then a PLACE record."""
+
+_BODY_PADDING_BYTES: Final = COMMAND.fields["durable_sequence"][1] - COMMAND.fields["market"][1]  # type: ignore[index]
+
+BALANCE_COMMAND: Final = _record(
+    "BALANCE_COMMAND",
+    [
+        *_COMMAND_HEADER,
+        ("asset", "i4"),
+        ("amount", "i8"),  # > 0, in the asset's smallest unit
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 12,)),
+        *_DURABLE,
+        ("_pad2", "i8", (2,)),
+        ("reference", "u8", (5,)),  # the same (account, kind, reference) is booked once
+    ],
+)
+
+ASSET_COMMAND: Final = _record(
+    "ASSET_COMMAND",
+    [
+        *_COMMAND_HEADER,
+        ("scale", "i4"),  # decimals of the smallest unit, 0..18
+        ("name", "S16"),
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 20,)),
+        *_DURABLE,
+    ],
+)
+
+_MARKET_BODY: list[tuple[Any, ...]] = [
+    ("tick", "i8"),  # price step, in price units
+    ("lot", "i8"),  # quantity step, in quantity units
+    ("price_min", "i8"),
+    ("price_max", "i8"),
+    ("quantity_min", "i8"),
+    ("quantity_max", "i8"),
+    ("notional_min", "i8"),  # quote units
+    ("notional_max", "i8"),
+    ("maker_fee", "i4"),  # 1e-8; negative: a rebate
+    ("taker_fee", "i4"),
+    ("base_asset", "i4"),  # asset numbers
+    ("quote_asset", "i4"),
+    ("price_scale", "u1"),
+    ("quantity_scale", "u1"),
+    ("orders_per_account_max", "i4"),  # open orders of one account in this market (MAX_NUM_ORDERS)
+    ("symbol", "S24"),
+]
+
+MARKET_COMMAND: Final = _record(
+    "MARKET_COMMAND",
+    [
+        *_COMMAND_HEADER,
+        ("_pad", "u1", (_BODY_PADDING_BYTES,)),
+        *_DURABLE,
+        *_MARKET_BODY,
+    ],
+)
+
+ACCOUNT_COMMAND: Final = _record(
+    "ACCOUNT_COMMAND",
+    [
+        *_COMMAND_HEADER,
+        ("scopes", "i4"),  # KEY_ADD: KeyScope bits of the key `key_added`
+        ("key_added", "u4"),  # KEY_ADD: the key's number
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 8,)),
+        *_DURABLE,
+        ("name", "S32"),  # ACCOUNT_ADD: the account's name
+    ],
+)
+
+_EVENT_HEADER: list[tuple[Any, ...]] = [
+    ("sequence", "i8"),  # from 1, without gaps; also the place in the event ring
+    ("command_sequence", "i8"),  # the command that caused it
+    ("time_ns", "i8"),  # that command's time
+    ("correlation", "i8"),  # that command's, so that its gateway can answer
+    ("kind", "u1"),  # EventKind
+    ("version", "u1"),
+    ("reason", "u2"),  # Reason
+    ("flag_bits", "u2"),  # EventFlag
+    ("gateway", "u2"),
+    ("incarnation", "u4"),
+    ("connection", "u4"),
+    ("account", "i4"),  # the account concerned; TRADE: the taker's
+    ("market", "i4"),  # BALANCE, ASSET: the asset's number
+]
+
+EVENT: Final = _record(
+    "EVENT",
+    [
+        *_EVENT_HEADER,
+        ("order_id", "i8"),
+        ("execution_id", "i8"),  # one a report; 0 for REJECTED, DUPLICATE, DONE
+        ("price", "i8"),  # the order's, as it now is
+        ("quantity", "i8"),  # the order's total, as it now is
+        ("executed_quantity", "i8"),
+        ("executed_quote", "i8"),
+        ("quote_quantity", "i8"),
+        ("side", "u1"),
+        ("order_type", "u1"),
+        ("time_in_force", "u1"),
+        ("status", "u1"),  # OrderStatus after the event
+        ("command_kind", "u1"),  # CommandKind of the cause
+        ("transport", "u1"),
+        ("count", "u2"),  # DONE: orders canceled in this step
+        ("book_update_id", "i8"),  # flag LEVEL: per market, from 1, without gaps
+        ("level_quantity", "i8"),  # flag LEVEL: what rests at level_price now; 0: the level is gone
+        ("free", "i8"),  # the balance that the order holds (BUY: quote, SELL: base), after
+        ("locked", "i8"),
+        ("created_ns", "i8"),  # when the order was accepted
+        ("client_order_id", "u8", (5,)),  # the order's; CANCELED: the cancel's own id, if it had one
+        ("original_client_order_id", "u8", (5,)),  # CANCELED, AMENDED: the order's before; REJECTED: as asked
+        ("level_price", "i8"),  # flag LEVEL: the level on the order's side; AMENDED: the one it left or shrank
+        ("trade_count", "i8"),  # trades this order has taken part in, maker and taker
+    ],
+)
+
+TRADE: Final = _record(
+    "TRADE",
+    [
+        *_EVENT_HEADER,
+        ("order_id", "i8"),  # the taker's
+        ("execution_id", "i8"),  # the taker's report; the maker's is this + 1
+        ("price", "i8"),  # of the trade: the maker's price
+        ("quantity", "i8"),  # of the trade
+        ("trade_id", "i8"),  # per market, from 1, without gaps
+        ("quote_amount", "i8"),
+        ("maker_order_id", "i8"),
+        ("side", "u1"),  # the taker's; the changed level is on the other side
+        ("taker_status", "u1"),
+        ("maker_status", "u1"),
+        ("command_kind", "u1"),
+        ("maker_account", "i4"),
+        ("book_update_id", "i8"),
+        ("level_quantity", "i8"),  # what still rests at `price` on the maker's side
+        ("taker_executed_quantity", "i8"),
+        ("taker_executed_quote", "i8"),
+        ("maker_executed_quantity", "i8"),
+        ("maker_executed_quote", "i8"),
+        ("taker_fee", "i8"),  # in what the taker received: BUY base, SELL quote; negative: a rebate
+        ("maker_fee", "i8"),  # in what the maker received
+        ("taker_base_free", "i8"),  # balances after the trade, of both sides
+        ("taker_base_locked", "i8"),
+        ("taker_quote_free", "i8"),
+        ("taker_quote_locked", "i8"),
+        ("maker_base_free", "i8"),
+        ("maker_base_locked", "i8"),
+        ("maker_quote_free", "i8"),
+        ("maker_quote_locked", "i8"),
+    ],
+)
+
+BALANCE_EVENT: Final = _record(
+    "BALANCE_EVENT",
+    [
+        *_EVENT_HEADER,  # `market` is the asset's number
+        ("amount", "i8"),  # what was booked: > 0 deposited, < 0 withdrawn
+        ("free", "i8"),  # after
+        ("locked", "i8"),
+        ("reference", "u8", (5,)),
+    ],
+)
+
+ASSET_EVENT: Final = _record("ASSET_EVENT", [*_EVENT_HEADER, ("scale", "i4"), ("name", "S16")])
+MARKET_EVENT: Final = _record("MARKET_EVENT", [*_EVENT_HEADER, *_MARKET_BODY])
+ACCOUNT_EVENT: Final = _record(
+    "ACCOUNT_EVENT", [*_EVENT_HEADER, ("scopes", "i4"), ("key_added", "u4"), ("name", "S32")]
+)
+"""ACCOUNT: `name` and `account`. KEY: `key_added` now acts for `account` within `scopes`."""
+
+
+def commands(count: int = 1) -> np.ndarray:
+    """Zeroed COMMAND records with `version` and `slots` set. Shape (count,)."""
+    records = np.zeros(count, COMMAND)
+    records["version"] = SCHEMA_VERSION
+    records["slots"] = 1
+    return records
+
+
+def words_of(text: str) -> np.ndarray:
+    """A client order id or reference as five words, zero padded. Shape (5,), u8. Raises ValueError if too long."""
+    raw = text.encode("ascii")
+    if len(raw) > CLIENT_ORDER_ID_BYTES_MAX:
+        raise ValueError(f"{len(raw)} characters; at most {CLIENT_ORDER_ID_BYTES_MAX} are allowed")
+    return np.frombuffer(raw.ljust(CLIENT_ORDER_ID_WORDS * 8, b"\0"), "<u8")
+
+
+def text_of(words: np.ndarray) -> str:
+    """The text held by five words, as `words_of` packed it; empty for all zeros."""
+    return np.ascontiguousarray(words, "<u8").tobytes().rstrip(b"\0").decode("ascii")
