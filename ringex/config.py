@@ -1,0 +1,89 @@
+"""Settings: what an exchange is started with, and what its processes are told about the run they are part of.
+
+`Settings` comes from the command line and a TOML file; a bad value names file, key and what is allowed before anything
+starts. `Run` is made by the supervisor for one life of the whole group and inherited by the processes it forks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Durability(StrEnum):
+    """When a command counts as safe, and its events may be seen."""
+
+    FSYNC = "fsync"  # on disk
+    OS = "os"  # written to the operating system: survives the death of any process
+    NONE = "none"  # in memory
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of everything that holds data; all memory is reserved at the start (untouched pages cost nothing)."""
+
+    assets_max: int = 1 << 10
+    markets_max: int = 1 << 14
+    accounts_max: int = 1 << 20
+    keys_max: int = 1 << 20
+    balances_max: int = 1 << 21
+    orders_max: int = 1 << 20
+    levels_max: int = 1 << 20
+    requests_remembered_max: int = 1 << 20
+    requests_remembered_per_account_max: int = 1 << 16
+    references_max: int = 1 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    data_dir: Path
+    durability: Durability = Durability.FSYNC
+    gateways: int = 1
+    cores: tuple[int, ...] = ()
+    zmq_endpoint: str = "tcp://127.0.0.1:7070"
+    pub_endpoint: str = "tcp://127.0.0.1:7071"
+    command_ring_slots: int = 1 << 14
+    event_ring_slots: int = 1 << 17
+    journal_buffer_slots: int = 1 << 16
+    segment_records: int = 1 << 18
+    snapshot_commands: int = 1 << 20  # the replica snapshots after that many commands, and at a clean stop
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.data_dir / "journal"
+
+    @property
+    def snapshot_dir(self) -> Path:
+        return self.data_dir / "snapshots"
+
+    @property
+    def keystore_path(self) -> Path:
+        return self.data_dir / "keys.json"
+
+    @property
+    def admin_endpoint(self) -> str:
+        """Gateway 0 answers the command line's administrative requests here (file mode 0600)."""
+        return f"ipc://{self.data_dir}/admin.sock"
+
+    @property
+    def replica_endpoint(self) -> str:
+        """The replica serves `join` and `events` here."""
+        return f"ipc://{self.data_dir}/replica.sock"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One life of the whole group: its rings and doorbells.
+
+    Event readers are numbered: gateway k is reader k, the publisher is reader `gateways`. Doorbells are eventfds made
+    before the fork, so the number means the same in every process.
+    """
+
+    epoch: int
+    event_ring: str
+    command_rings: tuple[str, ...]
+    doorbells: tuple[int, ...]
+    leftover_rings: tuple[str, ...] = ()  # command rings of a crashed run, to be drained first, by name
+    ready_fd: int = -1  # a pipe: each process writes one line `role\n` once it serves
