@@ -1,0 +1,56 @@
+"""Fixed-size containers for compiled code: pools of records, hash indexes, ordered prices.
+
+Each container is a Python object that owns its memory and has an `address`; compiled functions take that address, an
+int64. Number 0 always means "none", so zeroed memory is an empty container and untouched pages cost nothing.
+Nothing grows, and nothing here knows what an exchange is.
+"""
+
+from ringex.tables.index import (
+    Index,
+    index_find,
+    index_first,
+    index_next,
+    index_put,
+    index_remove,
+    index_remove_value,
+    index_value,
+)
+from ringex.tables.pool import Pool, pool_give, pool_take, pool_used
+from ringex.tables.prices import (
+    Prices,
+    prices_above,
+    prices_below,
+    prices_depth,
+    prices_find,
+    prices_insert,
+    prices_remove,
+    prices_root,
+)
+from ringex.tables.words import words_copy, words_empty, words_equal, words_hash
+
+__all__ = [
+    "Index",
+    "Pool",
+    "Prices",
+    "index_find",
+    "index_first",
+    "index_next",
+    "index_put",
+    "index_remove",
+    "index_remove_value",
+    "index_value",
+    "pool_give",
+    "pool_take",
+    "pool_used",
+    "prices_above",
+    "prices_below",
+    "prices_depth",
+    "prices_find",
+    "prices_insert",
+    "prices_remove",
+    "prices_root",
+    "words_copy",
+    "words_empty",
+    "words_equal",
+    "words_hash",
+]
