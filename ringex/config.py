@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from ringex.markets import DEFAULT_ASSETS, Account, Asset, Market, default_accounts, default_markets
+
 
 class Durability(StrEnum):
     """When a command counts as safe, and its events may be seen."""
@@ -48,7 +50,11 @@ class Settings:
     journal_buffer_slots: int = 1 << 16
     segment_records: int = 1 << 18
     snapshot_commands: int = 1 << 20  # the replica snapshots after that many commands, and at a clean stop
+    restarts_per_minute_max: int = 10  # of one process; beyond that the exchange stops
     limits: Limits = field(default_factory=Limits)
+    assets: tuple[Asset, ...] = DEFAULT_ASSETS
+    markets: tuple[Market, ...] = field(default_factory=default_markets)
+    accounts: tuple[Account, ...] = field(default_factory=lambda: default_accounts(DEFAULT_ASSETS))
 
     @property
     def journal_dir(self) -> Path:
@@ -61,6 +67,29 @@ class Settings:
     @property
     def keystore_path(self) -> Path:
         return self.data_dir / "keys.json"
+
+    @property
+    def lock_path(self) -> Path:
+        """Held (flock) by every process of the exchange that uses this directory."""
+        return self.data_dir / "lock"
+
+    @property
+    def run_path(self) -> Path:
+        """What runs here now, as JSON; written by the supervisor, removed at a clean stop."""
+        return self.data_dir / "run.json"
+
+    def gateway_endpoint(self, gateway: int) -> str:
+        """Where gateway number `gateway` listens: `zmq_endpoint` is number 0's, and every next one is two ports on.
+
+        (The port between belongs to the publisher, by default.) An ipc:// path gets the number appended.
+        """
+        assert 0 <= gateway < self.gateways, f"gateway {gateway} of {self.gateways}"
+        if gateway == 0:
+            return self.zmq_endpoint
+        if self.zmq_endpoint.startswith("ipc://"):
+            return f"{self.zmq_endpoint}.{gateway}"
+        host, _, port = self.zmq_endpoint.rpartition(":")
+        return f"{host}:{int(port) + 2 * gateway}"
 
     @property
     def admin_endpoint(self) -> str:
@@ -86,4 +115,5 @@ class Run:
     command_rings: tuple[str, ...]
     doorbells: tuple[int, ...]
     leftover_rings: tuple[str, ...] = ()  # command rings of a crashed run, to be drained first, by name
-    ready_fd: int = -1  # a pipe: each process writes one line `role\n` once it serves
+    ready_fd: int = -1  # a pipe of this process alone: it writes one line `role\n` once it serves
+    incarnation: int = 0  # which life of this process: larger for every restart, across runs too; fits a u4

@@ -1,0 +1,141 @@
+"""The first commands of a journal: the configured assets, markets, accounts, keys and deposits.
+
+A configuration only seeds. Once the journal holds a command, assets, markets and accounts change by command alone, and
+what a configuration says about them is no longer looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ringex.config import Settings
+from ringex.gateways.keystore import Key, Keystore, KeystoreError
+from ringex.markets import DEMO_ACCOUNT, Market
+from ringex.messages import (
+    ACCOUNT_COMMAND,
+    ASSET_COMMAND,
+    BALANCE_COMMAND,
+    COMMAND,
+    MARKET_COMMAND,
+    CommandKind,
+    KeyScope,
+    Transport,
+    commands,
+    words_of,
+)
+
+_MARKET_FIELDS = (
+    "price_scale",
+    "quantity_scale",
+    "tick",
+    "lot",
+    "price_min",
+    "price_max",
+    "quantity_min",
+    "quantity_max",
+    "notional_min",
+    "notional_max",
+    "maker_fee",
+    "taker_fee",
+    "orders_per_account_max",
+)
+
+
+def seed(settings: Settings) -> np.ndarray:
+    """The commands that an empty journal begins with, in order. COMMAND records, shape (count,); unstamped.
+
+    Assets, then markets, then accounts (numbered from 1: account 0 collects fees), then the keys that `keys.json` holds
+    for those accounts, then the deposits. The reference of a deposit is `seed-` and the two
+    numbers, so a seed that is sequenced twice books nothing twice. Raises KeystoreError for an unreadable `keys.json`.
+    """
+    asset_numbers = {asset.name: number for number, asset in enumerate(settings.assets)}
+    account_numbers = {account.name: number for number, account in enumerate(settings.accounts, start=1)}
+    assert len(asset_numbers) == len(settings.assets), "an asset's name is used once"
+    assert len(account_numbers) == len(settings.accounts), "an account's name is used once"
+
+    records = [
+        _command(ASSET_COMMAND, CommandKind.ASSET_ADD, name=asset.name.encode("ascii"), scale=asset.scale)
+        for asset in settings.assets
+    ]
+    records += [_market(market, asset_numbers) for market in settings.markets]
+    records += [
+        _command(ACCOUNT_COMMAND, CommandKind.ACCOUNT_ADD, name=account.name.encode("ascii"))
+        for account in settings.accounts
+    ]
+    records += [
+        _command(
+            ACCOUNT_COMMAND,
+            CommandKind.KEY_ADD,
+            account=account_numbers[key.account],
+            key_added=key.number,
+            scopes=key.scopes,
+        )
+        for key in stored_keys(settings)
+        if key.account in account_numbers
+    ]
+    for account in settings.accounts:
+        number = account_numbers[account.name]
+        records += [
+            _command(
+                BALANCE_COMMAND,
+                CommandKind.DEPOSIT,
+                account=number,
+                asset=asset_numbers[asset],
+                amount=amount,
+                reference=words_of(f"seed-{number}-{asset_numbers[asset]}"),
+            )
+            for asset, amount in account.deposits
+        ]
+    # As bytes: NumPy's own copies of records leave out what lies between or behind the fields of their dtype.
+    return np.frombuffer(bytearray(b"".join(record.tobytes() for record in records)), COMMAND)
+
+
+def make_demo_key(settings: Settings) -> Key | None:
+    """The demo account's key, made if `keys.json` has none; None if no account is called demo.
+
+    For a first start, before the matcher takes the seed: a key made later would be unknown to the journal.
+    """
+    if not any(account.name == DEMO_ACCOUNT for account in settings.accounts):
+        return None
+    for key in stored_keys(settings):
+        if key.account == DEMO_ACCOUNT:
+            return key
+    return Keystore(settings.keystore_path).make(DEMO_ACCOUNT, sum(KeyScope))
+
+
+def stored_keys(settings: Settings) -> tuple[Key, ...]:
+    """The keys in `keys.json`, in the order in which they were made; none without the file. Raises KeystoreError."""
+    path = settings.keystore_path
+    try:
+        return tuple(msgspec.json.decode(path.read_bytes(), type=list[Key]))
+    except FileNotFoundError:
+        return ()
+    except msgspec.MsgspecError as error:
+        raise KeystoreError(f"{path}: not a list of keys as ringex writes it: {error}") from error
+
+
+def _market(market: Market, asset_numbers: dict[str, int]) -> np.ndarray:
+    fields = {name: getattr(market, name) for name in _MARKET_FIELDS}
+    return _command(
+        MARKET_COMMAND,
+        CommandKind.MARKET_ADD,
+        symbol=market.symbol.encode("ascii"),
+        base_asset=asset_numbers[market.base],
+        quote_asset=asset_numbers[market.quote],
+        **fields,
+    )
+
+
+def _command(dtype: np.dtype, kind: CommandKind, **fields: Any) -> np.ndarray:
+    """One COMMAND record of `kind` with the named fields of its body's dtype set."""
+    record = commands(1)
+    record["kind"] = kind
+    record["transport"] = Transport.ADMIN
+    body = record.view(dtype)
+    for name, value in fields.items():
+        body[name] = value
+    assert record.dtype == COMMAND
+    return record
