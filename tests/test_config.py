@@ -177,17 +177,17 @@ def test_seed_holds_the_whole_configuration_in_order(tmp_path: Path) -> None:
     kinds = records["kind"].tolist()
     assert kinds == sorted(kinds, key=[10, 11, 12, 13, 8].index)
 
-    assets = records[records["kind"] == CommandKind.ASSET_ADD].view(ASSET_COMMAND)
+    assets = records.view(ASSET_COMMAND)[records["kind"] == CommandKind.ASSET_ADD]
     assert [(row["name"].decode(), row["scale"]) for row in assets] == [(a.name, a.scale) for a in settings.assets]
-    markets = records[records["kind"] == CommandKind.MARKET_ADD].view(MARKET_COMMAND)
+    markets = records.view(MARKET_COMMAND)[records["kind"] == CommandKind.MARKET_ADD]
     assert [row["symbol"].decode() for row in markets] == [market.symbol for market in settings.markets]
     btcidr = markets[markets["symbol"] == b"BTCIDR"][0]
     assert (assets[btcidr["base_asset"]]["name"], assets[btcidr["quote_asset"]]["name"]) == (b"BTC", b"IDR")
-    accounts = records[records["kind"] == CommandKind.ACCOUNT_ADD].view(ACCOUNT_COMMAND)
+    accounts = records.view(ACCOUNT_COMMAND)[records["kind"] == CommandKind.ACCOUNT_ADD]
     assert accounts["name"].tolist() == [b"demo"]
-    keys = records[records["kind"] == CommandKind.KEY_ADD].view(ACCOUNT_COMMAND)
+    keys = records.view(ACCOUNT_COMMAND)[records["kind"] == CommandKind.KEY_ADD]
     assert (keys["account"][0], keys["key_added"][0], keys["scopes"][0]) == (1, key.number, 7)
-    deposits = records[records["kind"] == CommandKind.DEPOSIT].view(BALANCE_COMMAND)
+    deposits = records.view(BALANCE_COMMAND)[records["kind"] == CommandKind.DEPOSIT]
     assert (deposits["account"] == 1).all()
     assert list(zip(deposits["asset"].tolist(), deposits["amount"].tolist(), strict=True)) == list(
         enumerate(amount for _, amount in settings.accounts[0].deposits)
