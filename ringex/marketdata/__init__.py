@@ -1,0 +1,1 @@
+"""Market data: aggregated books from events, and the process that publishes them over ZeroMQ."""

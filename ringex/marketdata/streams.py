@@ -1,0 +1,140 @@
+"""The public streams: batches of events become messages, one topic a stream, in the dialect's fields.
+
+    btcusdt@trade        one message a trade
+    btcusdt@depth        one a batch: the levels that changed, each once, as it now is; U = the previous message's u + 1
+    btcusdt@bookTicker   best bid and ask, when they have changed
+
+Topics are ASCII, payloads msgpack maps. Prices and quantities are strings with 8 decimals, times milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from ringex.decimals import format_scaled
+from ringex.history.catalogue import Market
+from ringex.marketdata.changes import MarketChanges, changes_by_market
+from ringex.marketdata.depth import Depth, Quote
+from ringex.messages import TRADE, EventKind, Side
+
+Message = tuple[bytes, bytes]
+"""Topic frame and payload frame."""
+
+NANOSECONDS_PER_MILLISECOND = 1_000_000
+
+
+class TradeMessage(msgspec.Struct, kw_only=True):
+    """`@trade`: one trade of the market `s`."""
+
+    event: str = msgspec.field(name="e", default="trade")
+    event_ms: int = msgspec.field(name="E")
+    symbol: str = msgspec.field(name="s")
+    trade_id: int = msgspec.field(name="t")
+    price: str = msgspec.field(name="p")
+    quantity: str = msgspec.field(name="q")
+    trade_ms: int = msgspec.field(name="T")
+    buyer_is_maker: bool = msgspec.field(name="m")
+    ignore: bool = msgspec.field(name="M", default=True)  # the dialect says: to be ignored
+
+
+class DepthMessage(msgspec.Struct, kw_only=True):
+    """`@depth`: what changed in the book from update `U` to update `u`; quantity "0.00000000": the level is gone."""
+
+    event: str = msgspec.field(name="e", default="depthUpdate")
+    event_ms: int = msgspec.field(name="E")
+    symbol: str = msgspec.field(name="s")
+    first_update_id: int = msgspec.field(name="U")
+    last_update_id: int = msgspec.field(name="u")
+    bids: list[tuple[str, str]] = msgspec.field(name="b")
+    asks: list[tuple[str, str]] = msgspec.field(name="a")
+
+
+class TickerMessage(msgspec.Struct, kw_only=True):
+    """`@bookTicker`: the best bid and ask as of update `u`; an empty side is zero."""
+
+    last_update_id: int = msgspec.field(name="u")
+    symbol: str = msgspec.field(name="s")
+    bid_price: str = msgspec.field(name="b")
+    bid_quantity: str = msgspec.field(name="B")
+    ask_price: str = msgspec.field(name="a")
+    ask_quantity: str = msgspec.field(name="A")
+
+
+class Streams:
+    """Makes the messages. It remembers, per market, the quotes that it sent last."""
+
+    def __init__(self) -> None:
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._quotes: dict[int, tuple[Quote, Quote]] = {}
+
+    def forget(self) -> None:
+        """Forget the quotes sent: the next change of a market sends its ticker, changed or not."""
+        self._quotes.clear()
+
+    def trades_and_depth(self, events: np.ndarray, markets: list[Market]) -> Iterator[Message]:
+        """The trade and depth messages of one batch of EVENT records, which must not leave out any."""
+        yield from self._trades(events, markets)
+        for change in changes_by_market(events):
+            yield self._depth(change, markets[change.market])
+
+    def tickers(self, events: np.ndarray, markets: list[Market], depth: Depth) -> Iterator[Message]:
+        """The ticker messages due after `events`, all of which `depth` must have seen, and none after them."""
+        for change in changes_by_market(events):
+            quotes = (depth.best(change.market, Side.BUY), depth.best(change.market, Side.SELL))
+            if self._quotes.get(change.market) == quotes:
+                continue
+            self._quotes[change.market] = quotes
+            yield self._ticker(change.last_update_id, quotes, markets[change.market])
+
+    def _trades(self, events: np.ndarray, markets: list[Market]) -> Iterator[Message]:
+        trades = events[events["kind"] == EventKind.TRADE].view(TRADE)
+        columns = ("market", "time_ns", "trade_id", "price", "quantity", "side")
+        for number, time_ns, trade_id, price, quantity, side in zip(
+            *(trades[column].tolist() for column in columns), strict=True
+        ):
+            market = markets[number]
+            time_ms = time_ns // NANOSECONDS_PER_MILLISECOND
+            message = TradeMessage(
+                event_ms=time_ms,
+                symbol=market.symbol,
+                trade_id=trade_id,
+                price=format_scaled(price, market.price_scale),
+                quantity=format_scaled(quantity, market.quantity_scale),
+                trade_ms=time_ms,
+                buyer_is_maker=side == Side.SELL,
+            )
+            yield _topic(market, "trade"), self._encode(message)
+
+    def _depth(self, change: MarketChanges, market: Market) -> Message:
+        message = DepthMessage(
+            event_ms=change.time_ns // NANOSECONDS_PER_MILLISECOND,
+            symbol=market.symbol,
+            first_update_id=change.first_update_id,
+            last_update_id=change.last_update_id,
+            bids=[_level(price, quantity, market) for price, quantity in change.bids],
+            asks=[_level(price, quantity, market) for price, quantity in change.asks],
+        )
+        return _topic(market, "depth"), self._encode(message)
+
+    def _ticker(self, last_update_id: int, quotes: tuple[Quote, Quote], market: Market) -> Message:
+        (bid_price, bid_quantity), (ask_price, ask_quantity) = (_level(*quote, market) for quote in quotes)
+        message = TickerMessage(
+            last_update_id=last_update_id,
+            symbol=market.symbol,
+            bid_price=bid_price,
+            bid_quantity=bid_quantity,
+            ask_price=ask_price,
+            ask_quantity=ask_quantity,
+        )
+        return _topic(market, "bookTicker"), self._encode(message)
+
+
+def _topic(market: Market, stream: str) -> bytes:
+    return f"{market.symbol.lower()}@{stream}".encode("ascii")
+
+
+def _level(price: int, quantity: int, market: Market) -> tuple[str, str]:
+    return format_scaled(price, market.price_scale), format_scaled(quantity, market.quantity_scale)
