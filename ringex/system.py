@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import platform
-from functools import cache
 from typing import Any, Final
 
 from llvmlite import ir
@@ -29,7 +28,7 @@ _FUTEX_WAKE: Final = 1
 _CLOCK_REALTIME: Final = 0
 _CLOCK_MONOTONIC: Final = 1
 _SECOND_NS: Final = 1_000_000_000
-_NAP_NS: Final = 200_000  # without futex_waitv: how long before the words are looked at again
+_NAP_NS: Final = 200_000  # without futex_waitv: how long until the words are looked at again
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)  # interpreted mode's way to the same calls
 _LIBC.pwrite.restype = ctypes.c_ssize_t
@@ -220,20 +219,20 @@ def futex_wake(address: int, count: int) -> int:
 
 
 @compiled
-def futex_wait_any(waiters: int, count: int, timeout_ns: int, has_waitv: int) -> int:
-    """Sleep while each of `count` <= WAITERS_MAX words has its expected value, at most `timeout_ns`.
+def futex_wait_any(waiters: int, count: int, timeout_ns: int) -> int:
+    """Sleep while each of `count` words has its expected value, at most `timeout_ns`.
 
-    `waiters` is the address of `count` entries of WAITER_BYTES; the words lie at multiples of 8.
-    `has_waitv` is `has_futex_waitv()`: without the call (kernels before 5.16) this sleeps a bounded moment, whatever
-    the words do. Returns the index of a woken word, or -EAGAIN, -ETIMEDOUT, -EINTR: look again in every case.
+    `waiters` is the address of `count` entries of WAITER_BYTES; the words lie at multiples of 8. Where the kernel
+    cannot do it (Linux before 5.16, a sandbox, more than WAITERS_MAX words) this sleeps a short moment, whatever the
+    words do. Returns the index of a woken word, or -EAGAIN, -ETIMEDOUT, -EINTR: look again in every case.
     """
-    if has_waitv != 0:
-        deadline_ns = monotonic_ns() + timeout_ns
-        return _timed_syscall(_SYS_FUTEX_WAITV, waiters, count, 0, deadline_ns, _CLOCK_MONOTONIC)
+    deadline_ns = monotonic_ns() + timeout_ns
+    answer = _timed_syscall(_SYS_FUTEX_WAITV, waiters, count, 0, deadline_ns, _CLOCK_MONOTONIC)
+    if answer >= 0 or answer == -errno.EAGAIN or answer == -errno.ETIMEDOUT or answer == -errno.EINTR:
+        return answer
     for index in range(count):
         entry = waiters + index * WAITER_BYTES
-        seen = load_acquire(load_acquire(entry + 8)) & 0xFFFFFFFF
-        if seen != load_acquire(entry) & 0xFFFFFFFF:
+        if (load_acquire(load_acquire(entry + 8)) - load_acquire(entry)) & 0xFFFFFFFF != 0:
             return -errno.EAGAIN
     sleep_ns(min(timeout_ns, _NAP_NS))
     return -errno.ETIMEDOUT
@@ -255,11 +254,3 @@ def pwrite(fd: int, address: int, size_bytes: int, offset: int) -> int:
 def fdatasync(fd: int) -> int:
     """Return 0 once what was written to `fd` is on disk, or -errno. A failure is final: never retry (law 4)."""
     return _fdatasync(fd)
-
-
-@cache
-def has_futex_waitv() -> bool:
-    """Whether the kernel can wait for several words at once (Linux 5.16 and later)."""
-    ctypes.set_errno(0)
-    answer = _LIBC.syscall(*[ctypes.c_long(word) for word in (_SYS_FUTEX_WAITV, 0, 0, 0, 0, 0)])
-    return answer < 0 and ctypes.get_errno() != errno.ENOSYS
