@@ -1,0 +1,88 @@
+"""A desk: builds commands as dicts, in sequence, for tests that speak to the reference or to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from reference.records import Fields, command_fields
+from ringex.messages import CommandKind, OrderType, Side, TimeInForce
+
+BUY, SELL = Side.BUY, Side.SELL
+BTC, USDT = 0, 1
+ALICE, BOB, CAROL = 1, 2, 3
+
+
+@dataclass
+class Desk:
+    """Stamps sequence and time. All its methods give commands; none applies them."""
+
+    sequence: int = 0
+    time_ns: int = 1_000_000_000
+    references: Iterator[int] = field(default_factory=lambda: iter(range(1, 1 << 30)))
+
+    def command(self, kind: int, **fields: Any) -> Fields:
+        self.sequence += 1
+        values = {name: int(value) if not isinstance(value, str) else value for name, value in fields.items()}
+        stamps = {"kind": int(kind), "version": 1, "slots": 1, "sequence": self.sequence, "time_ns": self.time_ns}
+        return command_fields(stamps | values)
+
+    def asset(self, name: str, scale: int) -> Fields:
+        return self.command(CommandKind.ASSET_ADD, name=name, scale=scale)
+
+    def account(self, name: str) -> Fields:
+        return self.command(CommandKind.ACCOUNT_ADD, name=name)
+
+    def market(self, symbol: str = "BTCUSDT", base: int = BTC, quote: int = USDT, **rules: Any) -> Fields:
+        """A market whose prices count cents and whose quantities count hundredths, unless `rules` say otherwise."""
+        usual = {
+            "price_scale": 2,
+            "quantity_scale": 2,
+            "tick": 1,
+            "lot": 1,
+            "price_min": 1,
+            "price_max": 1_000_000,
+            "quantity_min": 1,
+            "quantity_max": 1_000_000,
+            "notional_min": 0,
+            "notional_max": 10**14,
+            "maker_fee": 0,
+            "taker_fee": 0,
+            "orders_per_account_max": 100,
+        }
+        names = {"symbol": symbol, "base_asset": base, "quote_asset": quote}
+        return self.command(CommandKind.MARKET_ADD, **(usual | names | rules))
+
+    def deposit(self, account: int, asset: int, amount: int, reference: str = "") -> Fields:
+        reference = reference or f"deposit-{next(self.references)}"
+        return self.command(CommandKind.DEPOSIT, account=account, asset=asset, amount=amount, reference=reference)
+
+    def withdraw(self, account: int, asset: int, amount: int, reference: str = "") -> Fields:
+        reference = reference or f"withdrawal-{next(self.references)}"
+        return self.command(CommandKind.WITHDRAW, account=account, asset=asset, amount=amount, reference=reference)
+
+    def place(self, account: int, side: int, price: int, quantity: int, **fields: Any) -> Fields:
+        """A LIMIT GTC order in market 0, unless `fields` say otherwise."""
+        usual = {"order_type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC}
+        order = {"account": account, "side": side, "price": price, "quantity": quantity}
+        return self.command(CommandKind.PLACE, **(usual | order | fields))
+
+    def market_order(self, account: int, side: int, quantity: int = 0, **fields: Any) -> Fields:
+        return self.place(account, side, 0, quantity, order_type=OrderType.MARKET, **fields)
+
+    def cancel(self, account: int, order_id: int = 0, **fields: Any) -> Fields:
+        return self.command(CommandKind.CANCEL, account=account, order_id=order_id, **fields)
+
+    def cancel_all(self, account: int, market: int = 0) -> Fields:
+        return self.command(CommandKind.CANCEL_ALL, account=account, market=market)
+
+    def amend(self, account: int, order_id: int = 0, **fields: Any) -> Fields:
+        return self.command(CommandKind.AMEND, account=account, order_id=order_id, **fields)
+
+    def cancel_leg(self, account: int, order_id: int = 0, **fields: Any) -> Fields:
+        """The first record of a CANCEL_REPLACE; a `place` must follow."""
+        return self.command(CommandKind.CANCEL_REPLACE, slots=2, account=account, order_id=order_id, **fields)
+
+    def go_on(self) -> Fields:
+        return self.command(CommandKind.CONTINUE)

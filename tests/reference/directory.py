@@ -1,0 +1,169 @@
+"""What exists: assets, markets, accounts and keys, numbered in order of arrival, and the rules for adding one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from reference.book import Book
+from reference.records import Fields
+from ringex.config import Limits
+from ringex.messages import AMOUNT_MAX, FEE_RATE_ONE, Reason
+
+
+@dataclass
+class Asset:
+    name: str
+    scale: int
+
+
+class Market:
+    """A market's rules (attributes by the field names of MARKET_COMMAND), its book and its two counters."""
+
+    def __init__(self, rules: Fields, base_scale: int, quote_scale: int) -> None:
+        self.rules = rules
+        self.base_scale = base_scale
+        self.quote_scale = quote_scale
+        self.book = Book()
+        self.trade_id = 0
+        self.book_update_id = 0
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.rules[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def notional(self, price: int, quantity: int) -> int:
+        """What `quantity` costs at `price`, in quote units; exact for multiples of tick and lot."""
+        exponent = self.quote_scale - self.price_scale - self.quantity_scale
+        return price * quantity * 10**exponent if exponent >= 0 else price * quantity // 10**-exponent
+
+    def base_amount(self, quantity: int) -> int:
+        return int(quantity * 10 ** (self.base_scale - self.quantity_scale))
+
+    def check_limit_order(self, price: int, quantity: int, quote_quantity: int = 0) -> Reason:
+        """The filters, for a LIMIT or LIMIT_MAKER order."""
+        if price < self.price_min:
+            return Reason.PRICE_TOO_LOW
+        if price > self.price_max:
+            return Reason.PRICE_TOO_HIGH
+        if price % self.tick:
+            return Reason.PRICE_TICK
+        if quote_quantity != 0:
+            return Reason.INVALID_QUANTITY
+        return self._check_quantity(quantity) or self._check_notional(self.notional(price, quantity))
+
+    def check_market_order(self, price: int, quantity: int, quote_quantity: int) -> Reason:
+        """The filters, for a MARKET order."""
+        if price != 0:
+            return Reason.INVALID_ORDER_TYPE
+        if quantity < 0 or quote_quantity < 0 or (quantity > 0) == (quote_quantity > 0):
+            return Reason.INVALID_QUANTITY
+        return self._check_quantity(quantity) if quantity else self._check_notional(quote_quantity)
+
+    def _check_quantity(self, quantity: int) -> Reason:
+        if quantity < self.quantity_min:
+            return Reason.QUANTITY_TOO_LOW
+        if quantity > self.quantity_max:
+            return Reason.QUANTITY_TOO_HIGH
+        return Reason.QUANTITY_LOT if quantity % self.lot else Reason.NONE
+
+    def _check_notional(self, amount: int) -> Reason:
+        if amount < self.notional_min:
+            return Reason.NOTIONAL_TOO_LOW
+        return Reason.NOTIONAL_TOO_HIGH if amount > self.notional_max else Reason.NONE
+
+
+@dataclass
+class Directory:
+    limits: Limits
+    assets: list[Asset] = field(default_factory=list)
+    markets: list[Market] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=lambda: ["fees"])
+    keys: dict[int, tuple[int, int]] = field(default_factory=dict)  # number -> account, scopes
+
+    def has_asset(self, asset: int) -> bool:
+        return 0 <= asset < len(self.assets)
+
+    def has_market(self, market: int) -> bool:
+        return 0 <= market < len(self.markets)
+
+    def has_account(self, account: int) -> bool:
+        return 0 <= account < len(self.accounts)
+
+    def check_asset(self, command: Fields) -> Reason:
+        if command["name"] in [asset.name for asset in self.assets]:
+            return Reason.ALREADY_EXISTS
+        if not command["name"]:
+            return Reason.INVALID_COMMAND
+        if len(self.assets) == self.limits.assets_max:
+            return Reason.ENGINE_FULL
+        return Reason.NONE if 0 <= command["scale"] <= 18 else Reason.INVALID_COMMAND
+
+    def check_account(self, command: Fields) -> Reason:
+        if command["name"] in self.accounts:
+            return Reason.ALREADY_EXISTS
+        if not command["name"]:
+            return Reason.INVALID_COMMAND
+        return Reason.ENGINE_FULL if len(self.accounts) == self.limits.accounts_max else Reason.NONE
+
+    def check_key(self, command: Fields) -> Reason:
+        if command["account"] == 0 or not self.has_account(command["account"]):
+            return Reason.UNKNOWN_ACCOUNT
+        if command["key_added"] == 0:
+            return Reason.INVALID_COMMAND
+        if command["key_added"] in self.keys:
+            return Reason.ALREADY_EXISTS
+        return Reason.ENGINE_FULL if len(self.keys) == self.limits.keys_max else Reason.NONE
+
+    def check_market(self, command: Fields) -> Reason:
+        if command["symbol"] in [market.symbol for market in self.markets]:
+            return Reason.ALREADY_EXISTS
+        if not command["symbol"]:
+            return Reason.INVALID_COMMAND
+        if len(self.markets) == self.limits.markets_max:
+            return Reason.ENGINE_FULL
+        base, quote = command["base_asset"], command["quote_asset"]
+        if base == quote:
+            return Reason.INVALID_MARKET
+        if not self.has_asset(base) or not self.has_asset(quote):
+            return Reason.UNKNOWN_ASSET
+        market = self.new_market(command)
+        return Reason.NONE if _fits_together(market) else Reason.INVALID_MARKET
+
+    def new_market(self, command: Fields) -> Market:
+        base, quote = self.assets[command["base_asset"]], self.assets[command["quote_asset"]]
+        return Market(command, base.scale, quote.scale)
+
+
+def _fits_together(market: Market) -> bool:
+    scales_fit = market.price_scale <= 18 and market.quantity_scale <= min(18, market.base_scale)
+    steps_fit = market.tick > 0 and market.lot > 0
+    bounds_fit = (
+        0 < market.price_min <= market.price_max
+        and 0 < market.quantity_min <= market.quantity_max
+        and 0 <= market.notional_min <= market.notional_max <= AMOUNT_MAX
+    )
+    if not (scales_fit and steps_fit and bounds_fit):
+        return False
+    on_steps = not (
+        market.price_min % market.tick
+        or market.price_max % market.tick
+        or market.quantity_min % market.lot
+        or market.quantity_max % market.lot
+    )
+    no_overflow = (
+        market.price_max * market.quantity_max <= AMOUNT_MAX
+        and market.notional(market.price_max, market.quantity_max) <= AMOUNT_MAX
+        and market.base_amount(market.quantity_max) <= AMOUNT_MAX
+        and market.price_max // market.tick < 1 << 42
+    )
+    divisor = 10 ** max(0, market.price_scale + market.quantity_scale - market.quote_scale)
+    whole_units = market.tick * market.lot % divisor == 0
+    fees_fit = (
+        abs(market.maker_fee) < FEE_RATE_ONE
+        and abs(market.taker_fee) < FEE_RATE_ONE
+        and market.maker_fee + market.taker_fee >= 0
+    )
+    return on_steps and no_overflow and whole_units and fees_fit and market.orders_per_account_max > 0

@@ -1,0 +1,99 @@
+"""Commands and events as dicts: a record's field names, with Python ints and text as values."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ringex import messages
+from ringex.messages import CommandKind, EventKind
+
+Fields = dict[str, Any]
+
+_COMMAND_DTYPES = {
+    CommandKind.DEPOSIT: messages.BALANCE_COMMAND,
+    CommandKind.WITHDRAW: messages.BALANCE_COMMAND,
+    CommandKind.ASSET_ADD: messages.ASSET_COMMAND,
+    CommandKind.MARKET_ADD: messages.MARKET_COMMAND,
+    CommandKind.ACCOUNT_ADD: messages.ACCOUNT_COMMAND,
+    CommandKind.KEY_ADD: messages.ACCOUNT_COMMAND,
+}
+_EVENT_DTYPES = {
+    EventKind.TRADE: messages.TRADE,
+    EventKind.BALANCE: messages.BALANCE_EVENT,
+    EventKind.ASSET: messages.ASSET_EVENT,
+    EventKind.MARKET: messages.MARKET_EVENT,
+    EventKind.ACCOUNT: messages.ACCOUNT_EVENT,
+    EventKind.KEY: messages.ACCOUNT_EVENT,
+}
+
+
+def command_fields(record: np.void | Fields) -> Fields:
+    """One command record (of any command dtype) as a dict by the dtype of its kind. A dict gets the missing zeros."""
+    if isinstance(record, dict):
+        return {**_zeros(_command_dtype(record["kind"])), **record}
+    return _fields(record, _command_dtype(int(record["kind"])))
+
+
+def event_fields(record: np.void) -> Fields:
+    """One EVENT record as a dict by the dtype of its kind."""
+    return _fields(record, _event_dtype(int(record["kind"])))
+
+
+def empty_event(kind: EventKind) -> Fields:
+    """Every field of an event of this kind, at zero or empty."""
+    return {**_zeros(_event_dtype(kind)), "kind": int(kind), "version": messages.SCHEMA_VERSION}
+
+
+def command_record(fields: Fields) -> np.ndarray:
+    """The opposite of `command_fields`: a COMMAND array of shape (1,), whatever the kind."""
+    dtype = _command_dtype(fields["kind"])
+    record = np.zeros(1, messages.COMMAND)
+    record["version"], record["slots"] = messages.SCHEMA_VERSION, 1
+    body = record.view(_plain(dtype))
+    for name, value in fields.items():
+        body[name] = value.encode("latin-1") if isinstance(value, str) else value
+    return record
+
+
+def _command_dtype(kind: int) -> np.dtype:
+    return _COMMAND_DTYPES.get(kind, messages.COMMAND)  # type: ignore[call-overload, no-any-return]
+
+
+def _event_dtype(kind: int) -> np.dtype:
+    return _EVENT_DTYPES.get(kind, messages.EVENT)  # type: ignore[call-overload, no-any-return]
+
+
+@cache
+def _plain(dtype: np.dtype) -> np.dtype:
+    """The same layout with ids and references (five words) as 40 bytes of text, and without reserved fields."""
+    kept = [name for name in dtype.names or () if not name.startswith(("_pad", "reserved"))]
+    fields = {name: dtype.fields[name] for name in kept}  # type: ignore[index]
+    return np.dtype(
+        {
+            "names": kept,
+            "formats": [np.dtype("S40") if field[0].subdtype else field[0] for field in fields.values()],
+            "offsets": [field[1] for field in fields.values()],
+            "itemsize": dtype.itemsize,
+        }
+    )
+
+
+def _fields(record: np.void, dtype: np.dtype) -> Fields:
+    plain = _plain(dtype)
+    values = np.frombuffer(record.tobytes(), plain)[0].item()
+    return {
+        name: value.decode("latin-1") if isinstance(value, bytes) else value
+        for name, value in zip(plain.names or (), values, strict=True)
+    }
+
+
+@cache
+def _zero_template(dtype: np.dtype) -> Fields:
+    return _fields(np.zeros(1, dtype)[0], dtype)
+
+
+def _zeros(dtype: np.dtype) -> Fields:
+    return dict(_zero_template(dtype))
