@@ -129,6 +129,7 @@ def test_ioc_expires_what_is_left(scene: Scene) -> None:
     end = events[-1]
     assert (end["status"], end["reason"]) == (OrderStatus.EXPIRED, Reason.NO_LIQUIDITY)
     assert (end["quantity"], end["executed_quantity"]) == (10, 4)
+    assert (end["client_order_id"], end["original_client_order_id"]) == ("ioc", "")
     assert end["flag_bits"] == EventFlag.LAST
     assert scene.balance(ALICE, USDT) == (RICH - 400 * STEP, 0)
 

@@ -72,6 +72,8 @@ class ReferenceExchange:
         self.requests = {k: r for k, r in self.requests.items() if r.expires_ns >= self._record["time_ns"]}
         kind = self._record["kind"]
         try:
+            if self._record["slots"] != (2 if kind == CommandKind.CANCEL_REPLACE else 1):
+                raise RefusedError(Reason.INVALID_COMMAND)
             if kind == CommandKind.PLACE:
                 self._request(self._record)
             elif kind == CommandKind.CANCEL_REPLACE:
@@ -219,11 +221,13 @@ class ReferenceExchange:
         mine = [o for o in self.open_orders.values() if (o.account, o.market) == (account, market_number)]
         if len(mine) >= market.orders_per_account_max:
             raise RefusedError(Reason.TOO_MANY_ORDERS)
-        needs_level = command["order_type"] != OrderType.MARKET and command["time_in_force"] == TimeInForce.GTC
+        may_rest = command["order_type"] != OrderType.MARKET and command["time_in_force"] == TimeInForce.GTC
+        resting = market.book.level_quantity(command["side"], command["price"])
         if (
             len(self.open_orders) == self.limits.orders_max
+            or (may_rest and self._is_level_table_full())
+            or (may_rest and resting + command["quantity"] > AMOUNT_MAX)
             or not self.ledger.has_room_for(account, market.base_asset, market.quote_asset)
-            or (needs_level and self._is_level_table_full())
         ):
             raise RefusedError(Reason.ENGINE_FULL)
         self.ledger.open(account, market.base_asset, market.quote_asset)
@@ -322,6 +326,7 @@ class ReferenceExchange:
         filled = self._is_filled(market, taker)
         self._emit(
             EventKind.TRADE,
+            flag_bits=EventFlag.LEVEL,
             account=taker.account,
             market=taker.market,
             order_id=taker.order_id,
@@ -375,7 +380,7 @@ class ReferenceExchange:
     def _expire(self, market: Market, order: Order, reason: Reason) -> None:
         """End an order that could not be filled and may not rest."""
         self.ledger.hold(order.account, self._held_asset(order), -self._hold_of(market, order))
-        self._emit_canceled(order, OrderStatus.EXPIRED, reason)
+        self._emit_order(EventKind.CANCELED, order, status=OrderStatus.EXPIRED, reason=reason)
 
     # ---- CANCEL, CANCEL_ALL, AMEND, CANCEL_REPLACE, CONTINUE ---------------------------------------------------------
 
@@ -410,7 +415,15 @@ class ReferenceExchange:
         market.book.remove(order)
         del self.open_orders[order.order_id]
         self.ledger.hold(order.account, self._held_asset(order), -self._hold_of(market, order))
-        self._emit_canceled(order, OrderStatus.CANCELED, reason, client_order_id, with_level_at=order.price)
+        self._emit_order(
+            EventKind.CANCELED,
+            order,
+            with_level_at=order.price,
+            status=OrderStatus.CANCELED,
+            reason=reason,
+            client_order_id=client_order_id,
+            original_client_order_id=order.client_order_id,
+        )
 
     def _cancel_all(self, command: Fields) -> None:
         self._check_client(command)
@@ -473,7 +486,8 @@ class ReferenceExchange:
         self._check_client_order_id(order.account, command["client_order_id"], but_for=order)
         if order.order_type == OrderType.LIMIT_MAKER and market.book.first_maker_for(order.side, price):
             raise RefusedError(Reason.WOULD_TAKE)
-        if reprices and self._is_level_table_full():
+        others = market.book.level_quantity(order.side, price) - (0 if reprices else order.left)
+        if (reprices and self._is_level_table_full()) or others + quantity > AMOUNT_MAX:
             raise RefusedError(Reason.ENGINE_FULL)
         left = quantity - order.executed_quantity
         hold = market.notional(price, left) if order.side == Side.BUY else market.base_amount(left)
@@ -481,9 +495,8 @@ class ReferenceExchange:
             raise RefusedError(Reason.INSUFFICIENT_BALANCE)
 
     def _cancel_replace(self, cancel: Fields, place: Fields | None) -> None:
-        same = ("account", "market")
-        is_pair = place is not None and place["kind"] == CommandKind.PLACE and cancel["slots"] == 2
-        if place is None or not is_pair or any(cancel[name] != place[name] for name in same):
+        is_pair = place is not None and place["kind"] == CommandKind.PLACE and place["slots"] == 1
+        if place is None or not is_pair or any(cancel[name] != place[name] for name in ("account", "market")):
             raise RefusedError(Reason.INVALID_COMMAND)
         self._request(place, cancel)
 
@@ -582,7 +595,7 @@ class ReferenceExchange:
     def _key_add(self, command: Fields) -> None:
         self._refuse_if(self.directory.check_key(command))
         self.directory.keys[command["key_added"]] = (command["account"], command["scopes"])
-        copied = {name: command[name] for name in ("account", "key_added", "scopes", "name")}
+        copied = {name: command[name] for name in ("account", "key_added", "scopes")}
         self._emit(EventKind.KEY, **copied)
 
     @staticmethod
@@ -660,24 +673,6 @@ class ReferenceExchange:
             report["level_quantity"] = market.book.level_quantity(order.side, with_level_at)
         self._emit(kind, **report | fields)
 
-    def _emit_canceled(
-        self,
-        order: Order,
-        status: OrderStatus,
-        reason: Reason,
-        client_order_id: str = "",
-        with_level_at: int | None = None,
-    ) -> None:
-        self._emit_order(
-            EventKind.CANCELED,
-            order,
-            with_level_at=with_level_at,
-            status=status,
-            reason=reason,
-            client_order_id=client_order_id,
-            original_client_order_id=order.client_order_id,
-        )
-
     def _emit_refusal(self, command: Fields, reason: Reason) -> None:
         self._emit(EventKind.REJECTED, **_as_asked(command) | {"reason": reason})
 
@@ -710,15 +705,25 @@ def _market_rules(command: Fields) -> Fields:
     return {name: command[name] for name in empty_event(EventKind.MARKET) if name not in header}
 
 
+_ORDER_COMMANDS = (
+    CommandKind.PLACE,
+    CommandKind.CANCEL,
+    CommandKind.CANCEL_ALL,
+    CommandKind.AMEND,
+    CommandKind.CANCEL_REPLACE,
+)
+
+
 def _as_asked(command: Fields) -> Fields:
     """What REJECTED and DUPLICATE repeat of the command."""
-    copied = (
-        "account market order_id side order_type time_in_force price quantity quote_quantity client_order_id "
-        "original_client_order_id transport"
-    )
-    asked = {name: command[name] for name in copied.split() if name in command}
+    asked = {"account": command["account"], "command_kind": command["kind"], "transport": command["transport"]}
+    if command["kind"] in _ORDER_COMMANDS:
+        copied = (
+            "market order_id side order_type time_in_force price quantity quote_quantity client_order_id "
+            "original_client_order_id"
+        )
+        asked |= {name: command[name] for name in copied.split()}
+        asked["status"] = OrderStatus.REJECTED if command["kind"] == CommandKind.PLACE else 0
     if "asset" in command:
         asked["market"] = command["asset"]
-    asked["command_kind"] = command["kind"]
-    asked["status"] = OrderStatus.REJECTED if command["kind"] == CommandKind.PLACE else 0
     return asked
