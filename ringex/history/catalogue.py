@@ -98,18 +98,20 @@ class Catalogue:
         return b"".join(self._events)
 
     def load(self, frame: Frame) -> None:
-        """Fill an empty catalogue from what `export` gave. Raises BadFrame; then the catalogue must not be used."""
+        """Fill an empty catalogue from what `export` gave. Raises FrameError; then the catalogue must not be used."""
         assert not self._events, "only an empty catalogue can be loaded"
         limits = self._limits
         count_max = limits.assets_max + limits.markets_max + limits.accounts_max + limits.keys_max
         events = records_of(frame, EVENT, count_max, "catalogue")
         kinds = events["kind"]
-        check(bool(((kinds >= EventKind.ASSET) & (kinds <= EventKind.KEY)).all()), "catalogue: an event of another kind")
+        check(
+            bool(((kinds >= EventKind.ASSET) & (kinds <= EventKind.KEY)).all()), "catalogue: an event of another kind"
+        )
         for event in events:
             self._add(event)
 
     def _add(self, event: np.void) -> None:
-        """Add what one event says. Raises BadFrame where it does not follow on what is there, or finds no room."""
+        """Add what one event says. Raises FrameError where it does not follow on what is there, or finds no room."""
         record = np.frombuffer(event.tobytes(), EVENT)
         kind = int(event["kind"])
         if kind == EventKind.ASSET:

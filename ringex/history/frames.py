@@ -12,7 +12,7 @@ FORMAT_VERSION: Final = 1
 """Of the frames of `ReadModel.export`; a model refuses any other."""
 
 
-class BadFrame(ValueError):
+class FrameError(ValueError):
     """A frame has the wrong size, version or content; the message says which and what was expected."""
 
 
@@ -22,17 +22,17 @@ def frame_of(records: np.ndarray) -> bytes:
 
 
 def records_of(frame: Frame, dtype: np.dtype, count_max: int, noun: str) -> np.ndarray:
-    """`frame` as an array of at most `count_max` records; shape (n,). It shares the frame's memory. Raises BadFrame."""
+    """`frame` as an array of at most `count_max` records; shape (n,). It shares the frame's memory. Raises FrameError."""
     size_bytes = memoryview(frame).nbytes
     count, rest = divmod(size_bytes, dtype.itemsize)
     if rest:
-        raise BadFrame(f"{noun}: {size_bytes} bytes are not a whole number of records of {dtype.itemsize} bytes")
+        raise FrameError(f"{noun}: {size_bytes} bytes are not a whole number of records of {dtype.itemsize} bytes")
     if count > count_max:
-        raise BadFrame(f"{noun}: {count} records; this process was started with room for {count_max}")
+        raise FrameError(f"{noun}: {count} records; this process was started with room for {count_max}")
     return np.frombuffer(frame, dtype, count)
 
 
 def check(fact: bool | np.bool_, message: str) -> None:
-    """Raise BadFrame with `message` unless `fact` holds."""
+    """Raise FrameError with `message` unless `fact` holds."""
     if not fact:
-        raise BadFrame(message)
+        raise FrameError(message)

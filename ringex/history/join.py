@@ -31,11 +31,11 @@ FRAMES_MAX: Final = 32
 REPLY_TIMEOUT_S: Final = 5.0
 
 
-class ReplicaSilent(TimeoutError):
+class ReplicaSilentError(TimeoutError):
     """The replica did not answer in time: it is starting, busy or gone. Ask again."""
 
 
-class ReplicaBehind(Exception):  # noqa: N818 - a state to wait for, not a failure
+class ReplicaBehindError(Exception):
     """The replica has not come as far as it was asked for. Ask again."""
 
 
@@ -67,7 +67,7 @@ class ReplicaClient:
     def join(self) -> tuple[int, list[Frame]]:
         """The event sequence T and the frames of a read model that has seen all events up to T.
 
-        Raises ReplicaSilent, ReplicaBehind, BadFrame.
+        Raises ReplicaSilentError, ReplicaBehindError, FrameError.
         """
         reply = self._ask([b"join"])
         check(bytes(reply[0]) == b"model" and len(reply) > 2 and len(reply[1]) == 8, _unexpected(reply))
@@ -76,7 +76,7 @@ class ReplicaClient:
     def events(self, after: int) -> np.ndarray | None:
         """Some of the events that follow `after`, at least one; None where the replica no longer has them.
 
-        Raises ReplicaSilent, ReplicaBehind, BadFrame.
+        Raises ReplicaSilentError, ReplicaBehindError, FrameError.
         """
         reply = self._ask([b"events", _packed(after)])
         if bytes(reply[0]) == b"gone":
@@ -111,11 +111,11 @@ class ReplicaClient:
             # A reply that comes too late must not be taken for the next one's: it goes to a socket that is gone.
             self._socket.close(linger=0)
             self._socket = self._connect()
-            raise ReplicaSilent(f"no answer from {self._endpoint} within {self._timeout_ms} ms")
+            raise ReplicaSilentError(f"no answer from {self._endpoint} within {self._timeout_ms} ms")
         reply: list[Frame] = [frame.buffer for frame in self._socket.recv_multipart(copy=False)]
         check(len(reply) <= FRAMES_MAX, f"a reply of {len(reply)} frames; at most {FRAMES_MAX} are expected")
         if bytes(reply[0]) == b"later":
-            raise ReplicaBehind(f"{self._endpoint} is not that far yet")
+            raise ReplicaBehindError(f"{self._endpoint} is not that far yet")
         return reply
 
 
@@ -125,5 +125,3 @@ def _packed(sequence: int) -> bytes:
 
 def _unexpected(reply: list[Frame]) -> str:
     return f"the replica answered {bytes(reply[0][:32])!r} in {len(reply)} frames"
-
-

@@ -1,0 +1,445 @@
+"""The read model: what the exchange looks like to its clients, built from events alone.
+
+It holds the catalogue, balances, open and recently closed orders, recent trades and aggregated books; queries are
+answered from it and never touch the matcher. It is a pure function of the events, so a model that was loaded at event
+T and then fed the later ones equals one that saw them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from ringex.config import Limits
+from ringex.history.balances import BALANCE, Balances, balance_add_free, balance_set
+from ringex.history.catalogue import Asset, Catalogue, Key, Market
+from ringex.history.frames import FORMAT_VERSION, FrameError, Frame, check, frame_of, records_of
+from ringex.history.orders import ORDER, Orders, order_accept, order_trade, order_update
+from ringex.history.trades import RECENT_TRADE, RecentTrades, trades_record
+from ringex.jit import compiled
+from ringex.marketdata.depth import LEVEL, Depth, Quote, depth_apply_one
+from ringex.memory import address_of, array_at, record_at
+from ringex.messages import (
+    BALANCE_EVENT,
+    CLIENT_ORDER_ID_BYTES_MAX,
+    EVENT,
+    FEE_ACCOUNT,
+    MARKET_EVENT,
+    RECORD_BYTES,
+    SCHEMA_VERSION,
+    TRADE,
+    EventKind,
+    OrderStatus,
+    OrderType,
+    Reason,
+    Side,
+    TimeInForce,
+    text_of,
+    words_of,
+)
+
+CLOSED_ORDERS_MAX: Final = 1 << 19
+TRADES_PER_MARKET_MAX: Final = 1000
+
+_ROOT: Final = np.dtype(
+    [
+        ("sequence", "i8"),  # of the last event applied
+        ("pairs", "i8"),  # address of _PAIR records, by market number
+        ("depth", "i8"),
+        ("orders", "i8"),
+        ("balances", "i8"),
+        ("trades", "i8"),
+    ],
+    align=True,
+)
+_PAIR: Final = np.dtype([("base", "i8"), ("quote", "i8")])
+"""The numbers of a market's assets."""
+_BOOK_HEADER: Final = np.dtype([("update_id", "i8"), ("bids", "i8"), ("asks", "i8")])
+"""Of one book in the frames: its last update, and how many levels of each side follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as it last was; units as in `ringex.messages`."""
+
+    order_id: int
+    account: int
+    market: int
+    price: int
+    quantity: int
+    executed_quantity: int
+    executed_quote: int
+    quote_quantity: int
+    created_ns: int
+    updated_ns: int
+    trade_count: int
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    status: OrderStatus
+    reason: Reason
+    client_order_id: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What an account has of asset number `asset`, in its smallest unit."""
+
+    asset: int
+    free: int
+    locked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A trade of a market, as everybody may see it."""
+
+    trade_id: int
+    time_ns: int
+    price: int
+    quantity: int
+    quote_amount: int
+    buyer_is_maker: bool
+
+
+class _Header(msgspec.Struct):
+    """The first of a model's frames."""
+
+    format_version: int
+    schema_version: int
+    sequence: int
+
+
+class ReadModel:
+    """Bounded by `limits`, by `closed_orders_max` in all and by `trades_per_market` recent trades of each market."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        closed_orders_max: int = CLOSED_ORDERS_MAX,
+        trades_per_market: int = TRADES_PER_MARKET_MAX,
+    ) -> None:
+        self._limits = limits
+        self._trades_per_market = trades_per_market
+        self.catalogue = Catalogue(limits)
+        self.books = Depth(limits.markets_max, limits.levels_max)
+        self._orders = Orders(limits.accounts_max, limits.orders_max, closed_orders_max)
+        self._balances = Balances(limits.accounts_max, limits.balances_max)
+        self._trades = RecentTrades(limits.markets_max, trades_per_market)
+        self._pairs = np.zeros(limits.markets_max, _PAIR)
+        self._root = np.zeros(1, _ROOT)
+        self._root["pairs"] = address_of(self._pairs)
+        self._root["depth"] = self.books.address
+        self._root["orders"] = self._orders.address
+        self._root["balances"] = self._balances.address
+        self._root["trades"] = self._trades.address
+        self._address = address_of(self._root)
+
+    # Events in
+
+    def apply(self, events: np.ndarray) -> None:
+        """Apply EVENT records that follow on `sequence` without a gap; a gap fails an assertion."""
+        assert events.dtype == EVENT
+        self.catalogue.apply(events)  # additions first: what refers to them comes later, and nothing takes them back
+        _apply(self._address, address_of(events), len(events))
+
+    def apply_at(self, address: int, count: int) -> None:
+        """`apply` for `count` EVENT records that lie at `address`."""
+        self.apply(array_at(address, count, EVENT))
+
+    @property
+    def sequence(self) -> int:
+        """The sequence of the last event applied; 0 before the first."""
+        return int(self._root["sequence"][0])
+
+    # Queries: the catalogue
+
+    @property
+    def markets(self) -> list[Market]:
+        """By number. Not to be changed."""
+        return self.catalogue.markets
+
+    @property
+    def assets(self) -> list[Asset]:
+        """By number. Not to be changed."""
+        return self.catalogue.assets
+
+    def market_named(self, symbol: str) -> Market | None:
+        return self.catalogue.market_named(symbol)
+
+    def account_named(self, name: str) -> int | None:
+        return self.catalogue.account_named(name)
+
+    def key(self, number: int) -> Key | None:
+        return self.catalogue.key(number)
+
+    # Queries: accounts and orders
+
+    def balances(self, account: int) -> list[Balance]:
+        """The account's balances in order of first use; none for an unknown account."""
+        if not self._knows(account):
+            return []
+        records = self._balances.of(account)[["asset", "free", "locked"]]
+        return [Balance(*record) for record in records.tolist()]
+
+    def order_by_id(self, account: int, order_id: int) -> Order | None:
+        """The account's order, if it is open or still held."""
+        record = self._orders.with_id(order_id)
+        return _order_of(record) if record is not None and int(record["account"]) == account else None
+
+    def order_by_client_id(self, account: int, text: str) -> Order | None:
+        """The account's order that took this client order id last: the open one, if there is one."""
+        if not text or len(text) > CLIENT_ORDER_ID_BYTES_MAX or not text.isascii():
+            return None
+        record = self._orders.with_client_id(account, words_of(text))
+        return _order_of(record) if record is not None else None
+
+    def open_orders(self, account: int, market: int | None = None) -> list[Order]:
+        """The account's open orders, in `market` or in all, oldest first."""
+        if not self._knows(account):
+            return []
+        records = self._orders.open_of(account)
+        if market is not None:
+            records = records[records["market"] == market]
+        return [_order_of(record) for record in records]
+
+    def has_forgotten(self, account: int) -> bool:
+        """Whether closed orders of the account are no longer held: then "not found" does not mean "never was"."""
+        return self._knows(account) and self._orders.forgotten(account) > 0
+
+    # Queries: market data
+
+    def depth(self, market: int, limit: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """(last update id, bids, asks): i8 arrays of (price, quantity), best first, at most `limit` rows each."""
+        return self.books.snapshot(market, limit)
+
+    def best(self, market: int, side: Side) -> Quote:
+        """The best bid (BUY) or ask (SELL); (0, 0) where there is none."""
+        return self.books.best(market, side)
+
+    def recent_trades(self, market: int, limit: int) -> list[Trade]:
+        """The market's last trades, at most `limit`, oldest first."""
+        columns = ["trade_id", "time_ns", "price", "quantity", "quote_amount", "buyer_is_maker"]
+        records = self._trades.recent(market, limit)[columns]
+        return [Trade(*record[:-1], bool(record[-1])) for record in records.tolist()]
+
+    def last_price(self, market: int) -> int:
+        """The price of the market's last trade; 0 before the first."""
+        last = self._trades.recent(market, 1)
+        return int(last["price"][0]) if len(last) else 0
+
+    # From process to process
+
+    def export(self) -> list[Frame]:
+        """The model as frames for `load`. Equal models give equal frames, whatever way they came about."""
+        header = msgspec.msgpack.encode(_Header(FORMAT_VERSION, SCHEMA_VERSION, self.sequence))
+        orders, forgotten = self._orders.export(len(self.catalogue.account_names))
+        parts = [orders, forgotten, self._balances.export(), self._trades.export(len(self.markets)), *self._books_out()]
+        return [header, self.catalogue.export(), *(frame_of(part) for part in parts)]
+
+    def load(self, frames: list[Frame]) -> None:
+        """Fill this model, which must be empty, from `export`'s frames.
+
+        Raises FrameError where they are of another version, do not fit this model's limits or contradict each other;
+        then the model must not be used.
+        """
+        assert self.sequence == 0 and not self.markets, "only an empty model can be loaded"
+        check(len(frames) == 8, f"{len(frames)} frames; a read model has 8")
+        try:
+            header = msgspec.msgpack.decode(frames[0], type=_Header)
+        except msgspec.MsgspecError as error:
+            raise FrameError(f"header: {error}") from error
+        versions = (header.format_version, header.schema_version)
+        check(
+            versions == (FORMAT_VERSION, SCHEMA_VERSION),
+            f"header: format and schema versions {versions}; expected {(FORMAT_VERSION, SCHEMA_VERSION)}",
+        )
+        check(header.sequence >= 0, "header: a negative sequence")
+        self.catalogue.load(frames[1])
+        self._load_orders(frames[2], frames[3])
+        self._load_balances(frames[4])
+        self._load_trades(frames[5])
+        self._load_books(frames[6], frames[7])
+        self._root["sequence"] = header.sequence
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both would answer every query alike, now and after any further events."""
+        return isinstance(other, ReadModel) and self.export() == other.export()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _knows(self, account: int) -> bool:
+        return 0 <= account < len(self.catalogue.account_names)
+
+    def _books_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """(headers, levels): per market a _BOOK_HEADER, and its bids, then its asks, best first."""
+        headers = np.zeros(len(self.markets), _BOOK_HEADER)
+        parts = [np.zeros(0, LEVEL)]
+        for market in range(len(headers)):
+            sides = [self.books.levels(market, side, self._limits.levels_max) for side in (Side.BUY, Side.SELL)]
+            headers[market] = (self.books.last_update_id(market), len(sides[0]), len(sides[1]))
+            parts.extend(sides)
+        return headers, np.concatenate(parts)
+
+    def _load_orders(self, frame: Frame, forgotten_frame: Frame) -> None:
+        orders = records_of(frame, ORDER, self._orders.capacity, "orders")
+        accounts_count = len(self.catalogue.account_names)
+        forgotten = records_of(forgotten_frame, np.dtype("i8"), accounts_count, "forgotten orders")
+        _check_range(orders["account"], 1, accounts_count, "orders: account")
+        _check_range(orders["market"], 0, len(self.markets), "orders: market")
+        check(len(np.unique(orders["order_id"])) == len(orders), "orders: an id occurs twice")
+        is_open = orders["status"] <= OrderStatus.PARTIALLY_FILLED
+        opened, closed = int(is_open.sum()), int((~is_open).sum())
+        check(opened <= self._limits.orders_max, f"orders: {opened} are open; at most {self._limits.orders_max} fit")
+        closed_max = self._orders.capacity - self._limits.orders_max
+        check(closed <= closed_max, f"orders: {closed} are closed; at most {closed_max} fit")
+        self._orders.load(orders, forgotten)
+
+    def _load_balances(self, frame: Frame) -> None:
+        balances = records_of(frame, BALANCE, self._limits.balances_max, "balances")
+        _check_range(balances["account"], 0, len(self.catalogue.account_names), "balances: account")
+        _check_range(balances["asset"], 0, len(self.assets), "balances: asset")
+        self._balances.load(balances)
+
+    def _load_trades(self, frame: Frame) -> None:
+        trades = records_of(frame, RECENT_TRADE, self._limits.markets_max * self._trades_per_market, "trades")
+        _check_range(trades["market"], 0, len(self.markets), "trades: market")
+        self._trades.load(trades)
+
+    def _load_books(self, headers_frame: Frame, levels_frame: Frame) -> None:
+        headers = records_of(headers_frame, _BOOK_HEADER, self._limits.markets_max, "books")
+        levels = records_of(levels_frame, LEVEL, self._limits.levels_max, "levels")
+        check(len(headers) == len(self.markets), f"books: {len(headers)}; there are {len(self.markets)} markets")
+        counts = headers[["bids", "asks"]].tolist()
+        check(all(bids >= 0 and asks >= 0 for bids, asks in counts), "books: a negative count of levels")
+        check(sum(map(sum, counts)) == len(levels), f"levels: {len(levels)} are not what the books need")
+        at = 0
+        for market, (bids, asks) in zip(self.markets, counts, strict=True):
+            self._pairs[market.number] = (market.base.number, market.quote.number)
+            self.books.add_market(market.tick, market.price_max)
+            sides = levels[at : at + bids], levels[at + bids : at + bids + asks]
+            for side in sides:
+                prices = side["price"]
+                fits = (
+                    (prices > 0) & (prices <= market.price_max) & (prices % market.tick == 0) & (side["quantity"] > 0)
+                )
+                check(bool(fits.all()), f"levels: one breaks the rules of {market.symbol}")
+            self.books.load_book(market.number, int(headers["update_id"][market.number]), *sides)
+            at += bids + asks
+
+
+@compiled
+def _apply(model: int, events: int, count: int) -> None:
+    m = record_at(model, 0, _ROOT)
+    for at in range(count):
+        event = events + at * RECORD_BYTES
+        e = record_at(event, 0, EVENT)
+        assert e.sequence == m.sequence + 1
+        m.sequence = e.sequence
+        kind = e.kind
+        if kind == EventKind.TRADE:
+            _apply_trade(model, event)
+        elif kind == EventKind.ACCEPTED:
+            order_accept(m.orders, event)
+            _apply_hold(model, event)
+        elif kind == EventKind.RESTED or kind == EventKind.CANCELED:
+            order_update(m.orders, event, False)
+            _apply_hold(model, event)
+        elif kind == EventKind.AMENDED:
+            order_update(m.orders, event, True)
+            _apply_hold(model, event)
+        elif kind == EventKind.BALANCE:
+            b = record_at(event, 0, BALANCE_EVENT)
+            balance_set(m.balances, np.int64(b.account), np.int64(b.market), b.free, b.locked)
+        elif kind == EventKind.MARKET:
+            _apply_market(model, event)
+        depth_apply_one(m.depth, event)
+
+
+@compiled
+def _apply_hold(model: int, event: int) -> None:
+    """The balance that the order holds, as the event shows it."""
+    m = record_at(model, 0, _ROOT)
+    e = record_at(event, 0, EVENT)
+    pair = record_at(m.pairs, np.int64(e.market), _PAIR)
+    asset = pair.quote if e.side == Side.BUY else pair.base
+    balance_set(m.balances, np.int64(e.account), asset, e.free, e.locked)
+
+
+@compiled
+def _apply_trade(model: int, event: int) -> None:
+    m = record_at(model, 0, _ROOT)
+    t = record_at(event, 0, TRADE)
+    order_trade(
+        m.orders,
+        t.order_id,
+        np.int64(t.taker_status),
+        t.taker_executed_quantity,
+        t.taker_executed_quote,
+        t.time_ns,
+    )
+    order_trade(
+        m.orders,
+        t.maker_order_id,
+        np.int64(t.maker_status),
+        t.maker_executed_quantity,
+        t.maker_executed_quote,
+        t.time_ns,
+    )
+    pair = record_at(m.pairs, np.int64(t.market), _PAIR)
+    taker = np.int64(t.account)
+    maker = np.int64(t.maker_account)
+    balance_set(m.balances, taker, pair.base, t.taker_base_free, t.taker_base_locked)
+    balance_set(m.balances, taker, pair.quote, t.taker_quote_free, t.taker_quote_locked)
+    balance_set(m.balances, maker, pair.base, t.maker_base_free, t.maker_base_locked)
+    balance_set(m.balances, maker, pair.quote, t.maker_quote_free, t.maker_quote_locked)
+    taker_fee_asset = pair.base if t.side == Side.BUY else pair.quote
+    maker_fee_asset = pair.quote if t.side == Side.BUY else pair.base
+    balance_add_free(m.balances, FEE_ACCOUNT, taker_fee_asset, t.taker_fee)
+    balance_add_free(m.balances, FEE_ACCOUNT, maker_fee_asset, t.maker_fee)
+    trades_record(m.trades, event)
+
+
+@compiled
+def _apply_market(model: int, event: int) -> None:
+    market = record_at(event, 0, MARKET_EVENT)
+    m = record_at(model, 0, _ROOT)
+    pair = record_at(m.pairs, np.int64(market.market), _PAIR)
+    pair.base = np.int64(market.base_asset)
+    pair.quote = np.int64(market.quote_asset)
+    balance_add_free(m.balances, FEE_ACCOUNT, pair.base, 0)
+    balance_add_free(m.balances, FEE_ACCOUNT, pair.quote, 0)
+
+
+def _check_range(values: np.ndarray, lowest: int, end: int, noun: str) -> None:
+    check(bool(((values >= lowest) & (values < end)).all()), f"{noun} outside {lowest} .. {end - 1}")
+
+
+def _order_of(record: np.void) -> Order:
+    return Order(
+        order_id=int(record["order_id"]),
+        account=int(record["account"]),
+        market=int(record["market"]),
+        price=int(record["price"]),
+        quantity=int(record["quantity"]),
+        executed_quantity=int(record["executed_quantity"]),
+        executed_quote=int(record["executed_quote"]),
+        quote_quantity=int(record["quote_quantity"]),
+        created_ns=int(record["created_ns"]),
+        updated_ns=int(record["updated_ns"]),
+        trade_count=int(record["trade_count"]),
+        side=Side(int(record["side"])),
+        order_type=OrderType(int(record["order_type"])),
+        time_in_force=TimeInForce(int(record["time_in_force"])),
+        status=OrderStatus(int(record["status"])),
+        reason=Reason(int(record["reason"])),
+        client_order_id=text_of(record["client_order_id"]),
+    )
