@@ -1,0 +1,86 @@
+"""Intentions as COMMAND records, and the events that answer them as an outcome: the exchange inside this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from ringex.messages import (
+    TRADE,
+    CommandKind,
+    EventKind,
+    OrderType,
+    Reason,
+    Side,
+    TimeInForce,
+    commands,
+)
+
+from .compare import Outcome
+from .instrument import Instrument
+from .intention import Fill, Intention, Kind
+
+ACCOUNT_BIDS: Final = 1
+ACCOUNT_ASKS: Final = 2
+_MARKET: Final = 0
+_ID_BYTES: Final = 40
+_COMMAND_KINDS: Final = {
+    Kind.REST: CommandKind.PLACE,
+    Kind.TAKE: CommandKind.PLACE,
+    Kind.AMEND: CommandKind.AMEND,
+    Kind.CANCEL: CommandKind.CANCEL,
+}
+
+
+def command_records(intentions: Sequence[Intention], instrument: Instrument, accounts: tuple[int, int]) -> np.ndarray:
+    """COMMAND records, shape (n,), in order. `accounts`: who enters bids, who enters asks.
+
+    An order's client order id is its number in the recording. `correlation` is the intention's index + 1, and so every
+    event says which intention it belongs to.
+    """
+    records = commands(len(intentions))
+    kinds = np.array([_COMMAND_KINDS[intention.kind] for intention in intentions], np.int64)
+    bids = np.array([intention.bid for intention in intentions], bool)
+    takes = np.array([intention.kind is Kind.TAKE for intention in intentions], bool)
+    ids = np.array([str(intention.order_id) for intention in intentions], f"S{_ID_BYTES}").view(np.uint64)
+    places = kinds == CommandKind.PLACE
+    records["kind"] = kinds
+    records["correlation"] = np.arange(1, len(intentions) + 1)
+    records["account"] = np.where(bids, *accounts)
+    records["market"] = _MARKET
+    records["price"] = np.array([i.price for i in intentions], np.int64) // instrument.price_unit
+    records["quantity"] = [intention.quantity for intention in intentions]
+    records["side"] = np.where(places, np.where(bids, Side.BUY, Side.SELL), 0)
+    records["order_type"] = np.where(places, OrderType.LIMIT, 0)
+    records["time_in_force"] = np.where(places, np.where(takes, TimeInForce.IOC, TimeInForce.GTC), 0)
+    words = ids.reshape(len(intentions), _ID_BYTES // 8)
+    records["client_order_id"] = np.where(places[:, None], words, 0)
+    records["original_client_order_id"] = np.where(places[:, None], 0, words)
+    return records
+
+
+def outcome_of(intentions: Sequence[Intention], events: np.ndarray, instrument: Instrument) -> Outcome:
+    """What `events` (dtype EVENT, shape (n,)) say became of `intentions`, whose index + 1 is their correlation."""
+    accepted = events[events["kind"] == EventKind.ACCEPTED]
+    recorded_ids = np.array([intention.order_id for intention in intentions], np.int64)
+    order_ids = np.zeros(int(accepted["order_id"].max(initial=0)) + 1, np.int64)
+    order_ids[accepted["order_id"]] = recorded_ids[accepted["correlation"] - 1]
+    trades = events[events["kind"] == EventKind.TRADE].view(TRADE)
+    fills: dict[int, list[Fill]] = {}
+    for correlation, maker, price, quantity in zip(
+        trades["correlation"].tolist(),
+        order_ids[trades["maker_order_id"]].tolist(),
+        (trades["price"] * instrument.price_unit).tolist(),
+        trades["quantity"].tolist(),
+        strict=True,
+    ):
+        fills.setdefault(correlation - 1, []).append(Fill(maker, price, quantity))
+    refused = events[events["kind"] == EventKind.REJECTED]
+    reasons = {
+        int(correlation) - 1: Reason(int(reason)).name
+        for correlation, reason in zip(refused["correlation"], refused["reason"], strict=True)
+    }
+    rising = np.all(np.diff(trades["correlation"]) >= 0) and np.all(np.diff(trades["trade_id"]) > 0)
+    return Outcome(fills, reasons, bool(rising))
