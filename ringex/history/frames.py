@@ -22,7 +22,7 @@ def frame_of(records: np.ndarray) -> bytes:
 
 
 def records_of(frame: Frame, dtype: np.dtype, count_max: int, noun: str) -> np.ndarray:
-    """`frame` as an array of at most `count_max` records; shape (n,). It shares the frame's memory. Raises FrameError."""
+    """`frame` as an array of at most `count_max` records; sharing its memory. Raises FrameError."""
     size_bytes = memoryview(frame).nbytes
     count, rest = divmod(size_bytes, dtype.itemsize)
     if rest:

@@ -57,7 +57,7 @@ def answer(request: Sequence[Frame], model: ReadModel | None, event_log: EventLo
 class ReplicaClient:
     """Asks the replica; one request at a time. Every wait ends after `timeout_s`."""
 
-    def __init__(self, endpoint: str, timeout_s: float = REPLY_TIMEOUT_S, context: zmq.Context | None = None) -> None:
+    def __init__(self, endpoint: str, timeout_s: float = REPLY_TIMEOUT_S, context: zmq.Context[zmq.Socket[bytes]] | None = None) -> None:
         self._endpoint = endpoint
         self._timeout_ms = int(timeout_s * 1000)
         self._own_context = context is None

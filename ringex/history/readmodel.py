@@ -16,7 +16,7 @@ import numpy as np
 from ringex.config import Limits
 from ringex.history.balances import BALANCE, Balances, balance_add_free, balance_set
 from ringex.history.catalogue import Asset, Catalogue, Key, Market
-from ringex.history.frames import FORMAT_VERSION, FrameError, Frame, check, frame_of, records_of
+from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
 from ringex.history.orders import ORDER, Orders, order_accept, order_trade, order_update
 from ringex.history.trades import RECENT_TRADE, RecentTrades, trades_record
 from ringex.jit import compiled

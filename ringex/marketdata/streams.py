@@ -9,14 +9,14 @@ Topics are ASCII, payloads msgpack maps. Prices and quantities are strings with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import numpy as np
 
 from ringex.decimals import format_scaled
 from ringex.history.catalogue import Market
-from ringex.marketdata.changes import MarketChanges, changes_by_market
+from ringex.marketdata.changes import MarketChanges
 from ringex.marketdata.depth import Depth, Quote
 from ringex.messages import TRADE, EventKind, Side
 
@@ -71,25 +71,19 @@ class Streams:
         self._quotes: dict[int, tuple[Quote, Quote]] = {}
 
     def forget(self) -> None:
-        """Forget the quotes sent: the next change of a market sends its ticker, changed or not."""
+        """Forget the quotes sent: `tickers` gives every market's again."""
         self._quotes.clear()
 
-    def trades_and_depth(self, events: np.ndarray, markets: list[Market]) -> Iterator[Message]:
-        """The trade and depth messages of one batch of EVENT records, which must not leave out any."""
-        yield from self._trades(events, markets)
-        for change in changes_by_market(events):
-            yield self._depth(change, markets[change.market])
+    def tickers(self, numbers: Iterable[int], markets: list[Market], depth: Depth) -> Iterator[Message]:
+        """The ticker messages of those of the markets `numbers` whose best bid or ask is not what was sent last."""
+        for number in numbers:
+            quotes = (depth.best(number, Side.BUY), depth.best(number, Side.SELL))
+            if self._quotes.get(number) != quotes:
+                self._quotes[number] = quotes
+                yield self._ticker(depth.last_update_id(number), quotes, markets[number])
 
-    def tickers(self, events: np.ndarray, markets: list[Market], depth: Depth) -> Iterator[Message]:
-        """The ticker messages due after `events`, all of which `depth` must have seen, and none after them."""
-        for change in changes_by_market(events):
-            quotes = (depth.best(change.market, Side.BUY), depth.best(change.market, Side.SELL))
-            if self._quotes.get(change.market) == quotes:
-                continue
-            self._quotes[change.market] = quotes
-            yield self._ticker(change.last_update_id, quotes, markets[change.market])
-
-    def _trades(self, events: np.ndarray, markets: list[Market]) -> Iterator[Message]:
+    def trades(self, events: np.ndarray, markets: list[Market]) -> Iterator[Message]:
+        """The trade messages of a batch of EVENT records."""
         trades = events[events["kind"] == EventKind.TRADE].view(TRADE)
         columns = ("market", "time_ns", "trade_id", "price", "quantity", "side")
         for number, time_ns, trade_id, price, quantity, side in zip(
@@ -108,7 +102,8 @@ class Streams:
             )
             yield _topic(market, "trade"), self._encode(message)
 
-    def _depth(self, change: MarketChanges, market: Market) -> Message:
+    def depth(self, change: MarketChanges, market: Market) -> Message:
+        """The depth message of what a batch has changed in one market."""
         message = DepthMessage(
             event_ms=change.time_ns // NANOSECONDS_PER_MILLISECOND,
             symbol=market.symbol,
