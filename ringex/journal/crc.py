@@ -128,7 +128,7 @@ def record_checksum(address: int, salt: int) -> int:
         if index == CHECKSUM_WORD:
             word = (word >> np.uint64(32)) << np.uint64(32)
         state = crc_word(state, word)
-    return state ^ MASK
+    return int(state ^ MASK)
 
 
 def bytes_checksum(address: int, size_bytes: int) -> int:
@@ -136,7 +136,7 @@ def bytes_checksum(address: int, size_bytes: int) -> int:
     state = np.int64(MASK)
     for index in range(size_bytes // 8):
         state = crc_word(state, np.uint64(record_at(address, index, WORD).value))
-    return state ^ MASK
+    return int(state ^ MASK)
 
 
 if INTERPRETED:  # a numpy scalar a word would take 0.7 ms a record

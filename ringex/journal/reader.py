@@ -114,12 +114,12 @@ class JournalReader:
     def _explain(self, segment: Segment, sequence: int, promised: bool) -> None:
         """The record at `sequence` is not sound: return if it may not have been written yet, else raise."""
         fd, path = self._fd, segment.path
+        now: Segment | None = None
         try:
             now = read_header(fd, path)
         except JournalCorrupt:
-            if path.exists() and os.stat(path).st_ino == os.fstat(fd).st_ino:
-                raise
-            now = None  # a header being written: the file is used again
+            if path.exists() and path.stat().st_ino == os.fstat(fd).st_ino:
+                raise  # else it is a header being written: the file is used again
         if now != segment:
             self.close()
             segments = list_segments(self.directory)

@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -157,7 +158,7 @@ def list_segments(directory: Path) -> list[Segment]:
             segments = _list_once(directory)
         except FileNotFoundError:
             continue
-        for before, after in zip(segments, segments[1:], strict=False):
+        for before, after in pairwise(segments):
             if after.first_sequence != before.end:
                 why = f"follows {before.path.name}, which ends before sequence {before.end}; files are missing"
                 raise JournalCorrupt(after.path, 0, before.end, why)
@@ -200,7 +201,7 @@ def create_segment(directory: Path, first_sequence: int, capacity: int) -> Segme
                 _fill_with_zeros(fd, segment.size_bytes)
             _write_all(fd, header_bytes(segment), 0)
             os.fsync(fd)
-        os.rename(making, path)
+        making.rename(path)
     except OSError:
         making.unlink(missing_ok=True)
         raise
@@ -216,7 +217,7 @@ def _take_from_pool(directory: Path, making: Path, capacity: int) -> int:
                 retired = read_header(fd, path)
                 fits = retired.capacity == capacity and os.fstat(fd).st_size == retired.size_bytes
             if fits and retired.generation + 1 < GENERATION_MAX:
-                os.rename(path, making)
+                path.rename(making)
                 return retired.generation
         except FileNotFoundError:
             continue
@@ -238,7 +239,7 @@ def retire(directory: Path, below_sequence: int) -> int:
         if segment.end > below_sequence:
             break
         if len(list(directory.glob("*.free"))) < POOL_SEGMENTS:
-            os.rename(segment.path, segment.path.with_suffix(".free"))
+            segment.path.rename(segment.path.with_suffix(".free"))
         else:
             segment.path.unlink()
         sync_directory(directory)  # oldest first, each before the next: a crash leaves no gap

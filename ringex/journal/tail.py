@@ -81,7 +81,8 @@ def count_whole(address: int, count: int) -> int:
     """How many of `count` records at `address`, which begin a command, belong to commands that are whole."""
     index = 0
     while index < count:
-        slots = max(1, np.int64(record_at(address, index, COMMAND).slots))
+        slots = np.int64(record_at(address, index, COMMAND).slots)
+        slots = max(slots, np.int64(1))
         if index + slots > count:
             break
         index += slots
@@ -94,7 +95,7 @@ def read_records(fd: int, segment: Segment, sequence: int, count: int) -> tuple[
     What is missing is zero. Shape (count,), COMMAND.
     """
     records = np.zeros(count, COMMAND)
-    target = memoryview(records).cast("B")
+    target = records.view(np.uint8).data
     offset, done = segment.offset_of(sequence), 0
     while done < len(target):
         step = os.preadv(fd, [target[done:]], offset + done)

@@ -93,7 +93,7 @@ def verify(directory: Path) -> Report:
 
 
 def dump(directory: Path, from_sequence: int = 1, to_sequence: int | None = None) -> Iterator[dict[str, Any]]:
-    """The commands of [from_sequence, to_sequence] as dictionaries: enums by name, ids as text, reserved fields left out.
+    """The commands of [from_sequence, to_sequence] as dictionaries: enums by name, ids as text, no reserved fields.
 
     Raises JournalCorrupt, JournalGone.
     """

@@ -2,7 +2,7 @@
 
 `append` writes at once, in the caller's thread, for use as a library. `start` runs the same code in a thread of its own
 that never meets the matcher's at the GIL; a second thread prepares the next segment when the present one is half full.
-Measured figures: tools/bench_journal.py, and docs of `ringex.journal`.
+MEASURED
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class JournalWriter:
 
     @property
     def is_full(self) -> bool:
-        """The next segment cannot be made: refuse new orders. It is tried again until it can; `full_reason` says why."""
+        """The next segment cannot be made, see `full_reason`: refuse new orders. It is tried again until it can."""
         return _load(self.control_address + IS_FULL) != 0
 
     @property
