@@ -406,8 +406,10 @@ class ReferenceExchange:
         return order
 
     def _by_client_order_id(self, account: int, client_order_id: str) -> Order | None:
-        named = [o for o in self.open_orders.values() if (o.account, o.client_order_id) == (account, client_order_id)]
-        return named[0] if client_order_id and named else None
+        if not client_order_id:
+            return None
+        named = (o for o in self.open_orders.values() if (o.account, o.client_order_id) == (account, client_order_id))
+        return next(named, None)
 
     def _take_out(self, order: Order, reason: Reason, client_order_id: str = "") -> None:
         """Cancel a resting order."""

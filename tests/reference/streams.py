@@ -1,0 +1,309 @@
+"""Random command streams: numbers drawn by Hypothesis, decoded into commands that have a point.
+
+Each command is decoded from a few integers, one digit after the other (`Dice`), so that the smallest numbers mean the
+plainest command and shrinking makes streams plainer. The decoder looks at the reference's open orders to name orders
+that exist, most of the time; it looks at nothing of the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reference.desk import Desk
+from reference.exchange import ReferenceExchange
+from reference.records import Fields
+from ringex.config import Limits
+from ringex.messages import AMOUNT_MAX, CommandKind, OrderType, TimeInForce
+
+SMALL = Limits(
+    assets_max=8,
+    markets_max=8,
+    accounts_max=8,
+    keys_max=8,
+    balances_max=26,
+    orders_max=12,
+    levels_max=9,
+    requests_remembered_max=6,
+    requests_remembered_per_account_max=3,
+    references_max=40,
+)
+ROLL_MAX = (1 << 24) - 1  # Hypothesis draws evenly up to here
+ROLLS_PER_COMMAND = 3
+
+STRANGE = (-1, 0, 1, 7, 1 << 31, (1 << 31) - 1, 1 << 53, AMOUNT_MAX, AMOUNT_MAX + 1, (1 << 63) - 1, -(1 << 63))
+CLIENT_ORDER_IDS = ("", "", "", "", "", "a", "b", "c" * 36)
+OFF_STEP = (0,) * 19 + (1,)
+MARKET_NUMBERS = (0, 0, 0, 0, 1, 1, 2, 3)
+ACCOUNT_NAMES = ("fees", "dave", "erin", "alice", "", "f" * 32)
+FLAG_BITS = (0, 0, 0, 0, 1, 2, 2, 4, 8, 14, 0xFFFF_FFF0)
+
+BTC, USDT, COIN, YEN, BULK, BILL = range(6)
+ASSET_SCALES = {"BTC": 8, "USDT": 8, "COIN": 18, "YEN": 0, "BULK": 0, "BILL": 0}
+MARKETS: tuple[dict[str, Any], ...] = (
+    {
+        "symbol": "BTCUSDT",
+        "base": BTC,
+        "quote": USDT,
+        "lot": 2,
+        "quantity_min": 2,
+        "taker_fee": 100_000,
+        "maker_fee": 33_333,
+    },
+    # a maker rebate, steps that do not divide, room for few orders
+    {
+        "symbol": "COINUSDT",
+        "base": COIN,
+        "quote": USDT,
+        "price_scale": 0,
+        "quantity_scale": 1,
+        "tick": 5,
+        "lot": 1,
+        "price_min": 20,
+        "price_max": 100,
+        "quantity_min": 1,
+        "quantity_max": 40,
+        "taker_fee": 50_001,
+        "maker_fee": -24_999,
+        "orders_per_account_max": 3,
+    },
+    # a quote asset without decimals: the notional divides by 1,000; bounds that bite
+    {
+        "symbol": "BTCYEN",
+        "base": BTC,
+        "quote": YEN,
+        "price_scale": 1,
+        "quantity_scale": 2,
+        "tick": 10,
+        "lot": 100,
+        "price_min": 30,
+        "price_max": 110,
+        "quantity_min": 200,
+        "quantity_max": 900,
+        "notional_min": 10,
+        "notional_max": 70,
+        "taker_fee": -999_999,
+        "maker_fee": 1_000_000,
+    },
+    # amounts at the numeric bounds: the dearest order costs AMOUNT_MAX
+    {
+        "symbol": "BULKBILL",
+        "base": BULK,
+        "quote": BILL,
+        "price_scale": 0,
+        "quantity_scale": 0,
+        "tick": 1 << 28,
+        "lot": 1 << 27,
+        "price_min": 1 << 28,
+        "price_max": 1 << 32,
+        "quantity_min": 1 << 27,
+        "quantity_max": 1 << 30,
+        "notional_max": AMOUNT_MAX,
+        "taker_fee": 99_999_999,
+        "maker_fee": -99_999_998,
+    },
+)
+ACCOUNTS = 3
+DEPOSITS = {BTC: 2 * 10**9, USDT: 2 * 10**10, COIN: 10**18 + 10**17, YEN: 600, BULK: 3 << 29, BILL: AMOUNT_MAX // 3}
+
+
+class Dice:
+    """A big number, taken apart digit by digit; 0 once it is used up."""
+
+    def __init__(self, rolls: Sequence[int]) -> None:
+        self.number = 0
+        for roll in reversed(rolls):
+            self.number = self.number * (ROLL_MAX + 1) + roll
+
+    def below(self, count: int) -> int:
+        self.number, digit = divmod(self.number, count)
+        return digit
+
+    def one_of(self, choices: Sequence[Any]) -> Any:
+        return choices[self.below(len(choices))]
+
+
+class Stream:
+    """Turns dice into commands for an exchange that `opening` has set up. Remembers what it sent, to repeat it."""
+
+    def __init__(self, exchange: ReferenceExchange) -> None:
+        self.exchange = exchange
+        self.desk = Desk()
+        self.requests: list[tuple[Fields, ...]] = []
+        self.makers = (
+            *[self._place] * 20,
+            *[self._cancel] * 3,
+            *[self._amend] * 5,
+            *[self._cancel_replace] * 3,
+            *[self._repeat] * 2,
+            *[self._book] * 2,
+            self._cancel_all,
+            self._add,
+            self._odd,
+        )
+
+    def opening(self) -> list[tuple[Fields, ...]]:
+        """Assets, markets, accounts and their money."""
+        commands = [self.desk.asset(name, scale) for name, scale in ASSET_SCALES.items()]
+        commands += [self.desk.market(**rules) for rules in MARKETS]
+        commands += [self.desk.account(name) for name in ("alice", "bob", "carol")]
+        for account in range(1, ACCOUNTS + 1):
+            commands += [self.desk.deposit(account, asset, amount) for asset, amount in DEPOSITS.items()]
+        return [(command,) for command in commands]
+
+    def next(self, dice: Dice) -> tuple[Fields, ...]:
+        """The records of one more command."""
+        make = dice.one_of(self.makers)
+        self.desk.time_ns += dice.one_of((0, 0, 0, 0, 0, 1, 10))
+        records = make(dice)
+        for record in records:
+            record["correlation"] = self.desk.sequence
+            record["connection"] = record["account"] if record["account"] >= 0 else 0
+        if dice.below(12) == 11:
+            self._spoil(dice, dice.one_of(records))
+        return records
+
+    def _place(self, dice: Dice) -> tuple[Fields, ...]:
+        market = dice.one_of(MARKET_NUMBERS)
+        account = 1 + dice.below(ACCOUNTS)
+        records = (self._place_record(dice, account, market),)
+        self.requests.append(records)
+        return records
+
+    def _place_record(self, dice: Dice, account: int, market: int) -> Fields:
+        order = self._order(dice, market) | self._key(dice)
+        return self.desk.command(CommandKind.PLACE, account=account, **order)
+
+    def _order(self, dice: Dice, market: int) -> Fields:
+        rules = self.exchange.directory.markets[market]
+        order: Fields = {"market": market, "side": 1 + dice.below(2)}
+        order["price"] = rules.tick * (4 + dice.below(8)) + dice.one_of(OFF_STEP)
+        order["quantity"] = rules.lot * (1 + dice.below(8)) + dice.one_of(OFF_STEP)
+        order["order_type"] = dice.one_of((OrderType.LIMIT,) * 5 + (OrderType.LIMIT_MAKER, OrderType.MARKET))
+        order["time_in_force"] = TimeInForce.GTC
+        if order["order_type"] == OrderType.LIMIT:
+            order["time_in_force"] = dice.one_of((TimeInForce.GTC,) * 4 + (TimeInForce.IOC, TimeInForce.FOK))
+        elif order["order_type"] == OrderType.MARKET:
+            if dice.below(2):
+                amount = rules.notional(order["price"], order["quantity"])
+                order |= {"quantity": 0, "quote_quantity": max(1, amount - dice.below(3))}
+            order["price"] = 0
+        return order
+
+    def _key(self, dice: Dice) -> Fields:
+        """What makes a request one that is remembered, or not."""
+        timestamp_us = dice.one_of((0, 1, 2))
+        expires_ns = dice.one_of((0, 0, 0, 0, 20, 20, 20, 20, 20, 5, 5, 1, 1, -1))
+        expires_ns = max(0, self.desk.time_ns + expires_ns) if expires_ns else 0
+        return {"client_order_id": self._id(dice), "timestamp_us": timestamp_us, "expires_ns": expires_ns}
+
+    def _id(self, dice: Dice) -> str:
+        return str(dice.one_of(CLIENT_ORDER_IDS))
+
+    def _target(self, dice: Dice) -> Fields:
+        """Names an open order, mostly rightly."""
+        orders = list(self.exchange.open_orders.values())
+        if not orders:
+            return {"account": 1 + dice.below(ACCOUNTS), "market": dice.below(len(MARKETS)), "order_id": dice.below(4)}
+        order = dice.one_of(orders[-32:])
+        target = {"account": order.account, "market": order.market, "order_id": order.order_id}
+        how = dice.below(14)
+        if how in (1, 2):
+            target["original_client_order_id"] = order.client_order_id
+        if how == 2:
+            target["order_id"] = 0
+        if how == 3:
+            target["original_client_order_id"] = self._id(dice)
+        if how == 4:
+            target["account"] = 1 + dice.below(ACCOUNTS)
+        if how == 5:
+            target["market"] = dice.below(len(MARKETS))
+        if how == 6:
+            target["order_id"] += 1
+        return target
+
+    def _cancel(self, dice: Dice) -> tuple[Fields, ...]:
+        target = self._target(dice)
+        return (self.desk.cancel(**target, client_order_id=self._id(dice), flag_bits=dice.one_of(FLAG_BITS)),)
+
+    def _cancel_all(self, dice: Dice) -> tuple[Fields, ...]:
+        return (self.desk.cancel_all(1 + dice.below(ACCOUNTS), dice.below(len(MARKETS) + 1) - 1),)
+
+    def _amend(self, dice: Dice) -> tuple[Fields, ...]:
+        target = self._target(dice)
+        rules = self.exchange.directory.markets[target["market"]]
+        order = self.exchange.open_orders.get(target["order_id"])
+        quantity = rules.lot * dice.below(9)
+        if order and dice.below(2):
+            quantity = order.quantity + rules.lot * dice.one_of((-1, 1, -2, 2, -1, -3))
+        price = rules.tick * dice.one_of((0, 0, 0, 0, 4, 5, 6, 7, 8, 9, 10, 11))
+        values = {"price": price, "quantity": quantity, "client_order_id": self._id(dice)}
+        return (self.desk.amend(**target, **values, flag_bits=dice.one_of(FLAG_BITS)),)
+
+    def _cancel_replace(self, dice: Dice) -> tuple[Fields, ...]:
+        target = self._target(dice)
+        leg = self.desk.cancel_leg(**target, client_order_id=self._id(dice), flag_bits=dice.one_of(FLAG_BITS))
+        records = (leg, self._place_record(dice, target["account"], target["market"]))
+        self.requests.append(records)
+        return records
+
+    def _repeat(self, dice: Dice) -> tuple[Fields, ...]:
+        """An earlier request once more, word for word."""
+        if not self.requests:
+            return self._place(dice)
+        earlier = dice.one_of(self.requests[-8:])
+        again = []
+        for record in earlier:
+            self.desk.sequence += 1
+            again.append(record | {"sequence": self.desk.sequence, "time_ns": self.desk.time_ns})
+        return tuple(again)
+
+    def _book(self, dice: Dice) -> tuple[Fields, ...]:
+        book = self.desk.deposit if dice.below(2) else self.desk.withdraw
+        account, asset = dice.below(ACCOUNTS + 2), dice.below(len(ASSET_SCALES))
+        amount = max(1, DEPOSITS[asset] // dice.one_of((7, 100, 1, 10**9)))
+        return (book(account, asset, amount, dice.one_of(("r1", "r2", "", ""))),)
+
+    def _add(self, dice: Dice) -> tuple[Fields, ...]:
+        what = dice.below(4)
+        if what == 0:
+            return (self.desk.account(dice.one_of(ACCOUNT_NAMES)),)
+        if what == 1:
+            return (self.desk.asset(dice.one_of(("NEW", "BTC", "", "N" * 16)), dice.one_of((8, 0, 18, 19, -1))),)
+        if what == 2:
+            key, account, scopes = dice.one_of((1, 2, 0, (1 << 32) - 1)), dice.below(ACCOUNTS + 2), dice.below(8)
+            values = {"account": account, "key_added": key, "scopes": scopes, "name": "label"}
+            return (self.desk.command(CommandKind.KEY_ADD, **values),)
+        rules = dict(dice.one_of(MARKETS)) | {"symbol": dice.one_of(("OTHER", "MORE", "BTCUSDT", "", "S" * 24))}
+        assets = {name: dice.below(len(ASSET_SCALES) + 1) for name in ("base", "quote") if dice.below(2)}
+        return (self.desk.market(**rules | assets),)
+
+    def _odd(self, dice: Dice) -> tuple[Fields, ...]:
+        """Kinds that a client does not send."""
+        kind = dice.one_of((CommandKind.SESSION_LOST, CommandKind.CONTINUE, 0, 14, 255))
+        return (self.desk.command(kind, account=dice.below(ACCOUNTS + 1), gateway=3, incarnation=4),)
+
+    def _spoil(self, dice: Dice, record: Fields) -> None:
+        """Put a strange value into one field."""
+        kept = ("sequence", "time_ns", "kind", "version", "ring", "ring_epoch", "ring_sequence", "checksum")
+        spoilable = [name for name in record if name not in (*kept, "slots", "durable_sequence")]
+        name = dice.one_of(spoilable)
+        if isinstance(record[name], str):
+            record[name] = "" if dice.below(2) else "x"
+        else:
+            record[name] = _wrapped(dice.one_of(STRANGE), _BITS.get(name, 64))
+
+
+_BITS = {
+    **dict.fromkeys(("account", "market", "asset", "scale", "scopes", "base_asset", "quote_asset"), 32),
+    **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max"), 32),
+    **dict.fromkeys(("flag_bits", "incarnation", "connection", "key", "key_added"), -32),
+    **dict.fromkeys(("side", "order_type", "time_in_force", "transport", "price_scale", "quantity_scale"), -8),
+    "gateway": -16,
+}
+"""Width of the fields that are no i8; negative: without a sign."""
+
+
+def _wrapped(value: int, bits: int) -> int:
+    value %= 1 << abs(bits)
+    return value - (1 << bits) if bits > 0 and value >> (bits - 1) else value
