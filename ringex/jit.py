@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -42,6 +43,15 @@ def compiled(function: _Function) -> _Function:
 def inlined(function: _Function) -> _Function:
     """Like `compiled`, for small functions that must disappear into their callers."""
     return _decorate(function, forceinline=True)
+
+
+def compile_ahead(*functions: Callable[..., Any]) -> None:
+    """Compile entry points, whose arguments are all int64, or load them from the cache; nothing is run."""
+    if INTERPRETED:
+        return
+    for function in functions:
+        count = len(inspect.signature(function).parameters)
+        function.compile((numba.types.int64,) * count)  # type: ignore[attr-defined]
 
 
 def _decorate(function: _Function, *, forceinline: bool) -> _Function:

@@ -1,0 +1,198 @@
+"""The matcher process: recover, drain what a crashed run left waiting, seed a new exchange, then sequence for ever.
+
+The order of recovery is what makes an acknowledgement good (laws 4 and 5):
+
+1. the journal's torn tail is cut, and what is left of it is synced;
+2. the state is rebuilt: newest valid snapshot, then the journal behind it;
+3. events that the journal implies but the event ring has not published yet are published;
+4. command rings of crashed runs are drained, oldest first, through the ordinary loop;
+5. this run's rings are taken from where the journal's (ring, epoch, ring_sequence) end.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+import numpy as np
+
+from ringex.config import Run, Settings
+from ringex.engine.replay import recover_state
+from ringex.engine.sequencer import Sequencer, sequencer_run, sequencer_submit
+from ringex.engine.snapshot import snapshot_paths
+from ringex.engine.state import State
+from ringex.jit import compile_ahead, compiled
+from ringex.journal.commit import journal_loop
+from ringex.journal.recovery import recover
+from ringex.journal.segment import retire
+from ringex.journal.writer import JournalWriter
+from ringex.messages import SEED_RING
+from ringex.ring import Producer, Ring, RingError, ring_claim, ring_publish, ring_published
+
+SLICE_SECONDS: Final = 0.2
+"""How long the native loop runs before signals are looked at."""
+RETIRE_SECONDS: Final = 5.0
+SPINS_OWN_CORE: Final = 20_000
+SPINS_SHARED_CORE: Final = 200
+"""Idle rounds (some 50 ns each) before the loop yields and parks: a core of its own is worth spinning on."""
+
+log = logging.getLogger(__name__)
+
+
+def matcher_main(settings: Settings, run: Run, seed: Callable[[], np.ndarray]) -> None:
+    """Run the matcher until SIGTERM or SIGINT; then everything taken is released and the journal closed.
+
+    `seed` gives the commands that an empty journal begins with: COMMAND records, the same ones at every call.
+
+    Raises JournalCorrupt, JournalUnsupported, JournalFailed, SnapshotCorrupt, RingError, OSError.
+    """
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    with Ring.attach(run.event_ring) as event_ring:
+        state = _recover(settings, event_ring)
+        next_sequence = int(state.root["command_sequence"]) + 1
+        with JournalWriter(
+            settings.journal_dir,
+            next_sequence=next_sequence,
+            durability=settings.durability,
+            segment_records=settings.segment_records,
+            buffer_slots=settings.journal_buffer_slots,
+        ) as journal:
+            with _OtherCores(settings):
+                journal.start()
+            spins = SPINS_OWN_CORE if len(settings.cores) > 1 else SPINS_SHARED_CORE
+            sequencer = Sequencer(state, journal, event_ring, spins_max=spins)
+            _drain_leftovers(sequencer, state, run)
+            _seed(sequencer, state, seed())
+            rings = [Ring.attach(name) for name in run.command_rings]
+            sequencer.set_sources([(ring, number) for number, ring in enumerate(rings)])
+            os.write(run.ready_fd, b"matcher\n")
+            _serve(sequencer, settings, stop)
+            while not sequencer.is_drained:
+                sequencer.run(0.01)
+
+
+def warm_up() -> None:
+    """Compile what the matcher runs, or load it from the cache: once, before processes are forked."""
+    compile_ahead(sequencer_run, sequencer_submit, journal_loop, _start_at)
+
+
+def _serve(sequencer: Sequencer, settings: Settings, stop: threading.Event) -> None:
+    retire_at = time.monotonic() + RETIRE_SECONDS
+    while not stop.is_set():
+        sequencer.run(SLICE_SECONDS)
+        if time.monotonic() >= retire_at:
+            retire_at = time.monotonic() + RETIRE_SECONDS
+            _retire(settings)
+
+
+def _retire(settings: Settings) -> None:
+    """Segments wholly below the second-newest snapshot are used again (law 11)."""
+    snapshots = snapshot_paths(settings.snapshot_dir)
+    if len(snapshots) >= 2:
+        retire(settings.journal_dir, int(snapshots[-2].stem) + 1)
+
+
+def _recover(settings: Settings, event_ring: Ring) -> State:
+    """The state that snapshot and journal give; the event ring has then published all of its events."""
+    recovered = recover(settings.journal_dir)
+    if recovered.torn_records:
+        log.warning(
+            "journal: a torn tail of %d records was cut at byte %d of %s; none of them was acknowledged",
+            recovered.torn_records,
+            recovered.torn_offset,
+            recovered.torn_file,
+        )
+    published = ring_published(event_ring.address)
+    missing: list[np.ndarray] = []
+
+    def on_events(events: np.ndarray) -> None:
+        if published > 0 and int(events["sequence"][-1]) > published:
+            missing.append(events[events["sequence"] > published].copy())
+
+    state, _ = recover_state(settings.snapshot_dir, settings.journal_dir, settings.limits, on_events=on_events)
+    event_sequence = int(state.root["event_sequence"])
+    if published == 0:
+        _start_at(event_ring.address, event_sequence)
+    elif published > event_sequence:
+        raise RingError(
+            f"ring {event_ring.name}: events up to {published} were seen, the journal accounts for {event_sequence}; "
+            "with --durability none the whole exchange must be started again"
+        )
+    producer = Producer(event_ring)
+    for events in missing:
+        for start in range(0, len(events), event_ring.capacity):
+            producer.publish(events[start : start + event_ring.capacity])
+    assert ring_published(event_ring.address) == event_sequence, "every event of the journal is published"
+    return state
+
+
+@compiled
+def _start_at(ring: int, cursor: int) -> None:
+    """A new event ring begins behind the events that the journal implies: readers get those from the replica."""
+    ring_claim(ring, cursor)
+    ring_publish(ring, cursor)
+
+
+def _drain_leftovers(sequencer: Sequencer, state: State, run: Run) -> None:
+    """Take what waits in command rings of crashed runs, exactly once, the oldest run first."""
+    rings: list[Ring] = []
+    for name in run.leftover_rings:
+        try:
+            rings.append(Ring.attach(name))
+        except RingError:
+            continue  # this is a later life of the matcher in the same run: drained and removed before
+    for epoch in sorted({ring.epoch for ring in rings}):
+        sources = [
+            (ring, number)
+            for ring in rings
+            if ring.epoch == epoch and epoch >= int(state.rings[number := _number(ring)]["epoch"])
+        ]
+        before = sequencer.released
+        sequencer.set_sources(sources)
+        while not sequencer.is_drained:
+            sequencer.run(0.01)
+        log.warning("%d commands of a crashed run were taken from its rings", sequencer.released - before)
+    sequencer.set_sources([])
+    for ring in rings:
+        ring.close()
+
+
+def _number(ring: Ring) -> int:
+    """A command ring's number is the end of its name: `...-c03`."""
+    return int(ring.name.rpartition("-c")[2])
+
+
+def _seed(sequencer: Sequencer, state: State, commands: np.ndarray) -> None:
+    """Sequence what is still missing of the first configuration: it counts as a ring of its own, taken once."""
+    taken = int(state.rings[SEED_RING]["ring_sequence"])
+    if taken < len(commands) and int(state.root["command_sequence"]) == taken:
+        sequencer.submit(commands[taken:], taken + 1)
+        while not sequencer.is_drained:
+            sequencer.run(0.01)
+
+
+class _OtherCores:
+    """Threads started within run on the other cores of --cores: the journal's work must not share the matcher's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._own = os.sched_getaffinity(0)
+        self._others = set(settings.cores[1:]) - set(settings.cores[:1])
+
+    def __enter__(self) -> None:
+        if self._others:
+            os.sched_setaffinity(0, self._others)
+
+    def __exit__(self, *_: object) -> None:
+        os.sched_setaffinity(0, self._own)

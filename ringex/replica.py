@@ -1,0 +1,176 @@
+"""The replica process: a second matcher that follows the journal, takes the snapshots, and serves readers.
+
+It runs at low priority and nobody waits for it on the order path. What is durable it learns from the event ring: the
+newest published event names a command whose record is on disk. So it reads the journal's files up to there, applies
+them to a state of its own, and feeds the events, which are the same as the matcher's, to a read model and to a bounded
+log. Starting and lapped readers get the model (`join`) or the missed events (`events`) from it.
+
+A snapshot of the state and one of the read model are written at the same command, as a pair: a replica that starts
+loads the newest sound pair and follows the journal from there. The matcher needs the state's file alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import numpy as np
+import zmq
+
+from ringex.config import Run, Settings
+from ringex.engine.replay import Replayer
+from ringex.engine.snapshot import SnapshotCorrupt, load_snapshot, snapshot_paths, write_snapshot
+from ringex.engine.state import State
+from ringex.history.eventlog import EventLog
+from ringex.history.frames import FrameError
+from ringex.history.join import answer
+from ringex.history.modelfile import load_model, model_path, write_model
+from ringex.history.readmodel import ReadModel
+from ringex.jit import compiled
+from ringex.journal.reader import JournalReader
+from ringex.memory import array_at
+from ringex.messages import COMMAND, EVENT
+from ringex.ring import Ring, ring_published, ring_slot
+
+POLL_MS: Final = 10
+"""How far the replica lies behind while little happens; an idle poll costs some 20 us."""
+COMMANDS_PER_POLL_MAX: Final = 8192
+EVENT_LOG_CAPACITY: Final = 1 << 18
+REQUESTS_PER_POLL_MAX: Final = 64
+SNAPSHOTS_KEPT: Final = 3
+
+log = logging.getLogger(__name__)
+
+
+def replica_main(settings: Settings, run: Run) -> None:
+    """Follow, snapshot and serve until SIGTERM or SIGINT; then catch up with the journal and snapshot once more.
+
+    Raises JournalCorrupt, JournalGone, RingError, OSError.
+    """
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    with Ring.attach(run.event_ring) as event_ring, zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        replica = Replica(settings, event_ring)
+        while replica.follow():
+            pass
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.bind(settings.replica_endpoint)
+        Path(settings.replica_endpoint.removeprefix("ipc://")).chmod(0o600)
+        os.write(run.ready_fd, b"replica\n")
+        while not stop.is_set():
+            applied = replica.follow()
+            if socket.poll(0 if applied else POLL_MS):
+                _serve(socket, replica)
+            replica.snapshot_if_due()
+        while replica.follow():
+            pass
+        replica.snapshot()
+
+
+def _serve(socket: zmq.Socket[bytes], replica: Replica) -> None:
+    for _ in range(REQUESTS_PER_POLL_MAX):
+        try:
+            identity, *request = socket.recv_multipart(zmq.NOBLOCK)
+            socket.send_multipart([identity, *replica.answer(request)], zmq.NOBLOCK)
+        except zmq.Again:
+            return  # nothing more; or the asker does not read: it asks again
+        except zmq.ZMQError as error:
+            log.warning("a reader could not be answered: %s", error)
+
+
+class Replica:
+    """A state, a read model and a log of events that follow the journal of `settings.journal_dir`."""
+
+    def __init__(self, settings: Settings, event_ring: Ring) -> None:
+        self._settings = settings
+        self._event_ring = event_ring
+        self._log = EventLog(EVENT_LOG_CAPACITY)
+        state, self._model = self._start()
+        self._replayer = Replayer(state)
+        self._state = state
+        self._log.start_after(self._model.sequence)
+        self._reader = JournalReader(
+            settings.journal_dir, from_sequence=self._sequence + 1, durability=settings.durability
+        )
+        self._snapshot_at = self._sequence + settings.snapshot_commands
+
+    @property
+    def _sequence(self) -> int:
+        return int(self._state.root["command_sequence"])
+
+    def follow(self) -> int:
+        """Apply some of what is durable and not applied yet. Returns how many records."""
+        published = ring_published(self._event_ring.address)
+        commands = self._next_commands(published)
+        for events in self._replayer.apply(commands):
+            self._model.apply(events)
+            self._log.append(events)
+        if self._model.sequence > max(published, ring_published(self._event_ring.address)):
+            raise RuntimeError("the journal was read past what is published: start again behind the snapshot")
+        return len(commands)
+
+    def _next_commands(self, published: int) -> np.ndarray:
+        if published <= self._model.sequence:
+            return np.zeros(0, COMMAND)
+        newest = array_at(_slot(self._event_ring.address, published - 1), 1, EVENT)
+        durable, sequence = int(newest["command_sequence"][0]), int(newest["sequence"][0])
+        if sequence != published:
+            # Nothing was published in this run yet: all that the journal holds was there before it, and recovered.
+            batches = self._reader.read(self._reader.next_sequence, batch_max=COMMANDS_PER_POLL_MAX)
+            return next(batches, np.zeros(0, COMMAND))
+        commands = self._reader.poll(durable, COMMANDS_PER_POLL_MAX)
+        # A command of two records is named by its first; its events are published, so the second is durable too.
+        return commands if len(commands) else self._reader.poll(durable + 1, COMMANDS_PER_POLL_MAX)
+
+    def answer(self, request: list[bytes]) -> list[bytes | memoryview]:
+        return list(answer(request, self._model, self._log))
+
+    def snapshot_if_due(self) -> None:
+        if self._sequence >= self._snapshot_at:
+            self.snapshot()
+
+    def snapshot(self) -> None:
+        """Write the pair at the present command, unless it is there; keep the newest few."""
+        started = time.monotonic()
+        self._snapshot_at = self._sequence + self._settings.snapshot_commands
+        if self._sequence == 0 or any(
+            int(path.stem) == self._sequence for path in snapshot_paths(self._settings.snapshot_dir)
+        ):
+            return
+        # The model first: a state's file vouches for its pair.
+        write_model(self._model, model_path(self._settings.snapshot_dir, self._sequence))
+        path = write_snapshot(self._state, self._settings.snapshot_dir)
+        log.info("snapshot %s took %.0f ms", path.name, (time.monotonic() - started) * 1e3)
+        for old in snapshot_paths(self._settings.snapshot_dir)[:-SNAPSHOTS_KEPT]:
+            model_path(old.parent, int(old.stem)).unlink(missing_ok=True)
+            old.unlink(missing_ok=True)
+
+    def _start(self) -> tuple[State, ReadModel]:
+        """The newest sound pair of snapshots, or an empty state and model where there is none."""
+        for path in reversed(snapshot_paths(self._settings.snapshot_dir)):
+            try:
+                model = load_model(model_path(path.parent, int(path.stem)), self._settings.limits)
+                state = load_snapshot(path, self._settings.limits)
+            except (SnapshotCorrupt, FrameError, FileNotFoundError) as error:
+                log.warning("snapshot %s is passed over: %s", path.name, error)
+                continue
+            if model.sequence == int(state.root["event_sequence"]):
+                return state, model
+            log.warning("snapshot %s is passed over: its read model is another moment's", path.name)
+        return State(self._settings.limits), ReadModel(self._settings.limits)
+
+
+@compiled
+def _slot(ring: int, cursor: int) -> int:
+    return ring_slot(ring, cursor)

@@ -1,0 +1,172 @@
+"""A real exchange in a child process, and a small client of it, for integration tests and the crash test."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import psutil
+import zmq
+
+START_SECONDS_MAX = 120.0  # a cold compile on a busy machine included
+STOP_SECONDS_MAX = 60.0
+
+
+def sign(secret: str, params: dict[str, Any]) -> str:
+    """HMAC-SHA256 over `k=v` pairs sorted by key: the WebSocket API's rule."""
+
+    def text(value: Any) -> str:
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    payload = "&".join(f"{key}={text(params[key])}" for key in sorted(params))
+    return hmac.new(secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
+
+
+class Client:
+    """A DEALER that asks and waits; `send` and `receive` alone pipeline."""
+
+    def __init__(self, endpoint: str, key: str = "", secret: str = "") -> None:
+        self.key, self.secret = key, secret
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.connect(endpoint)
+        self._last_id = 0
+
+    def signed(self, params: dict[str, Any]) -> dict[str, Any]:
+        whole = {"apiKey": self.key, "timestamp": int(time.time() * 1000), **params}
+        return {**whole, "signature": sign(self.secret, whole)}
+
+    def send(self, method: str, params: dict[str, Any] | None = None) -> int:
+        self._last_id += 1
+        request = {"id": self._last_id, "method": method, "params": params or {}}
+        self._socket.send(msgpack.packb(request))
+        return self._last_id
+
+    def receive(self, timeout_s: float = 10.0) -> dict[str, Any] | None:
+        """The next message, a reply or a pushed event; None after `timeout_s`."""
+        if not self._socket.poll(int(timeout_s * 1000)):
+            return None
+        return msgpack.unpackb(self._socket.recv())  # type: ignore[no-any-return]
+
+    def call(self, method: str, params: dict[str, Any] | None = None, timeout_s: float = 10.0) -> dict[str, Any]:
+        """Ask, and return the reply to it. Pushed events that come first are dropped. Raises TimeoutError."""
+        asked = self.send(method, params)
+        deadline = time.monotonic() + timeout_s
+        while (left := deadline - time.monotonic()) > 0:
+            reply = self.receive(left)
+            if reply is not None and reply.get("id") == asked:
+                return reply
+        raise TimeoutError(f"{method}: no reply within {timeout_s} s")
+
+    def order(self, method: str, timeout_s: float = 10.0, **params: Any) -> dict[str, Any]:
+        return self.call(method, self.signed(params), timeout_s)
+
+    def close(self) -> None:
+        self._socket.close(linger=0)
+        self._context.term()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Exchange:
+    """`ringex start` on a data directory, with endpoints of its own below that directory."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.data = folder / "data"
+        self.zmq_endpoint = f"ipc://{folder}/zmq.sock"
+        self.pub_endpoint = f"ipc://{folder}/pub.sock"
+        self._options = options
+        self._log = folder / "log.txt"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait for the `ready` line. Raises AssertionError with the log if it does not come."""
+        command = [sys.executable, "-m", "ringex", "start", "--data", str(self.data)]
+        command += ["--zmq", self.zmq_endpoint, "--pub", self.pub_endpoint, *self._options]
+        seen = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            # A session of its own, so that `kill_group` reaches all of it and nothing else.
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if any(line.startswith("ready ") for line in self.log[seen:].splitlines()):
+                return
+            time.sleep(0.02)
+        self.kill_group()
+        raise AssertionError(f"the exchange did not become ready:\n{self.log[seen:]}")
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def keys(self) -> list[dict[str, Any]]:
+        return json.loads((self.data / "keys.json").read_text())  # type: ignore[no-any-return]
+
+    def client(self, account: str = "demo") -> Client:
+        key = next(key for key in self.keys() if key["account"] == account)
+        return Client(self.zmq_endpoint, key["api_key"], key["secret"])
+
+    def child(self, role: str) -> int:
+        """The process id of the present life of `matcher`, `gateway-0`, `publisher` or `replica`; 0 if it is down."""
+        run = json.loads((self.data / "run.json").read_text())
+        return int(run["children"][role]["pid"])
+
+    def command(self, *words: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run `ringex WORDS` and return what it printed."""
+        return subprocess.run(
+            [sys.executable, "-m", "ringex", *words], capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(STOP_SECONDS_MAX)
+
+    def kill_group(self) -> None:
+        """SIGKILL the supervisor and every process it has."""
+        if self._process is None:
+            return
+        try:
+            family = [psutil.Process(self._process.pid)]
+            family += family[0].children(recursive=True)
+        except psutil.NoSuchProcess:
+            family = []
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(STOP_SECONDS_MAX)
+        psutil.wait_procs(family, timeout=STOP_SECONDS_MAX)
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[Exchange]:
+    """A started exchange that is stopped, or failing that killed, at the end."""
+    exchange = Exchange(folder, *options)
+    exchange.start()
+    try:
+        yield exchange
+        if exchange._process is not None and exchange._process.poll() is None:
+            assert exchange.stop() == 0, exchange.log
+    finally:
+        exchange.kill_group()
