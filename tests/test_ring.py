@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ringex.atomics import load_acquire, store_release
+from ringex.atomics import load_acquire, pause, store_release
 from ringex.jit import INTERPRETED, compiled
 from ringex.memory import address_of, array_at
 from ringex.ring import (
@@ -34,12 +35,13 @@ from ringex.ring import (
     ring_claimed,
     ring_consumed,
     ring_oldest,
+    ring_publish,
     ring_published,
     ring_set_parked,
     ring_sleep,
     ring_slot,
 )
-from ringex.system import WAITER_BYTES, futex_wake
+from ringex.system import WAITER_BYTES, futex_wake, yield_cpu
 
 RECORD = np.dtype([("sequence", "i8"), ("number", "i8"), ("rest", "i8", (6,))])
 FORK = multiprocessing.get_context("fork")
@@ -319,6 +321,52 @@ def echo(inward: Ring, outward: Ring, bell: int, turns: int, sleep: Sleep) -> No
             sleep(inward, reader.cursor, bell)
         check_numbered(records, turn)
         assert producer.publish(records) == 1
+
+
+@compiled
+def sleep_in_step(ring: int, step: int, turns: int, rings: int, seen: int, waiters: int) -> None:
+    """Say in `step` that a turn begins, and go to sleep at that very moment; `rings` 0: alone, else with `park_on`."""
+    for turn in range(turns):
+        store_release(step, turn + 1)
+        while ring_published(ring) <= turn:
+            if rings != 0:
+                store_release(seen, turn)
+                park_on(rings, 1, seen, 0, 0, waiters, LONG_NS)
+            else:
+                ring_sleep(ring, 0, turn, LONG_NS)
+
+
+@compiled
+def publish_in_step(ring: int, step: int, turns: int) -> None:
+    """Publish just when the other goes to sleep: a little later in each turn, so that every moment is met."""
+    for turn in range(turns):
+        looks = 0
+        while load_acquire(step) <= turn:
+            pause()
+            looks += 1
+            if looks & 255 == 0:
+                yield_cpu()
+        for _ in range(turn % 61):
+            load_acquire(step)
+        ring_publish(ring, turn + 1)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("many", [False, True])
+def test_no_wake_up_is_lost_at_the_moment_of_falling_asleep(make_ring: MakeRing, many: bool) -> None:
+    """Without the fences on both sides the sleeper misses a record, the publisher the sleeper, and this times out."""
+    ring, step, turns = make_ring().address, np.zeros(1, np.int64), 100 if INTERPRETED else 40_000
+    rings, seen, waiters = np.array([ring]), np.zeros(1, np.int64), np.zeros(2 * WAITER_BYTES, np.uint8)
+    words = (address_of(rings) if many else 0, address_of(seen), address_of(waiters))
+    sleep_in_step(ring, address_of(step), 0, *words)  # compiled before the other thread spins
+    arguments = (ring, address_of(step), turns)
+    publisher = Thread(target=publish_in_step, args=arguments, daemon=True)
+    sleeper = Thread(target=sleep_in_step, args=(*arguments, *words), daemon=True)
+    publisher.start()
+    sleeper.start()
+    sleeper.join()
+    publisher.join()
+    assert ring_published(ring) == turns
 
 
 @pytest.mark.timeout(120)
