@@ -9,7 +9,7 @@ class JournalError(Exception):
     """Anything that a journal refuses."""
 
 
-class JournalCorrupt(JournalError):  # noqa: N818 - a finding, named as operators say it
+class JournalCorrupt(JournalError):
     """Data that was once safe on disk is damaged or missing. Nothing is read past it, and nothing is changed."""
 
     def __init__(self, path: Path, offset: int, sequence: int, why: str) -> None:
@@ -20,11 +20,11 @@ class JournalCorrupt(JournalError):  # noqa: N818 - a finding, named as operator
         self.why = why
 
 
-class JournalUnsupported(JournalError):  # noqa: N818 - a finding, named as operators say it
+class JournalUnsupported(JournalError):
     """A sound segment, but written by a newer or different version than this one can read."""
 
 
-class JournalGone(JournalError):  # noqa: N818 - a finding, named as operators say it
+class JournalGone(JournalError):
     """What was asked for lies in segments that have been retired. `first_available` is the oldest sequence left."""
 
     def __init__(self, wanted: int, first_available: int) -> None:
@@ -33,5 +33,5 @@ class JournalGone(JournalError):  # noqa: N818 - a finding, named as operators s
         self.first_available = first_available
 
 
-class JournalFailed(JournalError):  # noqa: N818 - a finding, named as operators say it
+class JournalFailed(JournalError):
     """A write or a sync failed. It is never tried again: what the disk holds is unknown until a recovery reads it."""
