@@ -21,6 +21,14 @@ class DecimalError(ValueError):
     """The text is not a decimal that the scale can hold exactly; the message says why."""
 
 
+class TooPreciseError(DecimalError):
+    """A decimal, but with more decimals than the scale can hold."""
+
+
+class TooLargeError(DecimalError):
+    """A decimal that does not fit an int64 at the scale, or too many characters."""
+
+
 def parse_scaled(text: str, scale: int) -> int:
     """The integer that `text` means at `scale` decimals: ("25000.01", 2) -> 2500001.
 
@@ -32,16 +40,16 @@ def parse_scaled(text: str, scale: int) -> int:
     if not isinstance(text, str):
         raise DecimalError(f'a decimal must be sent as a string such as "0.001", not as a {type(text).__name__}')
     if len(text) > DIGITS_MAX:
-        raise DecimalError(f"{len(text)} characters are too long; at most {DIGITS_MAX} are allowed")
+        raise TooLargeError(f"{len(text)} characters are too long; at most {DIGITS_MAX} are allowed")
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise DecimalError(f'"{text}" is not a plain decimal such as "0.001": digits, and one point between them')
     whole, fraction = match[1], (match[2] or "").rstrip("0")
     if len(fraction) > scale:
-        raise DecimalError(f'"{text}" has {len(fraction)} decimals; at most {scale} are allowed')
+        raise TooPreciseError(f'"{text}" has {len(fraction)} decimals; at most {scale} are allowed')
     value = int(whole) * 10**scale + int(fraction.ljust(scale, "0") or "0")
     if value > VALUE_MAX:
-        raise DecimalError(f'"{text}" is too large; at most {format_scaled(VALUE_MAX, scale, scale)} is allowed')
+        raise TooLargeError(f'"{text}" is too large; at most {format_scaled(VALUE_MAX, scale, scale)} is allowed')
     return value
 
 

@@ -1,0 +1,106 @@
+"""Who is asking: HMAC-SHA256 signatures, key scopes, and the client's timestamp.
+
+The signed text is the request's parameters but `signature`, as `name=value` pairs sorted by name and joined with `&`,
+apiKey included, booleans as true and false. The signature is its HMAC-SHA256 under the secret, in hexadecimal.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ringex.gateways.errors import Refusal, invalid, missing
+from ringex.gateways.keystore import Key, Keystore
+from ringex.messages import KeyScope
+
+RECV_WINDOW_MS: Final = 5_000
+RECV_WINDOW_MS_MAX: Final = 60_000
+AHEAD_US_MAX: Final = 1_000_000
+MICROSECONDS_FROM: Final = 100_000_000_000_000
+"""A timestamp from here on counts microseconds: in milliseconds it would be the year 5138."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A request's own time. `timestamp_us` 0: the client sent none; `expires_ns` 0: it never expires."""
+
+    timestamp_us: int = 0
+    expires_ns: int = 0
+
+
+def signed_text(params: Mapping[str, Any]) -> str:
+    """The text that a request's signature covers."""
+    return "&".join(f"{name}={_plain(params[name])}" for name in sorted(params) if name != "signature")
+
+
+def sign(secret: str, params: Mapping[str, Any]) -> str:
+    """The signature of `params` under `secret`: 64 hexadecimal digits."""
+    return hmac.digest(secret.encode(), signed_text(params).encode(), "sha256").hex()
+
+
+def authenticate(keystore: Keystore, params: Mapping[str, Any]) -> Key:
+    """The key that signed `params`. Raises Refusal: -1102, -2014 (not a key), -2015 (unknown), -1022 (signature)."""
+    api_key = params.get("apiKey")
+    if not api_key:
+        raise missing("apiKey")
+    if not isinstance(api_key, str):
+        raise Refusal(-2014, "API-key format invalid.")
+    signature = params.get("signature")
+    if not isinstance(signature, str) or not signature:
+        raise missing("signature", "It is the HMAC-SHA256 of the sorted parameters, as hexadecimal text.")
+    key = keystore.find(api_key)
+    if key is None:
+        raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
+    if not hmac.compare_digest(sign(key.secret, params).encode(), signature.lower().encode()):
+        raise Refusal(-1022, "Signature for this request is not valid.")
+    return key
+
+
+def require_scope(key: Key, scope: KeyScope) -> None:
+    """Raises Refusal -2015 when the key does not have the scope."""
+    if not key.scopes & scope:
+        raise Refusal(-2015, f"Invalid API-key, IP, or permissions for action. The key lacks the scope {scope.name}.")
+
+
+def timing(params: Mapping[str, Any], now_ns: int, *, mandatory: bool) -> Timing:
+    """Reads and checks `timestamp` (milliseconds, or microseconds) and `recvWindow` (milliseconds).
+
+    Raises Refusal -1021, with the skew in its message, for a timestamp 1 s or more ahead of `now_ns` or older than
+    recvWindow.
+    """
+    window_ms = _whole(params, "recvWindow", RECV_WINDOW_MS)
+    if window_ms > RECV_WINDOW_MS_MAX:
+        raise Refusal(-1131, f"recvWindow must be less than or equal to {RECV_WINDOW_MS_MAX}.")
+    timestamp = _whole(params, "timestamp", 0)
+    if timestamp == 0:
+        if mandatory:
+            raise missing("timestamp", "It is the client's time in milliseconds since 1970.")
+        return Timing()
+    timestamp_us = timestamp if timestamp >= MICROSECONDS_FROM else timestamp * 1000
+    behind_us = now_ns // 1000 - timestamp_us
+    if behind_us <= -AHEAD_US_MAX:
+        text = "Timestamp for this request was 1000ms ahead of the server's time."
+        raise Refusal(-1021, f"{text} It is {-behind_us // 1000} ms ahead.")
+    if behind_us > window_ms * 1000:
+        text = "Timestamp for this request is outside of the recvWindow."
+        raise Refusal(-1021, f"{text} It is {behind_us // 1000} ms behind; recvWindow is {window_ms} ms.")
+    return Timing(timestamp_us, timestamp_us * 1000 + window_ms * 1_000_000)
+
+
+def _whole(params: Mapping[str, Any], name: str, default: int) -> int:
+    value = params.get(name)
+    if value is None:
+        return default
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**18:
+        raise invalid(name, "It must be a whole number, not negative.")
+    return value
+
+
+def _plain(value: Any) -> str:
+    if value is True:
+        return "true"
+    return "false" if value is False else str(value)

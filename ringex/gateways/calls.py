@@ -1,0 +1,62 @@
+"""A call: one request after decoding and authentication, and what its handler answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ringex.gateways.auth import Timing
+from ringex.gateways.errors import Refusal, missing
+from ringex.gateways.keystore import Key
+from ringex.gateways.parameters import Arguments
+from ringex.gateways.session import Connection
+from ringex.history.catalogue import Market
+from ringex.history.readmodel import ReadModel
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who asks for what. `account` and `key` are 0, and `signer` is None, where the method
+    needs no key."""
+
+    arguments: Arguments
+    model: ReadModel
+    connection: Connection
+    now_ns: int
+    account: int = 0
+    key: int = 0
+    signer: Key | None = None
+    timing: Timing = Timing()
+
+    def market(self) -> Market:
+        """The market that `symbol` names. Raises Refusal -1102 when it was not sent, -1121 when there is none."""
+        symbol = self.arguments.get("symbol")
+        if symbol is None:
+            raise missing("symbol")
+        return self.market_named(symbol)
+
+    def market_named(self, symbol: str) -> Market:
+        market = self.model.catalogue.market_named(symbol)
+        if market is None:
+            raise Refusal(-1121, "Invalid symbol.")
+        return market
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Commands to send, and how the events that answer them become a reply.
+
+    `records` has shape (1,), or (2,) for a command of two slots: bodies of COMMAND or its siblings; the gateway fills in
+    the header. `reply` is given all events of the command, EVENT records of shape (n,), once the last one has come; it
+    returns the result, or a further Submission, or raises Refusal.
+    """
+
+    records: np.ndarray
+    reply: Callable[[np.ndarray], Any]
+
+
+Handler = Callable[[Call], Any]
+"""Returns a result, or a Submission. Raises Refusal."""

@@ -1,0 +1,81 @@
+"""THE table of methods: name -> security, parameters, handler. Every transport serves exactly this table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from ringex.gateways import orders, queries, sessions
+from ringex.gateways.calls import Handler
+from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS, Parameter
+from ringex.messages import KeyScope
+
+
+class Security(Enum):
+    """What a method asks of its caller: nothing, or a signature (or a logged-on session) of a key with a scope."""
+
+    NONE = 0
+    TRADE = KeyScope.TRADE
+    USER_DATA = KeyScope.USER_DATA
+    USER_STREAM = KeyScope.USER_STREAM
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method. `waits`: a query, answered once everything is in that its connection was told or has sent before.
+
+    `signed_always`: a logged-on session does not replace the signature. `session_only`: it is what is asked for.
+    """
+
+    name: str
+    security: Security
+    parameters: tuple[Parameter, ...]
+    handler: Handler
+    waits: bool = False
+    signed_always: bool = False
+    session_only: bool = False
+    declared: Mapping[str, Parameter] = field(init=False)
+
+    def __post_init__(self) -> None:
+        signed = SIGNED_PARAMETERS if self.security != Security.NONE and not self.session_only else ()
+        parameters = (*self.parameters, *signed, *GENERAL_PARAMETERS)
+        by_name = {parameter.name: parameter for parameter in parameters}
+        assert len(by_name) == len(parameters), f"{self.name}: a parameter is declared twice"
+        object.__setattr__(self, "declared", MappingProxyType(by_name))
+
+
+def _table(*methods: Method) -> Mapping[str, Method]:
+    table = {method.name: method for method in methods}
+    assert len(table) == len(methods), "a method is in the table twice"
+    return MappingProxyType(table)
+
+
+_NONE, _TRADE, _DATA, _STREAM = Security.NONE, Security.TRADE, Security.USER_DATA, Security.USER_STREAM
+
+METHODS: Final = _table(
+    Method("ping", _NONE, (), queries.ping),
+    Method("time", _NONE, (), queries.time),
+    Method("exchangeInfo", _NONE, queries.EXCHANGE_PARAMETERS, queries.exchange_info, waits=True),
+    Method("depth", _NONE, queries.DEPTH_PARAMETERS, queries.depth, waits=True),
+    Method("trades.recent", _NONE, queries.TRADES_PARAMETERS, queries.recent_trades, waits=True),
+    Method("ticker.book", _NONE, queries.TICKER_PARAMETERS, queries.ticker_book, waits=True),
+    Method("order.place", _TRADE, orders.PLACE_PARAMETERS, orders.place),
+    Method("order.test", _TRADE, orders.TEST_PARAMETERS, orders.test),
+    Method("order.cancel", _TRADE, orders.CANCEL_PARAMETERS, orders.cancel),
+    Method("order.cancelReplace", _TRADE, orders.CANCEL_REPLACE_PARAMETERS, orders.cancel_replace),
+    Method("order.amend.keepPriority", _TRADE, orders.KEEP_PRIORITY_PARAMETERS, orders.amend_keep_priority),
+    Method("order.amend", _TRADE, orders.AMEND_PARAMETERS, orders.amend),
+    Method("openOrders.cancelAll", _TRADE, orders.CANCEL_ALL_PARAMETERS, orders.cancel_all),
+    Method("order.status", _DATA, orders.STATUS_PARAMETERS, orders.order_status, waits=True),
+    Method("openOrders.status", _DATA, queries.OPEN_ORDERS_PARAMETERS, queries.open_orders, waits=True),
+    Method("account.status", _DATA, queries.ACCOUNT_PARAMETERS, queries.account_status, waits=True),
+    Method("session.logon", _DATA, (), sessions.logon, signed_always=True),
+    Method("session.status", _NONE, (), sessions.status),
+    Method("session.logout", _NONE, (), sessions.logout),
+    Method("userDataStream.subscribe", _STREAM, (), sessions.subscribe, session_only=True),
+    Method("userDataStream.subscribe.signature", _STREAM, (), sessions.subscribe, signed_always=True),
+    Method("userDataStream.unsubscribe", _NONE, sessions.UNSUBSCRIBE_PARAMETERS, sessions.unsubscribe),
+)

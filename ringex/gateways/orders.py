@@ -1,0 +1,329 @@
+"""Order methods: parameters to COMMAND records, and the events that answer to a reply.
+
+Filters (tick, lot, bounds, notional) are checked here before anything is sent, by the same pure function as in the
+matcher; `order.test` is nothing but these checks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ringex.decimals import format_scaled
+from ringex.gateways import replies
+from ringex.gateways.calls import Call, Submission
+from ringex.gateways.errors import Refusal, missing, not_required, of_reason, one_of_two
+from ringex.gateways.filters import filter_reason
+from ringex.gateways.queries import find_order
+from ringex.gateways.parameters import (
+    Arguments,
+    Kind,
+    Parameter,
+    decimal,
+    derived_order_id,
+    price_of,
+    quantity_of,
+)
+from ringex.history.catalogue import Market
+from ringex.messages import (
+    CommandFlag,
+    CommandKind,
+    EventKind,
+    OrderType,
+    Reason,
+    Side,
+    TimeInForce,
+    commands,
+    words_of,
+)
+
+_SYMBOL: Final = Parameter("symbol", Kind.TEXT, required=True)
+_RESPONSE_TYPE: Final = Parameter("newOrderRespType", Kind.CHOICE, choices=("ACK", "RESULT", "FULL"))
+_RESTRICTIONS: Final = Parameter(
+    "cancelRestrictions",
+    Kind.CHOICE,
+    choices=("ONLY_NEW", "ONLY_PARTIALLY_FILLED"),
+    refusal=(-1145, "Invalid cancelRestrictions"),
+)
+_NEW_ORDER: Final = (
+    _SYMBOL,
+    Parameter("side", Kind.CHOICE, True, tuple(Side.__members__), (-1117, "Invalid side.")),
+    Parameter("type", Kind.CHOICE, True, tuple(OrderType.__members__), (-1116, "Invalid orderType.")),
+    Parameter("timeInForce", Kind.CHOICE, False, tuple(TimeInForce.__members__), (-1115, "Invalid timeInForce.")),
+    Parameter("price", Kind.DECIMAL),
+    Parameter("quantity", Kind.DECIMAL),
+    Parameter("quoteOrderQty", Kind.DECIMAL),
+    Parameter("newClientOrderId", Kind.CLIENT_ID),
+    _RESPONSE_TYPE,
+    Parameter("selfTradePreventionMode", Kind.CHOICE, choices=("NONE",)),
+)
+_WHICH_ORDER: Final = (
+    _SYMBOL,
+    Parameter("orderId", Kind.INTEGER),
+    Parameter("origClientOrderId", Kind.ORDER_CLIENT_ID),
+)
+
+PLACE_PARAMETERS: Final = _NEW_ORDER
+TEST_PARAMETERS: Final = (*_NEW_ORDER, Parameter("computeCommissionRates", Kind.BOOLEAN))
+STATUS_PARAMETERS: Final = _WHICH_ORDER
+CANCEL_PARAMETERS: Final = (*_WHICH_ORDER, Parameter("newClientOrderId", Kind.CLIENT_ID), _RESTRICTIONS)
+CANCEL_ALL_PARAMETERS: Final = (_SYMBOL,)
+CANCEL_REPLACE_PARAMETERS: Final = (
+    *_NEW_ORDER,
+    Parameter("cancelReplaceMode", Kind.CHOICE, True, ("STOP_ON_FAILURE", "ALLOW_FAILURE")),
+    Parameter("cancelOrderId", Kind.INTEGER),
+    Parameter("cancelOrigClientOrderId", Kind.ORDER_CLIENT_ID),
+    Parameter("cancelNewClientOrderId", Kind.CLIENT_ID),
+    _RESTRICTIONS,
+)
+KEEP_PRIORITY_PARAMETERS: Final = (
+    *_WHICH_ORDER,
+    Parameter("newQty", Kind.DECIMAL, required=True),
+    Parameter("newClientOrderId", Kind.CLIENT_ID),
+)
+AMEND_PARAMETERS: Final = (
+    *_WHICH_ORDER,
+    Parameter("price", Kind.DECIMAL),
+    Parameter("quantity", Kind.DECIMAL),
+    Parameter("newClientOrderId", Kind.CLIENT_ID),
+)
+
+
+def place(call: Call) -> Submission:
+    market = call.market()
+    record = new_order(market, call.arguments)
+    response_type = _response_type(call.arguments)
+
+    def reply(events: np.ndarray) -> Any:
+        kind = events[0]["kind"]
+        if kind == EventKind.ACCEPTED:
+            return replies.placed(market, events, response_type)
+        if kind == EventKind.DUPLICATE:
+            return _first_outcome(call, market, events[0], response_type)
+        raise replies.refusal_of(market, events[0])
+
+    return Submission(record, reply)
+
+
+def test(call: Call) -> dict[str, Any]:
+    """Checks parameters and filters; nothing reaches the matcher."""
+    market = call.market()
+    new_order(market, call.arguments)
+    if not call.arguments.get("computeCommissionRates"):
+        return {}
+    rates = {"maker": format_scaled(market.maker_fee, 8), "taker": format_scaled(market.taker_fee, 8)}
+    none = {"maker": format_scaled(0, 8), "taker": format_scaled(0, 8)}
+    return {"standardCommissionForOrder": rates, "taxCommissionForOrder": none}
+
+
+def cancel(call: Call) -> Submission:
+    market = call.market()
+    record = commands()
+    record["kind"] = CommandKind.CANCEL
+    _name_order(record, market, call.arguments, "orderId", "origClientOrderId")
+    _set_text(record, "client_order_id", call.arguments.get("newClientOrderId"))
+    record["flag_bits"] = _restriction(call.arguments)
+
+    def reply(events: np.ndarray) -> Any:
+        if events[0]["kind"] != EventKind.CANCELED:
+            raise replies.refusal_of(None, events[0])
+        return replies.canceled(market, events[0])
+
+    return Submission(record, reply)
+
+
+def cancel_all(call: Call) -> Submission:
+    market = call.market()
+    record = commands()
+    record["kind"] = CommandKind.CANCEL_ALL
+    record["market"] = market.number
+
+    def reply(events: np.ndarray) -> Any:
+        if events[0]["kind"] == EventKind.REJECTED:
+            raise replies.refusal_of(None, events[0])
+        return [replies.canceled(market, event) for event in events[events["kind"] == EventKind.CANCELED]]
+
+    return Submission(record, reply)
+
+
+def cancel_replace(call: Call) -> Submission:
+    market, arguments = call.market(), call.arguments
+    records = commands(2)
+    leg, order = records[:1], records[1:]
+    order[:] = new_order(market, arguments)
+    leg["kind"] = CommandKind.CANCEL_REPLACE
+    leg["slots"] = 2
+    _name_order(leg, market, arguments, "cancelOrderId", "cancelOrigClientOrderId")
+    _set_text(leg, "client_order_id", arguments.get("cancelNewClientOrderId"))
+    leg["flag_bits"] = _restriction(arguments)
+    if arguments["cancelReplaceMode"] == "ALLOW_FAILURE":
+        leg["flag_bits"] |= CommandFlag.ALLOW_FAILURE
+    response_type = _response_type(arguments)
+
+    def reply(events: np.ndarray) -> Any:
+        if events[0]["kind"] == EventKind.DUPLICATE:
+            return _first_outcome(call, market, events[0], response_type)
+        return replies.cancel_replaced(market, events, response_type)
+
+    return Submission(records, reply)
+
+
+def amend(call: Call) -> Submission:
+    """Our own: a new price and/or quantity, same order id. Priority is kept only for a mere reduction."""
+    arguments = call.arguments
+    if "price" not in arguments and "quantity" not in arguments:
+        raise one_of_two("price", "quantity")
+    return _amend(call, arguments.get("price"), arguments.get("quantity"), "quantity", 0)
+
+
+def amend_keep_priority(call: Call) -> Submission:
+    return _amend(call, None, call.arguments["newQty"], "newQty", CommandFlag.KEEP_PRIORITY)
+
+
+def order_status(call: Call) -> dict[str, Any]:
+    market = call.market()
+    order_id, client_order_id = _which(call.arguments, "orderId", "origClientOrderId")
+    return replies.status(market, find_order(call, market, order_id, client_order_id))
+
+
+def new_order(market: Market, arguments: Arguments) -> np.ndarray:
+    """A checked PLACE record, shape (1,). Raises Refusal for missing, needless or wrong parameters, and for filters."""
+    order_type = OrderType[arguments["type"]]
+    record = commands()
+    record["kind"] = CommandKind.PLACE
+    record["market"] = market.number
+    record["side"] = Side[arguments["side"]]
+    record["order_type"] = order_type
+    record["time_in_force"] = TimeInForce.GTC
+    if order_type == OrderType.MARKET:
+        _market_amount(record, market, arguments)
+    else:
+        _limit_amount(record, market, arguments, order_type)
+    _set_text(record, "client_order_id", arguments.get("newClientOrderId"))
+    price, quantity, quote = (int(record[name][0]) for name in ("price", "quantity", "quote_quantity"))
+    reason = filter_reason(market, order_type, price, quantity, quote)
+    if reason != Reason.NONE:
+        raise of_reason(reason, market, price, quantity, quote)
+    return record
+
+
+def _limit_amount(record: np.ndarray, market: Market, arguments: Arguments, order_type: OrderType) -> None:
+    if order_type == OrderType.LIMIT_MAKER:
+        if "timeInForce" in arguments:
+            raise Refusal(-1114, "TimeInForce parameter sent when not required.")
+    else:
+        if "timeInForce" not in arguments:
+            raise missing("timeInForce", f"A LIMIT order needs one of {', '.join(TimeInForce.__members__)}.")
+        record["time_in_force"] = TimeInForce[arguments["timeInForce"]]
+    for name in ("quantity", "price"):
+        if name not in arguments:
+            raise missing(name, f"A {order_type.name} order needs it.")
+    if "quoteOrderQty" in arguments:
+        raise not_required("quoteOrderQty", "Only a MARKET order takes it.")
+    record["price"] = price_of(market, arguments["price"])
+    record["quantity"] = quantity_of(market, arguments["quantity"])
+
+
+def _market_amount(record: np.ndarray, market: Market, arguments: Arguments) -> None:
+    if "timeInForce" in arguments:
+        raise Refusal(-1114, "TimeInForce parameter sent when not required.")
+    if "price" in arguments:
+        raise not_required("price", "A MARKET order has none.")
+    by_base, by_quote = arguments.get("quantity"), arguments.get("quoteOrderQty")
+    if by_base is not None and by_quote is not None:
+        raise not_required("quoteOrderQty", "Send either quantity or quoteOrderQty.")
+    if by_base is not None:
+        record["quantity"] = quantity_of(market, by_base)
+    elif by_quote is not None:
+        record["quote_quantity"] = decimal("quoteOrderQty", by_quote, market.quote.scale)
+        if record["quote_quantity"][0] == 0:
+            raise Refusal(-1013, "Invalid quantity.")
+    else:
+        raise one_of_two("quantity", "quoteOrderQty")
+
+
+def _amend(call: Call, price: str | None, quantity: str | None, quantity_name: str, flags: int) -> Submission:
+    market = call.market()
+    record = commands()
+    record["kind"] = CommandKind.AMEND
+    _name_order(record, market, call.arguments, "orderId", "origClientOrderId")
+    if price is not None:
+        record["price"] = _positive(price_of(market, price), "price", Reason.PRICE_TOO_LOW, market)
+    if quantity is not None:
+        value = quantity_of(market, quantity, quantity_name)
+        record["quantity"] = _positive(value, quantity_name, Reason.QUANTITY_TOO_LOW, market)
+    _set_text(record, "client_order_id", call.arguments.get("newClientOrderId"))
+    record["flag_bits"] = flags
+
+    def reply(events: np.ndarray) -> Any:
+        if events[0]["kind"] != EventKind.AMENDED:
+            raise replies.refusal_of(market, events[0])
+        return replies.amended(market, events)
+
+    return Submission(record, reply)
+
+
+def _positive(value: int, name: str, reason: Reason, market: Market) -> int:
+    """0 would mean "keep" in the record, so it is refused here."""
+    if value == 0:
+        raise of_reason(reason, market)
+    return value
+
+
+def _first_outcome(call: Call, market: Market, event: Any, response_type: str) -> dict[str, Any]:
+    """The reply to a request that was sent before: what became of the first one, marked `duplicate`."""
+    if event["reason"] != Reason.NONE:
+        refusal = replies.refusal_of(market, event)
+        raise Refusal(refusal.code, refusal.message, {"duplicate": True}, refusal.status)
+    order_id = int(event["order_id"])
+    try:
+        order = find_order(call, market, order_id, "")
+    except Refusal:
+        order = None
+    reply = {
+        "symbol": market.symbol,
+        "orderId": order_id,
+        "orderListId": replies.NO_ORDER_LIST,
+        "clientOrderId": call.arguments.get("newClientOrderId", ""),
+        "transactTime": replies.milliseconds(order.created_ns if order else event["time_ns"]),
+    }
+    if order is not None and response_type != "ACK":
+        reply = replies.status(market, order) | reply
+    return reply | {"duplicate": True}
+
+
+def _name_order(
+    record: np.ndarray, market: Market, arguments: Arguments, id_name: str, client_id_name: str
+) -> None:
+    order_id, client_order_id = _which(arguments, id_name, client_id_name)
+    record["market"] = market.number
+    record["order_id"] = order_id
+    _set_text(record, "original_client_order_id", client_order_id)
+
+
+def _which(arguments: Arguments, id_name: str, client_id_name: str) -> tuple[int, str]:
+    """(order id, client order id): exactly one of the two is set. A derived id becomes the order id that it holds."""
+    order_id = arguments.get(id_name, 0)
+    client_order_id = arguments.get(client_id_name, "")
+    if not order_id and not client_order_id:
+        raise one_of_two(client_id_name, id_name)
+    if order_id:
+        return order_id, ""
+    derived = derived_order_id(client_order_id)
+    return (derived, "") if derived else (0, client_order_id)
+
+
+def _restriction(arguments: Arguments) -> int:
+    restrictions = arguments.get("cancelRestrictions")
+    return CommandFlag[restrictions] if restrictions else 0
+
+
+def _response_type(arguments: Arguments) -> str:
+    default = "ACK" if arguments["type"] == "LIMIT_MAKER" else "FULL"
+    return str(arguments.get("newOrderRespType", default))
+
+
+def _set_text(record: np.ndarray, field: str, text: str | None) -> None:
+    if text:
+        record[field] = words_of(text)

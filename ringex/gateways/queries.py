@@ -1,0 +1,235 @@
+"""Queries: answered from the read model, never by the matcher."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ringex.decimals import format_scaled
+from ringex.gateways import replies
+from ringex.gateways.calls import Call
+from ringex.gateways.errors import Refusal, no_such_order, not_required, timed_out
+from ringex.gateways.parameters import Kind, Parameter
+from ringex.history.catalogue import Market
+from ringex.messages import FEE_RATE_ONE, KeyScope, OrderType, Side
+
+DEPTH_LIMIT: Final = 100
+DEPTH_LIMIT_MAX: Final = 5000
+TRADES_LIMIT: Final = 500
+TRADES_LIMIT_MAX: Final = 1000
+FEE_SCALE: Final = 8
+
+_SYMBOL: Final = Parameter("symbol", Kind.TEXT, required=True)
+_SYMBOL_OR_NONE: Final = Parameter("symbol", Kind.TEXT)
+_SYMBOLS: Final = Parameter("symbols", Kind.TEXTS)
+_LIMIT: Final = Parameter("limit", Kind.INTEGER)
+
+DEPTH_PARAMETERS: Final = (_SYMBOL, _LIMIT)
+TRADES_PARAMETERS: Final = (_SYMBOL, _LIMIT)
+TICKER_PARAMETERS: Final = (_SYMBOL_OR_NONE, _SYMBOLS)
+EXCHANGE_PARAMETERS: Final = (_SYMBOL_OR_NONE, _SYMBOLS, Parameter("permissions", Kind.TEXTS))
+OPEN_ORDERS_PARAMETERS: Final = (_SYMBOL_OR_NONE,)
+ACCOUNT_PARAMETERS: Final = (Parameter("omitZeroBalances", Kind.BOOLEAN),)
+
+
+def ping(call: Call) -> dict[str, Any]:
+    return {}
+
+
+def time(call: Call) -> dict[str, Any]:
+    return {"serverTime": replies.milliseconds(call.now_ns)}
+
+
+def find_order(call: Call, market: Market, order_id: int, client_order_id: str) -> replies.Order:
+    """The caller's order by one of its ids. Raises Refusal: -2013, or -1007 where the read model cannot know any more."""
+    if order_id:
+        held = call.model.order_by_id(call.account, order_id)
+    else:
+        held = call.model.order_by_client_id(call.account, client_order_id)
+    if held is not None and held.market == market.number:
+        return replies.Order.held(held)
+    if held is None and call.model.has_forgotten(call.account):
+        raise timed_out("Older closed orders of this account are no longer held in memory.")
+    raise no_such_order()
+
+
+def open_orders(call: Call) -> list[dict[str, Any]]:
+    number = call.market().number if "symbol" in call.arguments else None
+    markets = call.model.markets
+    held = call.model.open_orders(call.account, number)
+    return [replies.status(markets[order.market], replies.Order.held(order)) for order in held]
+
+
+def account_status(call: Call) -> dict[str, Any]:
+    key = call.model.key(call.key)
+    scopes = key.scopes if key is not None else 0
+    omit = call.arguments.get("omitZeroBalances", False)
+    balances = []
+    for balance in call.model.balances(call.account):
+        if omit and not balance.free and not balance.locked:
+            continue
+        asset = call.model.assets[balance.asset]
+        free, locked = format_scaled(balance.free, asset.scale), format_scaled(balance.locked, asset.scale)
+        balances.append({"asset": asset.name, "free": free, "locked": locked})
+    maker, taker = _usual_fees(call.model.markets)
+    none = format_scaled(0, FEE_SCALE)
+    return {
+        "makerCommission": maker * 10_000 // FEE_RATE_ONE,
+        "takerCommission": taker * 10_000 // FEE_RATE_ONE,
+        "buyerCommission": 0,
+        "sellerCommission": 0,
+        "commissionRates": {
+            "maker": format_scaled(maker, FEE_SCALE),
+            "taker": format_scaled(taker, FEE_SCALE),
+            "buyer": none,
+            "seller": none,
+        },
+        "canTrade": bool(scopes & KeyScope.TRADE),
+        "canWithdraw": False,
+        "canDeposit": False,
+        "brokered": False,
+        "requireSelfTradePrevention": False,
+        "preventSor": True,
+        "updateTime": replies.milliseconds(call.now_ns),
+        "accountType": "SPOT",
+        "balances": balances,
+        "permissions": ["SPOT"],
+        "uid": call.account,
+    }
+
+
+def depth(call: Call) -> dict[str, Any]:
+    market = call.market()
+    update_id, bids, asks = call.model.depth(market.number, _limit(call, DEPTH_LIMIT, DEPTH_LIMIT_MAX))
+    return {"lastUpdateId": int(update_id), "bids": _rows(market, bids), "asks": _rows(market, asks)}
+
+
+def recent_trades(call: Call) -> list[dict[str, Any]]:
+    market = call.market()
+    trades = call.model.recent_trades(market.number, _limit(call, TRADES_LIMIT, TRADES_LIMIT_MAX))
+    return [
+        {
+            "id": trade.trade_id,
+            "price": format_scaled(trade.price, market.price_scale),
+            "qty": format_scaled(trade.quantity, market.quantity_scale),
+            "quoteQty": format_scaled(trade.quote_amount, market.quote.scale),
+            "time": replies.milliseconds(trade.time_ns),
+            "isBuyerMaker": trade.buyer_is_maker,
+            "isBestMatch": True,
+        }
+        for trade in trades
+    ]
+
+
+def ticker_book(call: Call) -> Any:
+    """One map for `symbol`, an array for `symbols` or none."""
+    if "symbol" in call.arguments and "symbols" not in call.arguments:
+        return _book_ticker(call, call.market())
+    return [_book_ticker(call, market) for market in _markets(call)]
+
+
+def exchange_info(call: Call) -> dict[str, Any]:
+    return {
+        "timezone": "UTC",
+        "serverTime": replies.milliseconds(call.now_ns),
+        "rateLimits": [],
+        "exchangeFilters": [],
+        "symbols": [_symbol_info(market) for market in _markets(call)],
+    }
+
+
+def _markets(call: Call) -> list[Market]:
+    arguments = call.arguments
+    if "symbol" in arguments and "symbols" in arguments:
+        raise not_required("symbols", "Send either symbol or symbols.")
+    if "symbol" in arguments:
+        return [call.market()]
+    if "symbols" in arguments:
+        if len(set(arguments["symbols"])) != len(arguments["symbols"]):
+            raise Refusal(-1151, "Symbol is present multiple times in the list.")
+        return [call.market_named(symbol) for symbol in arguments["symbols"]]
+    return call.model.markets
+
+
+def _symbol_info(market: Market) -> dict[str, Any]:
+    price, quantity, quote = market.price_scale, market.quantity_scale, market.quote.scale
+    return {
+        "symbol": market.symbol,
+        "status": "TRADING",
+        "baseAsset": market.base.name,
+        "baseAssetPrecision": 8,
+        "quoteAsset": market.quote.name,
+        "quotePrecision": 8,
+        "quoteAssetPrecision": 8,
+        "baseCommissionPrecision": 8,
+        "quoteCommissionPrecision": 8,
+        "orderTypes": list(OrderType.__members__),
+        "icebergAllowed": False,
+        "ocoAllowed": False,
+        "otoAllowed": False,
+        "quoteOrderQtyMarketAllowed": True,
+        "allowTrailingStop": False,
+        "cancelReplaceAllowed": True,
+        "amendAllowed": True,
+        "isSpotTradingAllowed": True,
+        "isMarginTradingAllowed": False,
+        "filters": [
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": format_scaled(market.price_min, price),
+                "maxPrice": format_scaled(market.price_max, price),
+                "tickSize": format_scaled(market.tick, price),
+            },
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": format_scaled(market.quantity_min, quantity),
+                "maxQty": format_scaled(market.quantity_max, quantity),
+                "stepSize": format_scaled(market.lot, quantity),
+            },
+            {
+                "filterType": "NOTIONAL",
+                "minNotional": format_scaled(market.notional_min, quote),
+                "applyMinToMarket": False,
+                "maxNotional": format_scaled(market.notional_max, quote),
+                "applyMaxToMarket": False,
+                "avgPriceMins": 0,
+            },
+            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": market.orders_per_account_max},
+        ],
+        "permissions": [],
+        "permissionSets": [["SPOT"]],
+        "defaultSelfTradePreventionMode": "NONE",
+        "allowedSelfTradePreventionModes": ["NONE"],
+    }
+
+
+def _book_ticker(call: Call, market: Market) -> dict[str, Any]:
+    bid_price, bid_quantity = call.model.best(market.number, Side.BUY)
+    ask_price, ask_quantity = call.model.best(market.number, Side.SELL)
+    return {
+        "symbol": market.symbol,
+        "bidPrice": format_scaled(bid_price, market.price_scale),
+        "bidQty": format_scaled(bid_quantity, market.quantity_scale),
+        "askPrice": format_scaled(ask_price, market.price_scale),
+        "askQty": format_scaled(ask_quantity, market.quantity_scale),
+    }
+
+
+def _rows(market: Market, levels: np.ndarray) -> list[list[str]]:
+    return [
+        [format_scaled(price, market.price_scale), format_scaled(quantity, market.quantity_scale)]
+        for price, quantity in levels.tolist()
+    ]
+
+
+def _limit(call: Call, default: int, limit_max: int) -> int:
+    limit = int(call.arguments.get("limit", default))
+    if limit == 0:
+        raise Refusal(-1130, f"Data sent for parameter 'limit' is not valid. 1 to {limit_max} are allowed.")
+    return min(limit, limit_max)
+
+
+def _usual_fees(markets: list[Market]) -> tuple[int, int]:
+    """(maker, taker) of the first market: fees belong to markets here, the dialect shows one pair per account."""
+    return (markets[0].maker_fee, markets[0].taker_fee) if markets else (0, 0)

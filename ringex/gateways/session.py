@@ -1,0 +1,120 @@
+"""Connections: who is logged on, what is in flight, what is subscribed. Everything here is bounded.
+
+A session is (gateway, incarnation, connection). ZeroMQ does not say when a peer leaves, so connections are kept by their
+last use: when the table is full the one that has been idle longest, with nothing in flight and no stream, makes room.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from ringex.gateways.errors import Refusal, too_many
+from ringex.gateways.keystore import Key
+from ringex.messages import Transport
+
+CONNECTIONS_MAX: Final = 1 << 14
+IN_FLIGHT_MAX: Final = 4096
+"""Requests of one connection that wait for an answer, commands and deferred queries together."""
+SUBSCRIPTIONS_MAX: Final = 16
+CONNECTION_NUMBER_MAX: Final = (1 << 32) - 1
+
+
+@dataclass(eq=False)
+class Connection:
+    """One peer of this gateway."""
+
+    number: int
+    identity: bytes
+    connected_ns: int
+    transport: Transport = Transport.ZMQ
+    delimited: bool = False
+    """It sends an empty frame before each message, as REQ does, and gets one before each reply."""
+    key: Key | None = None
+    account: int = 0
+    authorized_ns: int = 0
+    in_flight: dict[int, None] = field(default_factory=dict)
+    """Correlations of commands under way, oldest first."""
+    deferred: int = 0
+    """Queries that wait for those commands."""
+    binary_in_flight: int = 0
+    subscriptions: dict[int, int] = field(default_factory=dict)
+    """Subscription id -> account."""
+    next_subscription: int = 0
+
+    @property
+    def idle(self) -> bool:
+        return not (self.in_flight or self.deferred or self.binary_in_flight or self.subscriptions)
+
+    @property
+    def anonymous(self) -> bool:
+        """The gateway gave this peer its identity. Only then can no other peer come back under it."""
+        return self.identity[:1] == b"\0"
+
+    def check_room(self) -> None:
+        """Raises Refusal -1003 when too much is in flight."""
+        if len(self.in_flight) + self.deferred >= IN_FLIGHT_MAX:
+            raise too_many("requests may be in flight on one connection", IN_FLIGHT_MAX)
+
+    def log_on(self, key: Key, account: int, now_ns: int) -> None:
+        self.key, self.account, self.authorized_ns = key, account, now_ns
+
+    def log_out(self) -> None:
+        self.key, self.account, self.authorized_ns = None, 0, 0
+
+    def subscribe(self, account: int) -> int:
+        """A new subscription's id. Raises Refusal when there are too many, or this account has one here already."""
+        if account in self.subscriptions.values():
+            raise Refusal(-1191, "Too many subscriptions. This account's user data stream is active on this connection.")
+        if len(self.subscriptions) >= SUBSCRIPTIONS_MAX:
+            raise Refusal(-1191, f"Too many subscriptions. At most {SUBSCRIPTIONS_MAX} on one connection.")
+        number = self.next_subscription
+        self.next_subscription += 1
+        self.subscriptions[number] = account
+        return number
+
+
+class Connections:
+    """The connections of one gateway by their ZeroMQ identity, least recently used first, and by number."""
+
+    def __init__(self, connections_max: int = CONNECTIONS_MAX) -> None:
+        self._max = connections_max
+        self._by_identity: OrderedDict[tuple[Transport, bytes], Connection] = OrderedDict()
+        self._by_number: dict[int, Connection] = {}
+        self._next_number = 1
+
+    def __len__(self) -> int:
+        return len(self._by_identity)
+
+    def by_number(self, number: int) -> Connection | None:
+        return self._by_number.get(number)
+
+    def subscribed(self) -> list[Connection]:
+        return [connection for connection in self._by_identity.values() if connection.subscriptions]
+
+    def at(self, identity: bytes, now_ns: int, transport: Transport = Transport.ZMQ) -> Connection:
+        """The connection of `identity` at the socket of `transport`, new if it was not known. Raises Refusal -1003 when there is no room for it."""
+        connection = self._by_identity.get((transport, identity))
+        if connection is None:
+            self._make_room()
+            connection = Connection(self._next_number, identity, now_ns, transport)
+            self._next_number = self._next_number % CONNECTION_NUMBER_MAX + 1
+            self._by_identity[transport, identity] = connection
+            self._by_number[connection.number] = connection
+        else:
+            self._by_identity.move_to_end((transport, identity))
+        return connection
+
+    def drop(self, connection: Connection) -> None:
+        """Forget a peer that is gone. Its commands under way stand; their answers have nowhere to go."""
+        if self._by_identity.pop((connection.transport, connection.identity), None) is not None:
+            del self._by_number[connection.number]
+
+    def _make_room(self) -> None:
+        if len(self._by_identity) < self._max:
+            return
+        idle = next((connection for connection in self._by_identity.values() if connection.idle), None)
+        if idle is None:
+            raise too_many("connections may be open at one gateway", self._max)
+        self.drop(idle)

@@ -1,0 +1,64 @@
+"""Session methods: log on, log out, and the account's event stream on this connection."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ringex.gateways.calls import Call
+from ringex.gateways.errors import invalid, unsupported
+from ringex.gateways.parameters import Kind, Parameter
+from ringex.gateways.replies import milliseconds
+from ringex.gateways.session import Connection
+
+UNSUBSCRIBE_PARAMETERS: Final = (Parameter("subscriptionId", Kind.INTEGER),)
+
+
+def logon(call: Call) -> dict[str, Any]:
+    """From now on requests of this connection need no apiKey and no signature."""
+    _require_own_identity(call.connection)
+    assert call.signer is not None, "session.logon is always signed"
+    call.connection.log_on(call.signer, call.account, call.now_ns)
+    return status(call)
+
+
+def status(call: Call) -> dict[str, Any]:
+    connection = call.connection
+    return {
+        "apiKey": connection.key.api_key if connection.key else None,
+        "authorizedSince": milliseconds(connection.authorized_ns) if connection.key else None,
+        "connectedSince": milliseconds(connection.connected_ns),
+        "returnRateLimits": True,
+        "serverTime": milliseconds(call.now_ns),
+        "userDataStream": bool(connection.subscriptions),
+    }
+
+
+def logout(call: Call) -> dict[str, Any]:
+    """Streams that were subscribed stay: they were authorised when they began."""
+    call.connection.log_out()
+    return status(call)
+
+
+def subscribe(call: Call) -> dict[str, Any]:
+    _require_own_identity(call.connection)
+    if call.connection.delimited:
+        raise unsupported("A REQ socket cannot receive a stream; use a DEALER.")
+    return {"subscriptionId": call.connection.subscribe(call.account)}
+
+
+def unsubscribe(call: Call) -> dict[str, Any]:
+    """The one subscription named, or all of this connection."""
+    subscriptions = call.connection.subscriptions
+    number = call.arguments.get("subscriptionId")
+    if number is None:
+        subscriptions.clear()
+    elif subscriptions.pop(number, None) is None:
+        known = ", ".join(map(str, subscriptions)) or "none"
+        raise invalid("subscriptionId", f"Active on this connection: {known}.")
+    return {}
+
+
+def _require_own_identity(connection: Connection) -> None:
+    """A peer that names itself could be replaced by another of that name, which would inherit the session."""
+    if not connection.anonymous:
+        raise unsupported("A socket that sets its own ZMQ_ROUTING_ID cannot log on or subscribe; leave it unset.")
