@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -107,6 +108,7 @@ def _live(role: Role, settings: Settings, run: Run, supervisor_pid: int) -> None
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.setpgid(0, 0)  # a signal to the whole group must not upset the supervisor's order of stopping
         _LIBC.prctl(_PR_SET_NAME, f"rx-{role.name}"[:PROCESS_NAME_BYTES_MAX].encode(), 0, 0, 0)
+        logging.basicConfig(format=f"ringex: {role.name}: %(message)s", force=True)
         if settings.cores:
             psutil.Process().cpu_affinity([settings.cores[min(role.core_rank, len(settings.cores) - 1)]])
         if role.niceness:

@@ -60,7 +60,9 @@ from ringex.messages import AMOUNT_MAX
 DEFAULT_DATA_DIR: Final = Path("ringex-data")
 GATEWAYS_MAX: Final = 64
 SOCKET_PATH_BYTES_MAX: Final = 107
-LIMIT_MAX: Final = 1 << 28
+LIMIT_MAX: Final = (1 << 28) - 1
+LISTED_MAX: Final = 1 << 20
+"""Of assets and of markets: the engine packs their numbers into 20 bits."""
 
 _SLOTS: Final = {
     "command_ring_slots": (1 << 8, 1 << 22),
@@ -237,7 +239,8 @@ def _cores(table: _Table) -> tuple[int, ...]:
 def _limits(table: _Table) -> Limits:
     names = [item.name for item in fields(Limits)]
     table.check_keys(names)
-    return Limits(**{key: table.whole(key, 2, LIMIT_MAX) for key in table.values})
+    narrow = ("assets_max", "markets_max")
+    return Limits(**{key: table.whole(key, 2, LISTED_MAX if key in narrow else LIMIT_MAX) for key in table.values})
 
 
 def _endpoint(table: _Table, key: str) -> str:

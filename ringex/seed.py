@@ -47,8 +47,8 @@ _MARKET_FIELDS = (
 def seed(settings: Settings) -> np.ndarray:
     """The commands that an empty journal begins with, in order. COMMAND records, shape (count,); unstamped.
 
-    Assets, then markets, then accounts (numbered from 1: account 0 collects fees), then the keys that `keys.json` holds
-    for those accounts, then the deposits. The reference of a deposit is `seed-` and the two
+    Assets, then markets, then accounts (numbered from 1: account 0 collects fees), then the deposits, and last, because
+    they are the only ones that may become more, the keys that `keys.json` holds for those accounts. The reference of a deposit is `seed-` and the two
     numbers, so a seed that is sequenced twice books nothing twice. Raises KeystoreError for an unreadable `keys.json`.
     """
     asset_numbers = {asset.name: number for number, asset in enumerate(settings.assets)}
@@ -65,17 +65,6 @@ def seed(settings: Settings) -> np.ndarray:
         _command(ACCOUNT_COMMAND, CommandKind.ACCOUNT_ADD, name=account.name.encode("ascii"))
         for account in settings.accounts
     ]
-    records += [
-        _command(
-            ACCOUNT_COMMAND,
-            CommandKind.KEY_ADD,
-            account=account_numbers[key.account],
-            key_added=key.number,
-            scopes=key.scopes,
-        )
-        for key in stored_keys(settings)
-        if key.account in account_numbers
-    ]
     for account in settings.accounts:
         number = account_numbers[account.name]
         records += [
@@ -89,6 +78,17 @@ def seed(settings: Settings) -> np.ndarray:
             )
             for asset, amount in account.deposits
         ]
+    records += [
+        _command(
+            ACCOUNT_COMMAND,
+            CommandKind.KEY_ADD,
+            account=account_numbers[key.account],
+            key_added=key.number,
+            scopes=key.scopes,
+        )
+        for key in stored_keys(settings)
+        if key.account in account_numbers
+    ]
     # As bytes: NumPy's own copies of records leave out what lies between or behind the fields of their dtype.
     return np.frombuffer(bytearray(b"".join(record.tobytes() for record in records)), COMMAND)
 

@@ -1,0 +1,5 @@
+"""`python -m ringex`: the command line."""
+
+from ringex.cli import main
+
+main()

@@ -1,0 +1,289 @@
+"""The command line: `ringex start`, and what looks at, stops or administers what runs. Every error is one line.
+
+Commands import what they need when they run: `ringex status` need not wait for what only `ringex start` uses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from ringex.config import Settings
+
+SCOPES: Final = ("TRADE", "USER_DATA", "USER_STREAM")
+STOP_SECONDS_DEFAULT: Final = 150.0
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    envvar="RINGEX_DATA",
+    help="The data directory. [default: ./ringex-data]",
+)
+
+
+def main() -> None:
+    """Run the command line; exit code 0, or 1 and one line on stderr (2 for wrong usage)."""
+    try:
+        sys.exit(cli.main(prog_name="ringex", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = 2
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "ringex"
+        code = _complain(f"{_one_line(error.format_message())} (see `{command} --help`)", 2)
+    except click.ClickException as error:
+        code = _complain(error.format_message(), 1)
+    except (click.Abort, KeyboardInterrupt):
+        code = _complain("interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone
+        code = 1
+    except Exception as error:
+        if os.environ.get("RINGEX_DEBUG"):
+            raise
+        code = _complain(f"{type(error).__name__}: {_one_line(str(error))} (RINGEX_DEBUG=1 shows where)", 1)
+    sys.exit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ringex", message="%(version)s")
+def cli() -> None:
+    """A spot exchange: start it, look at it, administer it."""
+
+
+# ---- running
+
+
+@cli.command()
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file; options given here win over it.")
+@data_option
+@click.option("--cores", metavar="0,1,…", help="Cores to pin to: the matcher's, the gateways', then the rest's.")
+@click.option("--gateways", type=int, help="How many gateway processes. [default: 1]")
+@click.option("--durability", help="When a command counts as safe: fsync, os or none. [default: fsync]")
+@click.option("--zmq", metavar="ENDPOINT", help="Where clients connect. [default: tcp://127.0.0.1:7070]")
+@click.option("--pub", metavar="ENDPOINT", help="Where market data is published. [default: tcp://127.0.0.1:7071]")
+def start(config: Path | None, cores: str | None, **options: Any) -> int:
+    """Start the exchange and run it until it is stopped."""
+    # OpenBLAS would start its threads when NumPy is imported, and the supervisor forks: there may be none.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from ringex.configfile import ConfigError, load_settings
+    from ringex.supervisor import run_exchange
+
+    try:
+        settings = load_settings(config, {"cores": _cores(cores), **options})
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    return run_exchange(settings)
+
+
+def _cores(text: str | None) -> list[int] | str | None:
+    """ "0,1" -> [0, 1]. What is no such list is handed on as it is, to be refused with what is allowed."""
+    if text is None:
+        return None
+    words = text.split(",")
+    return [int(word) for word in words] if all(word.strip().isdecimal() for word in words) else text
+
+
+@cli.command()
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(data: Path | None, as_json: bool) -> int:
+    """Say what runs, and how it is. Exit code 1 if nothing does."""
+    from ringex.status import describe, read_status
+
+    found = read_status(_settings(data))
+    click.echo(json.dumps(found, indent=2) if as_json else describe(found))
+    return 0 if found["running"] else 1
+
+
+@cli.command()
+@data_option
+@click.option("--timeout", type=float, default=STOP_SECONDS_DEFAULT, show_default=True, help="Seconds to wait.")
+def stop(data: Path | None, timeout: float) -> None:
+    """Stop the exchange cleanly, and wait until it has."""
+    from ringex.status import stop_exchange
+
+    settings = _running(data)
+    if not stop_exchange(settings, timeout):
+        raise click.ClickException(f"the exchange on {settings.data_dir} has not stopped within {timeout:g} s")
+    click.echo(f"stopped {settings.data_dir}")
+
+
+# ---- administering
+
+
+@cli.group()
+def keys() -> None:
+    """API keys."""
+
+
+@keys.command("create")
+@data_option
+@click.option("--account", required=True, help="The name of the account that the key acts for.")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="May be repeated. [default: all]")
+def keys_create(data: Path | None, account: str, scopes: tuple[str, ...]) -> None:
+    """Make a key and print it. Its secret is shown this once."""
+    _administer(data, "admin.keys.create", {"account": account, "scopes": list(scopes or SCOPES)})
+
+
+@cli.group("account")
+def account_group() -> None:
+    """Accounts and their balances."""
+
+
+@account_group.command("create")
+@data_option
+@click.argument("name")
+def account_create(data: Path | None, name: str) -> None:
+    """Make an account."""
+    _administer(data, "admin.account.create", {"account": name})
+
+
+@account_group.command("deposit")
+@data_option
+@click.argument("name")
+@click.argument("asset")
+@click.argument("amount")
+@click.option("--reference", help="The same reference is booked once, however often it is sent. [default: a new one]")
+def account_deposit(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
+    """Add AMOUNT of ASSET to the free balance of the account NAME."""
+    _book(data, "admin.account.deposit", name, asset, amount, reference)
+
+
+@account_group.command("withdraw")
+@data_option
+@click.argument("name")
+@click.argument("asset")
+@click.argument("amount")
+@click.option("--reference", help="The same reference is booked once, however often it is sent. [default: a new one]")
+def account_withdraw(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
+    """Take AMOUNT of ASSET from the free balance of the account NAME."""
+    _book(data, "admin.account.withdraw", name, asset, amount, reference)
+
+
+def _book(data: Path | None, method: str, name: str, asset: str, amount: str, reference: str | None) -> None:
+    from ringex.adminclient import new_reference
+
+    reference = reference or new_reference()
+    params = {"account": name, "asset": asset, "amount": amount, "reference": reference}
+    _administer(data, method, params, hint=f"; ask again with --reference {reference}, it is booked once")
+
+
+def _administer(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> None:
+    """Ask gateway 0 and print its result, one `name: value` a line."""
+    from ringex.adminclient import AdminError, NoAnswerError, request
+
+    settings = _running(data)
+    try:
+        result = request(settings.admin_endpoint, method, params)
+    except NoAnswerError as error:
+        raise click.ClickException(f"{error}{hint}") from error
+    except AdminError as error:
+        raise click.ClickException(str(error)) from error
+    for name, value in result.items():
+        click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+# ---- looking at what is on disk
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@click.option("--to", "to_sequence", type=click.IntRange(min=0), help="Stop after this command. [default: the last]")
+def replay(directory: Path, to_sequence: int | None) -> None:
+    """Apply the journal of the data directory DIR again; print sequence, command counts and the state's hash."""
+    from ringex.replaying import ReplayError, replay_directory
+
+    try:
+        report = replay_directory(directory, to_sequence)
+    except ReplayError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"sequence: {report.sequence}")
+    if report.from_sequence > 1:
+        click.echo(f"from: {report.from_sequence} (snapshot {report.from_sequence - 1})")
+    for name, count in report.counts.items():
+        click.echo(f"{name}: {count}")
+    click.echo(f"events: {report.events}")
+    click.echo(f"hash: {report.state_hash}")
+
+
+@cli.group()
+def journal() -> None:
+    """The journal's files."""
+
+
+@journal.command("verify")
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+def journal_verify(directory: Path) -> None:
+    """Check every record of the journal in DIR (a data directory, or its journal folder)."""
+    from ringex.journal.verify import verify
+
+    report = verify(_journal_dir(directory))
+    click.echo(f"segments: {report.segments}")
+    click.echo(f"records: {report.records} ({report.first_sequence}..{report.last_sequence})")
+    if report.torn_records:
+        click.echo(f"torn tail: {report.torn_records} records at byte {report.torn_offset} of {report.torn_file}")
+    if not report.is_sound:
+        raise click.ClickException(report.corruption)
+    click.echo("sound")
+
+
+@journal.command("dump")
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@click.option("--from", "from_sequence", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--to", "to_sequence", type=click.IntRange(min=0), help="[default: the last]")
+def journal_dump(directory: Path, from_sequence: int, to_sequence: int | None) -> None:
+    """Print the journal's commands, one JSON object a line."""
+    from ringex.journal.errors import JournalError
+    from ringex.journal.verify import dump
+
+    try:
+        for command in dump(_journal_dir(directory), from_sequence, to_sequence):
+            click.echo(json.dumps(command))
+    except JournalError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _journal_dir(directory: Path) -> Path:
+    inside = directory / "journal"
+    return inside if inside.is_dir() else directory
+
+
+# ---- helpers
+
+
+def _settings(data: Path | None) -> Settings:
+    from ringex.configfile import ConfigError, load_settings
+
+    try:
+        return load_settings(None, {"data": data})
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _running(data: Path | None) -> Settings:
+    """Settings of the data directory. Raises ClickException if no exchange runs on it."""
+    from ringex.preflight import is_locked
+
+    settings = _settings(data)
+    if not is_locked(settings):
+        raise click.ClickException(
+            f"no exchange runs on {settings.data_dir}; start one with `ringex start`, or name another with --data"
+        )
+    return settings
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo(f"ringex: {message}", err=True)
+    return code

@@ -1,0 +1,109 @@
+"""What runs on a data directory: from `run.json`, the process table and the rings' cursors; and how to stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+from typing import Any
+
+import psutil
+
+from ringex.config import Settings
+from ringex.preflight import is_locked
+
+_GONE_SECONDS = 0.02
+
+
+def read_status(settings: Settings) -> dict[str, Any]:
+    """A JSON-able document: `running`, `data`, and while something runs all of `run.json`, processes and rings.
+
+    A process has `pid` (None while it is between two lives), `restarts`, and where it lives `cpu_seconds` and
+    `memory_bytes`; a ring `capacity`, `published`, and a command ring `waiting`: commands not yet durable.
+    """
+    found: dict[str, Any] = {"running": is_locked(settings), "data": str(settings.data_dir)}
+    if not found["running"]:
+        return found
+    document = _run_document(settings)
+    if document is None:
+        return found | {"state": "starting"}
+    rings = {name: _ring(name) for name in (*document.pop("command_rings"), document.pop("event_ring"))}
+    for child in document["children"].values():
+        child.update(_process(child["pid"]))
+    return found | document | {"rings": rings}
+
+
+def describe(found: dict[str, Any]) -> str:
+    """The document of `read_status` for people, several lines."""
+    if not found["running"]:
+        return f"no exchange runs on {found['data']}"
+    lines = [f"{found['state']} on {found['data']}"]
+    if "pid" not in found:
+        return lines[0]
+    lines[0] += f", pid {found['pid']}, for {(time.time_ns() - found['started_ns']) / 1e9:.0f} s"
+    lines += [f"  clients      {' '.join(found['zmq'])}", f"  market data  {found['pub']}"]
+    lines.append(f"  durability   {found['durability']}")
+    for name, child in found["children"].items():
+        state = "between two lives"
+        if "cpu_seconds" in child:
+            state = f"cpu {child['cpu_seconds']:.1f} s, memory {child['memory_bytes'] >> 20} MiB"
+        lines.append(f"  {name:<12} pid {child['pid'] or '-'}, {state}, {child['restarts']} restarts")
+    for name, ring in found["rings"].items():
+        waiting = f", {ring['waiting']} of {ring['capacity']} waiting" if "waiting" in ring else ""
+        lines.append(f"  {name}: {ring.get('published', 'no such ring')} published{waiting}")
+    return "\n".join(lines)
+
+
+def stop_exchange(settings: Settings, timeout_seconds: float) -> bool:
+    """SIGTERM to the supervisor, then wait. Whether the data directory is free by then."""
+    deadline = time.monotonic() + timeout_seconds
+    document = _run_document(settings)
+    if document is not None:
+        try:
+            pidfd = os.pidfd_open(document["pid"])
+        except ProcessLookupError:
+            pass  # it died; its processes are dying with it
+        else:
+            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+            select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
+            os.close(pidfd)
+    while is_locked(settings) and time.monotonic() < deadline:
+        time.sleep(_GONE_SECONDS)
+    return not is_locked(settings)
+
+
+def _run_document(settings: Settings) -> dict[str, Any] | None:
+    """`run.json` as the supervisor wrote it; None before it has."""
+    try:
+        document: dict[str, Any] = json.loads(settings.run_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return document
+
+
+def _process(pid: int | None) -> dict[str, Any]:
+    if pid is None:
+        return {}
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            return {"cpu_seconds": times.user + times.system, "memory_bytes": process.memory_info().rss}
+    except psutil.NoSuchProcess:
+        return {}
+
+
+def _ring(name: str) -> dict[str, Any]:
+    from ringex.ring import Ring, RingError, ring_consumed, ring_published
+
+    try:
+        with Ring.attach(name) as ring:
+            published = int(ring_published(ring.address))
+            found = {"capacity": ring.capacity, "published": published}
+            if ring.gated:
+                found["waiting"] = published - int(ring_consumed(ring.address))
+            return found
+    except RingError:
+        return {}
