@@ -81,11 +81,10 @@ def count_whole(address: int, count: int) -> int:
     """How many of `count` records at `address`, which begin a command, belong to commands that are whole."""
     index = 0
     while index < count:
-        slots = np.int64(record_at(address, index, COMMAND).slots)
-        slots = max(slots, np.int64(1))
+        slots = max(np.int64(record_at(address, index, COMMAND).slots), np.int64(1))
         if index + slots > count:
             break
-        index += slots
+        index += int(slots)
     return index
 
 
