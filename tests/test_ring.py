@@ -48,7 +48,7 @@ FORK = multiprocessing.get_context("fork")
 SHM = Path("/dev/shm")
 LONG_S = 600.0
 LONG_NS = 600_000_000_000
-PUBLISHED_OFFSET = 256
+PUBLISHED_OFFSET, RUNG_OFFSET, TICKET_OFFSET = 256, 512, 1288  # in the header
 
 MANY = 20_000 if INTERPRETED else 1_200_000
 TURNS = 200 if INTERPRETED else 3_000
@@ -324,49 +324,55 @@ def echo(inward: Ring, outward: Ring, bell: int, turns: int, sleep: Sleep) -> No
 
 
 @compiled
-def sleep_in_step(ring: int, step: int, turns: int, rings: int, seen: int, waiters: int) -> None:
-    """Say in `step` that a turn begins, and go to sleep at that very moment; `rings` 0: alone, else with `park_on`."""
-    for turn in range(turns):
-        store_release(step, turn + 1)
-        while ring_published(ring) <= turn:
-            if rings != 0:
-                store_release(seen, turn)
-                park_on(rings, 1, seen, 0, 0, waiters, LONG_NS)
-            else:
-                ring_sleep(ring, 0, turn, LONG_NS)
+def await_word(word: int, value: int) -> None:
+    looks = 0
+    while load_acquire(word) < value:
+        pause()
+        looks += 1
+        if looks & 255 == 0:
+            yield_cpu()
 
 
 @compiled
-def publish_in_step(ring: int, step: int, turns: int) -> None:
-    """Publish just when the other goes to sleep: a little later in each turn, so that every moment is met."""
+def arm_in_step(ring: int, begun: int, done: int, turns: int) -> int:
+    """Fall asleep just when the other publishes: a little later in each turn, so that every moment is met.
+
+    Returns in how many turns this side saw no record and the other side no sleeper.
+    """
+    lost = 0
     for turn in range(turns):
-        looks = 0
-        while load_acquire(step) <= turn:
-            pause()
-            looks += 1
-            if looks & 255 == 0:
-                yield_cpu()
-        for _ in range(turn % 61):
-            load_acquire(step)
+        store_release(begun, turn + 1)
+        for _ in range(turn & 2047):
+            load_acquire(begun)
+        armed = ring_arm(ring, 0, turn)
+        await_word(done, turn + 1)
+        if armed != 0:
+            if load_acquire(ring + RUNG_OFFSET) != load_acquire(ring + TICKET_OFFSET):
+                lost += 1
+            ring_set_parked(ring, 0, 0)
+    return lost
+
+
+@compiled
+def publish_in_step(ring: int, begun: int, done: int, turns: int) -> None:
+    for turn in range(turns):
+        await_word(begun, turn + 1)
         ring_publish(ring, turn + 1)
+        store_release(done, turn + 1)
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("many", [False, True])
-def test_no_wake_up_is_lost_at_the_moment_of_falling_asleep(make_ring: MakeRing, many: bool) -> None:
-    """Without the fences on both sides the sleeper misses a record, the publisher the sleeper, and this times out."""
-    ring, step, turns = make_ring().address, np.zeros(1, np.int64), 100 if INTERPRETED else 40_000
-    rings, seen, waiters = np.array([ring]), np.zeros(1, np.int64), np.zeros(2 * WAITER_BYTES, np.uint8)
-    words = (address_of(rings) if many else 0, address_of(seen), address_of(waiters))
-    sleep_in_step(ring, address_of(step), 0, *words)  # compiled before the other thread spins
-    arguments = (ring, address_of(step), turns)
-    publisher = Thread(target=publish_in_step, args=arguments, daemon=True)
-    sleeper = Thread(target=sleep_in_step, args=(*arguments, *words), daemon=True)
+def test_nobody_is_missed_at_the_moment_of_falling_asleep(make_ring: MakeRing) -> None:
+    ring, bell, turns = make_ring(gated=False), os.eventfd(0, os.EFD_NONBLOCK), 100 if INTERPRETED else 60_000
+    Reader(ring, 0, bell)
+    begun, done = np.zeros(32, np.int64), np.zeros(32, np.int64)
+    arguments = (ring.address, address_of(begun), address_of(done), turns)
+    arm_in_step(*arguments[:3], 0)  # compiled before the other thread spins
+    publisher = Thread(target=publish_in_step, args=arguments)
     publisher.start()
-    sleeper.start()
-    sleeper.join()
+    lost = arm_in_step(*arguments)
     publisher.join()
-    assert ring_published(ring) == turns
+    os.close(bell)
+    assert lost == 0 and ring_published(ring.address) == turns
 
 
 @pytest.mark.timeout(120)
