@@ -48,8 +48,8 @@ def seed(settings: Settings) -> np.ndarray:
     """The commands that an empty journal begins with, in order. COMMAND records, shape (count,); unstamped.
 
     Assets, then markets, then accounts (numbered from 1: account 0 collects fees), then the deposits, and last, because
-    they are the only ones that may become more, the keys that `keys.json` holds for those accounts. The reference of a deposit is `seed-` and the two
-    numbers, so a seed that is sequenced twice books nothing twice. Raises KeystoreError for an unreadable `keys.json`.
+    they are the only ones that may become more, the keys that `keys.json` holds for those accounts. The reference of a
+    deposit is `seed-` and the two numbers. Raises KeystoreError for an unreadable `keys.json`.
     """
     asset_numbers = {asset.name: number for number, asset in enumerate(settings.assets)}
     account_numbers = {account.name: number for number, account in enumerate(settings.accounts, start=1)}
