@@ -1,0 +1,62 @@
+"""Event streams for tests: dicts become EVENT records, and random commands become events by the reference exchange."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from reference import ReferenceExchange
+from reference.records import Fields, empty_event
+from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
+
+from ringex import messages
+from ringex.messages import EVENT, EventKind
+
+_DTYPES = {
+    EventKind.TRADE: messages.TRADE,
+    EventKind.BALANCE: messages.BALANCE_EVENT,
+    EventKind.ASSET: messages.ASSET_EVENT,
+    EventKind.MARKET: messages.MARKET_EVENT,
+    EventKind.ACCOUNT: messages.ACCOUNT_EVENT,
+    EventKind.KEY: messages.ACCOUNT_EVENT,
+}
+
+
+def event_record(fields: Fields) -> np.ndarray:
+    """One event given as a dict, as an EVENT array of shape (1,)."""
+    record = np.zeros(1, EVENT)
+    body = record.view(_DTYPES.get(EventKind(fields["kind"]), EVENT))
+    for name, value in fields.items():
+        if name in ("client_order_id", "original_client_order_id", "reference"):
+            body[name] = np.frombuffer(value.encode("latin-1").ljust(40, b"\0"), "<u8")
+        elif not name.startswith("_"):
+            body[name] = value.encode("latin-1") if isinstance(value, str) else value
+    return record
+
+
+def event_records(events: Iterable[Fields]) -> np.ndarray:
+    """Events given as dicts, as an EVENT array."""
+    return np.concatenate([np.zeros(0, EVENT), *(event_record(fields) for fields in events)])
+
+
+def event(kind: EventKind, sequence: int, **fields: Any) -> np.ndarray:
+    """One event with the fields given, the others zero; shape (1,)."""
+    return event_record({**empty_event(kind), "sequence": sequence, **fields})
+
+
+class RandomRun:
+    """A random stream of commands through the reference exchange, and the events that it gave."""
+
+    def __init__(self, seed: int, commands_count: int) -> None:
+        self.exchange = ReferenceExchange(SMALL)
+        dice = random.Random(seed)
+        stream = Stream(self.exchange)
+        self.fields: list[Fields] = []
+        for records in stream.opening():
+            self.fields += self.exchange.apply(*records)
+        for _ in range(commands_count):
+            records = stream.next(Dice([dice.randint(0, ROLL_MAX) for _ in range(ROLLS_PER_COMMAND)]))
+            self.fields += self.exchange.apply(*records)
+        self.events = event_records(self.fields)
