@@ -7,6 +7,7 @@ Nothing grows, and nothing here knows what an exchange is.
 
 from ringex.tables.index import (
     Index,
+    index_add,
     index_find,
     index_first,
     index_next,
@@ -15,7 +16,7 @@ from ringex.tables.index import (
     index_remove_value,
     index_value,
 )
-from ringex.tables.pool import Pool, pool_give, pool_take, pool_used
+from ringex.tables.pool import Pool, pool_full, pool_give, pool_left, pool_take, pool_used
 from ringex.tables.prices import (
     Prices,
     prices_above,
@@ -32,6 +33,7 @@ __all__ = [
     "Index",
     "Pool",
     "Prices",
+    "index_add",
     "index_find",
     "index_first",
     "index_next",
@@ -39,7 +41,9 @@ __all__ = [
     "index_remove",
     "index_remove_value",
     "index_value",
+    "pool_full",
     "pool_give",
+    "pool_left",
     "pool_take",
     "pool_used",
     "prices_above",

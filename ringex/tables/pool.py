@@ -80,3 +80,17 @@ def pool_give(pool: int, slot: int) -> None:
 def pool_used(pool: int) -> int:
     """How many slots are taken."""
     return record_at(pool, 0, POOL).used
+
+
+@inlined
+def pool_full(pool: int) -> bool:
+    """Whether every slot is taken."""
+    p = record_at(pool, 0, POOL)
+    return p.used == p.capacity
+
+
+@inlined
+def pool_left(pool: int) -> int:
+    """How many slots may still be taken."""
+    p = record_at(pool, 0, POOL)
+    return p.capacity - p.used

@@ -1,0 +1,394 @@
+"""Everything that is no order: deposits and withdrawals, assets, markets, accounts and keys."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ringex.engine.book import book_side
+from ringex.engine.events import answer_plainly, emit
+from ringex.engine.ledger import balance_find, balance_make, balances_make
+from ringex.engine.records import (
+    ACCOUNT,
+    ACCOUNT_BYTES,
+    ACCOUNT_NAME_OFFSET,
+    ASSET,
+    ASSET_BYTES,
+    ASSET_NAME_OFFSET,
+    BALANCE,
+    BOOK_SIDE,
+    KEY,
+    MARKET,
+    MARKET_BYTES,
+    REFERENCE,
+    REFERENCE_BYTES,
+    REFERENCE_WORDS_OFFSET,
+    ROOT,
+    MARKET_BODY_BYTES,
+    MARKET_BODY_OFFSET,
+    ROOT_WORDS_OFFSET,
+    SYMBOL_OFFSET,
+)
+from ringex.jit import compiled, inlined
+from ringex.memory import copy_bytes, record_at, zero_bytes
+from ringex.messages import (
+    ACCOUNT_COMMAND,
+    ACCOUNT_EVENT,
+    AMOUNT_MAX,
+    ASSET_COMMAND,
+    ASSET_EVENT,
+    BALANCE_COMMAND,
+    BALANCE_EVENT,
+    FEE_ACCOUNT,
+    MARKET_COMMAND,
+    MARKET_EVENT,
+    CommandKind,
+    EventKind,
+    Reason,
+    Side,
+)
+from ringex.rules import SCALE_MAX, market_reason, power_of_ten
+from ringex.tables import (
+    index_find,
+    index_first,
+    index_next,
+    index_put,
+    index_value,
+    pool_full,
+    pool_take,
+    prices_depth,
+    prices_root,
+    words_copy,
+    words_empty,
+    words_equal,
+    words_hash,
+)
+from ringex.tables.words import WORDS_BYTES
+
+ASSET_NAME: Final = 1
+SYMBOL: Final = 2
+ACCOUNT_NAME: Final = 3
+ASSET_NAME_BYTES: Final = 16
+SYMBOL_BYTES: Final = 24
+ACCOUNT_NAME_BYTES: Final = 32
+_WORD: Final = np.dtype([("word", "i8")])
+
+REFERENCE_OFFSET: Final[int] = BALANCE_COMMAND.fields["reference"][1]  # type: ignore[index]
+EVENT_REFERENCE_OFFSET: Final[int] = BALANCE_EVENT.fields["reference"][1]  # type: ignore[index]
+COMMAND_ASSET_NAME_OFFSET: Final[int] = ASSET_COMMAND.fields["name"][1]  # type: ignore[index]
+COMMAND_ACCOUNT_NAME_OFFSET: Final[int] = ACCOUNT_COMMAND.fields["name"][1]  # type: ignore[index]
+COMMAND_SYMBOL_OFFSET: Final[int] = MARKET_COMMAND.fields["symbol"][1]  # type: ignore[index]
+COMMAND_MARKET_OFFSET: Final[int] = MARKET_COMMAND.fields["tick"][1]  # type: ignore[index]
+EVENT_MARKET_OFFSET: Final[int] = MARKET_EVENT.fields["tick"][1]  # type: ignore[index]
+EVENT_ASSET_NAME_OFFSET: Final[int] = ASSET_EVENT.fields["name"][1]  # type: ignore[index]
+EVENT_ACCOUNT_NAME_OFFSET: Final[int] = ACCOUNT_EVENT.fields["name"][1]  # type: ignore[index]
+EVENT_SYMBOL_OFFSET: Final[int] = MARKET_EVENT.fields["symbol"][1]  # type: ignore[index]
+
+
+@inlined
+def account_exists(root: int, account: int) -> bool:
+    return 0 <= account < record_at(root, 0, ROOT).accounts_count
+
+
+# Deposits and withdrawals.
+
+
+@compiled
+def move_money(root: int, command: int) -> None:
+    """DEPOSIT or WITHDRAW, booked once by its reference."""
+    reason = _money_refusal(root, command)
+    if reason != Reason.NONE:
+        answer_plainly(root, command, EventKind.REJECTED, reason)
+        return
+    if reference_find(root, command) != 0:
+        answer_plainly(root, command, EventKind.DUPLICATE, np.int64(Reason.NONE))
+        return
+    reason = _booking_refusal(root, command)
+    if reason != Reason.NONE:
+        answer_plainly(root, command, EventKind.REJECTED, reason)
+        return
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, BALANCE_COMMAND)
+    slot = pool_take(s.reference_pool)
+    r = record_at(s.references, slot, REFERENCE)
+    r.account = c.account
+    r.kind = c.kind
+    words_copy(s.references + slot * REFERENCE_BYTES + REFERENCE_WORDS_OFFSET, command + REFERENCE_OFFSET)
+    reference_enter(root, slot)
+    amount = c.amount if c.kind == CommandKind.DEPOSIT else -c.amount
+    balance = record_at(s.balances, balance_make(root, c.account, c.asset), BALANCE)
+    balance.free += amount
+    record_at(s.assets, np.int64(c.asset), ASSET).total += amount
+    event = emit(root, EventKind.BALANCE, c.account, c.asset)
+    e = record_at(event, 0, BALANCE_EVENT)
+    e.amount = amount
+    e.free = balance.free
+    e.locked = balance.locked
+    words_copy(event + EVENT_REFERENCE_OFFSET, command + REFERENCE_OFFSET)
+
+
+@inlined
+def _money_refusal(root: int, command: int) -> int:
+    """What is wrong with the request itself."""
+    c = record_at(command, 0, BALANCE_COMMAND)
+    if not account_exists(root, c.account):
+        return np.int64(Reason.UNKNOWN_ACCOUNT)
+    if c.asset < 0 or c.asset >= record_at(root, 0, ROOT).assets_count:
+        return np.int64(Reason.UNKNOWN_ASSET)
+    if c.amount <= 0:
+        return np.int64(Reason.AMOUNT_OUT_OF_RANGE)
+    if words_empty(command + REFERENCE_OFFSET):
+        return np.int64(Reason.INVALID_COMMAND)
+    return np.int64(Reason.NONE)
+
+
+@inlined
+def _booking_refusal(root: int, command: int) -> int:
+    """Why a request not booked before cannot be booked now."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, BALANCE_COMMAND)
+    slot = balance_find(root, c.account, c.asset)
+    if c.kind == CommandKind.DEPOSIT:
+        if c.amount > AMOUNT_MAX - record_at(s.assets, np.int64(c.asset), ASSET).total:
+            return np.int64(Reason.AMOUNT_OUT_OF_RANGE)
+    elif slot == 0 or record_at(s.balances, slot, BALANCE).free < c.amount:
+        return np.int64(Reason.INSUFFICIENT_BALANCE)
+    if pool_full(s.reference_pool) or (slot == 0 and pool_full(s.balance_pool)):
+        return np.int64(Reason.ENGINE_FULL)
+    return np.int64(Reason.NONE)
+
+
+@inlined
+def _reference_key(account: int, kind: int, words: int) -> int:
+    return words_hash((np.int64(account) << 8) | np.int64(kind), words)
+
+
+@compiled
+def reference_find(root: int, command: int) -> int:
+    """The booked reference that a DEPOSIT or WITHDRAW repeats, or 0."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, BALANCE_COMMAND)
+    words = command + REFERENCE_OFFSET
+    key = _reference_key(c.account, c.kind, words)
+    at = index_first(s.reference_index, key)
+    while at >= 0:
+        slot = index_value(s.reference_index, at)
+        r = record_at(s.references, slot, REFERENCE)
+        known = s.references + slot * REFERENCE_BYTES + REFERENCE_WORDS_OFFSET
+        if r.account == c.account and r.kind == c.kind and words_equal(known, words):
+            return slot
+        at = index_next(s.reference_index, key, at)
+    return 0
+
+
+@compiled
+def reference_enter(root: int, slot: int) -> None:
+    """Enter a filled reference record in the index."""
+    s = record_at(root, 0, ROOT)
+    r = record_at(s.references, slot, REFERENCE)
+    words = s.references + slot * REFERENCE_BYTES + REFERENCE_WORDS_OFFSET
+    index_put(s.reference_index, _reference_key(r.account, r.kind, words), slot)
+
+
+# Names: of assets, markets and accounts, each unique among its kind.
+
+
+@inlined
+def _names_equal(left: int, right: int, name_bytes: int) -> bool:
+    for word in range(name_bytes >> 3):
+        if record_at(left, word, _WORD).word != record_at(right, word, _WORD).word:
+            return False
+    return True
+
+
+@compiled
+def _name_of(root: int, kind: int, number: int) -> int:
+    """The address of the name that asset, market or account `number` has."""
+    s = record_at(root, 0, ROOT)
+    if kind == ASSET_NAME:
+        return s.assets + number * ASSET_BYTES + ASSET_NAME_OFFSET
+    if kind == SYMBOL:
+        return s.markets + number * MARKET_BYTES + SYMBOL_OFFSET
+    return s.accounts + number * ACCOUNT_BYTES + ACCOUNT_NAME_OFFSET
+
+
+@inlined
+def _name_bytes(kind: int) -> int:
+    return ASSET_NAME_BYTES if kind == ASSET_NAME else SYMBOL_BYTES if kind == SYMBOL else ACCOUNT_NAME_BYTES
+
+
+@compiled
+def _name_key(root: int, kind: int, name: int) -> int:
+    """A hash of a name, through five words in the root."""
+    words = root + ROOT_WORDS_OFFSET
+    zero_bytes(words, WORDS_BYTES)
+    copy_bytes(words, name, _name_bytes(kind))
+    return words_hash(np.int64(kind), words)
+
+
+@compiled
+def name_enter(root: int, kind: int, number: int) -> None:
+    """Enter the name that an asset, market or account already bears in the index."""
+    key = _name_key(root, kind, _name_of(root, kind, number))
+    index_put(record_at(root, 0, ROOT).name_index, key, number + 1)
+
+
+@compiled
+def _name_refusal(root: int, kind: int, name: int, count: int, count_max: int) -> int:
+    """Why nothing new can be called by the name at this address, or NONE."""
+    s = record_at(root, 0, ROOT)
+    key = _name_key(root, kind, name)
+    empty = words_empty(root + ROOT_WORDS_OFFSET)
+    at = index_first(s.name_index, key)
+    while at >= 0 and not empty:
+        if _names_equal(_name_of(root, kind, index_value(s.name_index, at) - 1), name, _name_bytes(kind)):
+            return np.int64(Reason.ALREADY_EXISTS)
+        at = index_next(s.name_index, key, at)
+    if empty:
+        return np.int64(Reason.INVALID_COMMAND)
+    return np.int64(Reason.ENGINE_FULL) if count == count_max else np.int64(Reason.NONE)
+
+
+@compiled
+def add_fee_account(root: int) -> None:
+    """Make account 0, whose name has been written: the first entry of an empty state."""
+    s = record_at(root, 0, ROOT)
+    assert s.accounts_count == FEE_ACCOUNT
+    s.accounts_count = 1
+    name_enter(root, ACCOUNT_NAME, np.int64(FEE_ACCOUNT))
+
+
+# Assets, markets, accounts, keys.
+
+
+@compiled
+def add_asset(root: int, command: int) -> None:
+    """ASSET_ADD."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, ASSET_COMMAND)
+    reason = _name_refusal(root, ASSET_NAME, command + COMMAND_ASSET_NAME_OFFSET, s.assets_count, s.assets_max)
+    if reason == Reason.NONE and (c.scale < 0 or c.scale > SCALE_MAX):
+        reason = np.int64(Reason.INVALID_COMMAND)
+    if reason != Reason.NONE:
+        answer_plainly(root, command, EventKind.REJECTED, reason)
+        return
+    number = s.assets_count
+    s.assets_count += 1
+    asset = record_at(s.assets, number, ASSET)
+    asset.total = 0
+    asset.scale = c.scale
+    copy_bytes(_name_of(root, ASSET_NAME, number), command + COMMAND_ASSET_NAME_OFFSET, ASSET_NAME_BYTES)
+    name_enter(root, ASSET_NAME, number)
+    event = emit(root, EventKind.ASSET, np.int64(0), number)
+    record_at(event, 0, ASSET_EVENT).scale = c.scale
+    copy_bytes(event + EVENT_ASSET_NAME_OFFSET, command + COMMAND_ASSET_NAME_OFFSET, ASSET_NAME_BYTES)
+
+
+@compiled
+def add_market(root: int, command: int) -> None:
+    """MARKET_ADD."""
+    s = record_at(root, 0, ROOT)
+    reason = _name_refusal(root, SYMBOL, command + COMMAND_SYMBOL_OFFSET, s.markets_count, s.markets_max)
+    if reason == Reason.NONE:
+        reason = _market_refusal(root, command)
+    if reason != Reason.NONE:
+        answer_plainly(root, command, EventKind.REJECTED, reason)
+        return
+    number = s.markets_count
+    s.markets_count += 1
+    market_enter(root, number, command + COMMAND_MARKET_OFFSET)
+    event = emit(root, EventKind.MARKET, np.int64(0), number)
+    copy_bytes(event + EVENT_MARKET_OFFSET, command + COMMAND_MARKET_OFFSET, MARKET_BODY_BYTES)
+
+
+@inlined
+def _market_refusal(root: int, command: int) -> int:
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, MARKET_COMMAND)
+    if c.base_asset == c.quote_asset:
+        return np.int64(Reason.INVALID_MARKET)
+    if c.base_asset < 0 or c.base_asset >= s.assets_count or c.quote_asset < 0 or c.quote_asset >= s.assets_count:
+        return np.int64(Reason.UNKNOWN_ASSET)
+    base_scale = record_at(s.assets, np.int64(c.base_asset), ASSET).scale
+    quote_scale = record_at(s.assets, np.int64(c.quote_asset), ASSET).scale
+    reason = market_reason(c, base_scale, quote_scale)
+    if reason != Reason.NONE:
+        return reason
+    if not balances_make(root, np.int64(FEE_ACCOUNT), c.base_asset, c.quote_asset):
+        return np.int64(Reason.ENGINE_FULL)
+    return np.int64(Reason.NONE)
+
+
+@compiled
+def market_enter(root: int, number: int, body: int) -> None:
+    """Make market `number` from the body of its command at address `body`: rules, an empty book, the fee balances."""
+    s = record_at(root, 0, ROOT)
+    market = record_at(s.markets, number, MARKET)
+    copy_bytes(s.markets + number * MARKET_BYTES + MARKET_BODY_OFFSET, body, MARKET_BODY_BYTES)
+    base_scale = record_at(s.assets, np.int64(market.base_asset), ASSET).scale
+    quote_scale = record_at(s.assets, np.int64(market.quote_asset), ASSET).scale
+    exponent = quote_scale - np.int64(market.price_scale) - np.int64(market.quantity_scale)
+    market.quote_multiplier = power_of_ten(exponent) if exponent > 0 else 1
+    market.quote_divisor = power_of_ten(-exponent) if exponent < 0 else 1
+    market.base_multiplier = power_of_ten(base_scale - np.int64(market.quantity_scale))
+    market.trade_id = 0
+    market.book_update_id = 0
+    market.depth = prices_depth(market.price_max // market.tick)
+    market.fee_base_balance = balance_find(root, FEE_ACCOUNT, market.base_asset)
+    market.fee_quote_balance = balance_find(root, FEE_ACCOUNT, market.quote_asset)
+    assert market.fee_base_balance != 0 and market.fee_quote_balance != 0
+    for side in range(Side.BUY, Side.SELL + 1):
+        prices = record_at(book_side(root, number, side), 0, BOOK_SIDE)
+        prices.best = 0
+        prices.root = prices_root(s.prices)
+    name_enter(root, SYMBOL, number)
+
+
+@compiled
+def add_account(root: int, command: int) -> None:
+    """ACCOUNT_ADD."""
+    s = record_at(root, 0, ROOT)
+    name = command + COMMAND_ACCOUNT_NAME_OFFSET
+    reason = _name_refusal(root, ACCOUNT_NAME, name, s.accounts_count, s.accounts_max)
+    if reason != Reason.NONE:
+        answer_plainly(root, command, EventKind.REJECTED, reason)
+        return
+    number = s.accounts_count
+    s.accounts_count += 1
+    account = record_at(s.accounts, number, ACCOUNT)
+    account.oldest = 0
+    account.youngest = 0
+    account.requests = 0
+    copy_bytes(_name_of(root, ACCOUNT_NAME, number), name, ACCOUNT_NAME_BYTES)
+    name_enter(root, ACCOUNT_NAME, number)
+    event = emit(root, EventKind.ACCOUNT, number, np.int64(0))
+    copy_bytes(event + EVENT_ACCOUNT_NAME_OFFSET, name, ACCOUNT_NAME_BYTES)
+
+
+@compiled
+def add_key(root: int, command: int) -> None:
+    """KEY_ADD."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, ACCOUNT_COMMAND)
+    reason = np.int64(Reason.NONE)
+    if not account_exists(root, c.account) or c.account == FEE_ACCOUNT:
+        reason = np.int64(Reason.UNKNOWN_ACCOUNT)
+    elif c.key_added == 0:
+        reason = np.int64(Reason.INVALID_COMMAND)
+    elif index_find(s.key_index, np.int64(c.key_added)) != 0:
+        reason = np.int64(Reason.ALREADY_EXISTS)
+    elif pool_full(s.key_pool):
+        reason = np.int64(Reason.ENGINE_FULL)
+    if reason != Reason.NONE:
+        answer_plainly(root, command, EventKind.REJECTED, reason)
+        return
+    slot = pool_take(s.key_pool)
+    key = record_at(s.keys, slot, KEY)
+    key.key = c.key_added
+    key.account = c.account
+    key.scopes = c.scopes
+    index_put(s.key_index, np.int64(c.key_added), slot)
+    e = record_at(emit(root, EventKind.KEY, c.account, np.int64(0)), 0, ACCOUNT_EVENT)
+    e.scopes = c.scopes
+    e.key_added = c.key_added

@@ -1,0 +1,90 @@
+"""The ledger: what each account has of each asset, free or locked by its open orders."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ringex.engine.book import account_key
+from ringex.engine.records import BALANCE, ROOT
+from ringex.jit import compiled, inlined
+from ringex.memory import record_at
+from ringex.tables import index_find, index_put, pool_left, pool_take
+
+
+@inlined
+def balance_find(root: int, account: int, asset: int) -> int:
+    """The slot of an account's balance, or 0."""
+    return index_find(record_at(root, 0, ROOT).balance_index, account_key(account, asset))
+
+
+@compiled
+def balance_make(root: int, account: int, asset: int) -> int:
+    """The slot of an account's balance, made if need be. The caller has made sure that there is room."""
+    slot = balance_find(root, account, asset)
+    if slot != 0:
+        return slot
+    s = record_at(root, 0, ROOT)
+    slot = pool_take(s.balance_pool)
+    assert slot != 0
+    balance = record_at(s.balances, slot, BALANCE)
+    balance.account = account
+    balance.asset = asset
+    balance.free = 0
+    balance.locked = 0
+    index_put(s.balance_index, account_key(account, asset), slot)
+    return slot
+
+
+@compiled
+def balances_make(root: int, account: int, base: int, quote: int) -> bool:
+    """Find or make an account's two balances of a market: their slots in the root. False, and neither, if no room."""
+    s = record_at(root, 0, ROOT)
+    s.base_balance = balance_find(root, account, base)
+    s.quote_balance = balance_find(root, account, quote)
+    if s.base_balance != 0 and s.quote_balance != 0:
+        return True
+    missing = (1 if s.base_balance == 0 else 0) + (1 if s.quote_balance == 0 else 0)
+    if missing > pool_left(s.balance_pool):
+        return False
+    s.base_balance = balance_make(root, account, base)
+    s.quote_balance = balance_make(root, account, quote)
+    return True
+
+
+@inlined
+def balance_free(root: int, slot: int) -> int:
+    return record_at(record_at(root, 0, ROOT).balances, slot, BALANCE).free
+
+
+@compiled
+def hold(root: int, slot: int, amount: int) -> None:
+    """Move `amount` from free to locked; a negative amount releases."""
+    balance = record_at(record_at(root, 0, ROOT).balances, slot, BALANCE)
+    balance.free -= amount
+    balance.locked += amount
+    assert balance.free >= 0 and balance.locked >= 0
+
+
+@inlined
+def book_free(root: int, slot: int, amount: int) -> None:
+    """Add `amount`, which may be negative, to what is free."""
+    balance = record_at(record_at(root, 0, ROOT).balances, np.int64(slot), BALANCE)
+    balance.free += amount
+    assert balance.free >= 0
+
+
+@inlined
+def pay_locked(root: int, slot: int, amount: int) -> None:
+    """Take `amount` from what is locked."""
+    balance = record_at(record_at(root, 0, ROOT).balances, np.int64(slot), BALANCE)
+    balance.locked -= amount
+    assert balance.locked >= 0
+
+
+@compiled
+def book_fee(root: int, slot: int, amount: int) -> int:
+    """Book a fee to the fee account's balance; a rebate (negative) at most what it has. Returns what was booked."""
+    free = balance_free(root, slot)
+    booked = amount if amount >= -free else -free
+    book_free(root, slot, booked)
+    return booked

@@ -1,0 +1,209 @@
+"""The engine's records: what its tables hold, and the root through which compiled code reaches them.
+
+Order, level, balance, key, request and reference slots start at 1 (0: none). Assets, markets and accounts are numbered
+from 0 by arrival and lie at their number. A resting order costs its hot record (one cache line), a cold one (one line)
+and entries in the indexes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ringex.messages import MARKET_EVENT
+from ringex.rules import MARKET_RULES_FIELDS
+
+RINGS: Final = 1 << 16
+"""Ring numbers are two bytes, so every ring has its place."""
+CACHE_LINE_BYTES: Final = 64
+
+ORDER: Final = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("quantity", "i8"),  # total; MARKET by quote amount: 0
+        ("executed", "i8"),
+        ("executed_quote", "i8"),
+        ("prev", "i4"),  # the next older order of the level
+        ("next", "i4"),  # the next younger
+        ("level", "i4"),  # 0: not resting (now matching)
+        ("account", "i4"),
+        ("base_balance", "i4"),  # slots of the account's two balances
+        ("quote_balance", "i4"),
+        ("trade_count", "i4"),
+        ("side", "u1"),
+        ("order_type", "u1"),
+        ("time_in_force", "u1"),
+        ("reserved", "u1"),
+    ],
+    align=True,
+)
+assert ORDER.itemsize == CACHE_LINE_BYTES
+
+ORDER_COLD: Final = np.dtype(
+    [
+        ("client_order_id", "u8", (5,)),
+        ("created_ns", "i8"),
+        ("older", "i4"),  # neighbours among the account's open orders, in order of acceptance
+        ("younger", "i4"),
+        ("reserved", "i8"),
+    ],
+    align=True,
+)
+assert ORDER_COLD.itemsize == CACHE_LINE_BYTES
+ORDER_COLD_BYTES: Final = ORDER_COLD.itemsize
+CLIENT_ORDER_ID_OFFSET: Final[int] = ORDER_COLD.fields["client_order_id"][1]  # type: ignore[index]
+
+LEVEL: Final = np.dtype(
+    [
+        ("price", "i8"),
+        ("quantity", "i8"),  # what all its orders have left
+        ("oldest", "i4"),
+        ("youngest", "i4"),
+        ("better", "i4"),  # neighbouring levels of the side
+        ("worse", "i4"),
+        ("market", "i4"),
+        ("side", "i4"),
+        ("reserved", "i8", (3,)),
+    ],
+    align=True,
+)
+assert LEVEL.itemsize == CACHE_LINE_BYTES
+
+BOOK_SIDE: Final = np.dtype([("best", "i4"), ("root", "i4")])
+
+MARKET: Final = np.dtype(
+    [
+        *MARKET_RULES_FIELDS,
+        ("trade_id", "i8"),  # the last given
+        ("book_update_id", "i8"),  # the last given
+        ("depth", "i8"),  # of the ordered prices
+        ("fee_base_balance", "i4"),  # slots of account 0's balances
+        ("fee_quote_balance", "i4"),
+        ("buy", BOOK_SIDE),
+        ("sell", BOOK_SIDE),
+    ],
+    align=True,
+)
+MARKET_BYTES: Final = MARKET.itemsize
+BOOK_SIDE_BYTES: Final = BOOK_SIDE.itemsize
+BUY_SIDE_OFFSET: Final[int] = MARKET.fields["buy"][1]  # type: ignore[index]
+SYMBOL_OFFSET: Final[int] = MARKET.fields["symbol"][1]  # type: ignore[index]
+MARKET_BODY_OFFSET: Final[int] = MARKET.fields["tick"][1]  # type: ignore[index]
+MARKET_BODY_BYTES: Final = SYMBOL_OFFSET + 24 - MARKET_BODY_OFFSET
+assert MARKET_BODY_BYTES == MARKET_EVENT.fields["symbol"][1] + 24 - MARKET_EVENT.fields["tick"][1]  # type: ignore[index]
+"""The body is laid out as in messages, so that it moves by one copy."""
+
+ASSET: Final = np.dtype([("total", "i8"), ("scale", "i8"), ("name", "S16")], align=True)
+ASSET_BYTES: Final = ASSET.itemsize
+ASSET_NAME_OFFSET: Final[int] = ASSET.fields["name"][1]  # type: ignore[index]
+
+ACCOUNT: Final = np.dtype(
+    [
+        ("oldest", "i4"),  # its open orders, in order of acceptance
+        ("youngest", "i4"),
+        ("requests", "i8"),  # remembered for it now
+        ("name", "S32"),
+    ],
+    align=True,
+)
+ACCOUNT_BYTES: Final = ACCOUNT.itemsize
+ACCOUNT_NAME_OFFSET: Final[int] = ACCOUNT.fields["name"][1]  # type: ignore[index]
+
+KEY: Final = np.dtype([("key", "i8"), ("account", "i4"), ("scopes", "i4")], align=True)
+
+BALANCE: Final = np.dtype([("account", "i4"), ("asset", "i4"), ("free", "i8"), ("locked", "i8"), ("reserved", "i8")])
+
+REQUEST: Final = np.dtype(
+    [
+        ("timestamp_us", "i8"),
+        ("expires_ns", "i8"),
+        ("order_id", "i8"),  # the outcome: 0 if refused
+        ("account", "i4"),
+        ("reason", "i4"),  # the outcome: NONE if accepted
+        ("client_order_id", "u8", (5,)),
+    ],
+    align=True,
+)
+REQUEST_BYTES: Final = REQUEST.itemsize
+REQUEST_ID_OFFSET: Final[int] = REQUEST.fields["client_order_id"][1]  # type: ignore[index]
+EXPIRY: Final = np.dtype([("expires_ns", "i8"), ("request", "i8")])
+
+REFERENCE: Final = np.dtype([("account", "i4"), ("kind", "i4"), ("reference", "u8", (5,))], align=True)
+REFERENCE_BYTES: Final = REFERENCE.itemsize
+REFERENCE_WORDS_OFFSET: Final[int] = REFERENCE.fields["reference"][1]  # type: ignore[index]
+
+RING: Final = np.dtype([("epoch", "i8"), ("ring_sequence", "i8")])
+
+_WORK: Final[list[tuple[Any, ...]]] = [
+    ("continuation_pending", "i8"),  # CommandKind that CONTINUE goes on with: PLACE, AMEND, CANCEL_ALL; 0: nothing
+    ("pending_order", "i8"),  # PLACE, AMEND: the slot of the order that is matching
+    ("pending_price", "i8"),  # its limit; 0 for MARKET orders
+    ("pending_market", "i8"),  # PLACE, AMEND: its market; CANCEL_ALL: the market or -1
+    ("pending_account", "i8"),
+    ("pending_quote", "i8"),  # MARKET by quote amount: the whole amount
+    ("correlation", "i8"),  # of the command that events are emitted for now; kept while it is pending
+    ("connection", "i8"),
+    ("incarnation", "i8"),
+    ("gateway", "i8"),
+    ("transport", "i8"),
+]
+
+ROOT: Final = np.dtype(
+    [
+        ("command_sequence", "i8"),  # the last applied
+        ("time_ns", "i8"),
+        ("event_sequence", "i8"),  # the last given, as are the ids below
+        ("order_id", "i8"),
+        ("execution_id", "i8"),
+        *_WORK,
+        ("event_base", "i8"),  # where this apply writes events: slot (sequence - 1) & event_mask
+        ("event_mask", "i8"),
+        ("event_first", "i8"),  # event_sequence when this apply began
+        ("cause_sequence", "i8"),  # command_sequence of the events of this apply
+        ("base_balance", "i8"),  # slots that the checks of a new order found
+        ("quote_balance", "i8"),
+        ("words", "i8", (5,)),  # a name on its way to its hash
+        ("request", "i8"),  # the slot of the request being tried, 0: it is not to be remembered
+        ("orders", "i8"),  # addresses of tables, pools and indexes
+        ("orders_cold", "i8"),
+        ("order_pool", "i8"),
+        ("order_index", "i8"),  # order id -> slot
+        ("client_index", "i8"),  # hash of (account, client order id) -> slot
+        ("open_counts", "i8"),  # account and market -> number of open orders
+        ("levels", "i8"),
+        ("level_pool", "i8"),
+        ("prices", "i8"),
+        ("balances", "i8"),
+        ("balance_pool", "i8"),
+        ("balance_index", "i8"),  # account and asset -> slot
+        ("assets", "i8"),
+        ("markets", "i8"),
+        ("accounts", "i8"),
+        ("name_index", "i8"),  # hash of a name and what it names -> number + 1
+        ("keys", "i8"),
+        ("key_pool", "i8"),
+        ("key_index", "i8"),  # key number -> slot
+        ("requests", "i8"),
+        ("request_pool", "i8"),
+        ("request_index", "i8"),  # hash of the request's key -> slot
+        ("expiries", "i8"),  # a heap of EXPIRY, entries 1 .. requests remembered
+        ("references", "i8"),
+        ("reference_pool", "i8"),
+        ("reference_index", "i8"),  # hash of the reference's key -> slot
+        ("rings", "i8"),
+        ("assets_count", "i8"),
+        ("markets_count", "i8"),
+        ("accounts_count", "i8"),
+        ("assets_max", "i8"),
+        ("markets_max", "i8"),
+        ("accounts_max", "i8"),
+        ("requests_per_account_max", "i8"),
+    ],
+    align=True,
+)
+
+ROOT_WORDS_OFFSET: Final[int] = ROOT.fields["words"][1]  # type: ignore[index]
+
+NUMBER_BITS: Final = 20
+"""Asset and market numbers stay below 2^20 in keys made of an account and one of them."""

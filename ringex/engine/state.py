@@ -1,0 +1,112 @@
+"""The state of the exchange: the memory of all its tables, reserved at the start.
+
+Pages never touched cost nothing, and nothing grows: a full table is a refusal (ENGINE_FULL), never an allocation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ringex.config import Limits
+from ringex.engine.admin import add_fee_account
+from ringex.engine.records import (
+    ACCOUNT,
+    ASSET,
+    BALANCE,
+    CACHE_LINE_BYTES,
+    EXPIRY,
+    KEY,
+    LEVEL,
+    MARKET,
+    NUMBER_BITS,
+    ORDER,
+    ORDER_COLD,
+    REFERENCE,
+    REQUEST,
+    RING,
+    RINGS,
+    ROOT,
+)
+from ringex.memory import address_of
+from ringex.tables import Index, Pool, Prices
+
+
+class State:
+    """All tables, empty but for the fee account. `address` is the root's; the object must outlive its use."""
+
+    def __init__(self, limits: Limits) -> None:
+        _check(limits)
+        self.limits = limits
+        self.orders = _lines(limits.orders_max + 1, ORDER)
+        self.orders_cold = _lines(limits.orders_max + 1, ORDER_COLD)
+        self.levels = _lines(limits.levels_max + 1, LEVEL)
+        self.balances = _lines(limits.balances_max + 1, BALANCE)
+        self.assets = np.zeros(limits.assets_max, ASSET)
+        self.markets = np.zeros(limits.markets_max, MARKET)
+        self.accounts = np.zeros(limits.accounts_max, ACCOUNT)
+        self.keys = np.zeros(limits.keys_max + 1, KEY)
+        self.requests = np.zeros(limits.requests_remembered_max + 1, REQUEST)
+        self.expiries = np.zeros(limits.requests_remembered_max + 1, EXPIRY)
+        self.references = np.zeros(limits.references_max + 1, REFERENCE)
+        self.rings = np.zeros(RINGS, RING)
+        self.pools = {
+            "order_pool": Pool(self.orders),
+            "level_pool": Pool(self.levels),
+            "balance_pool": Pool(self.balances),
+            "key_pool": Pool(self.keys),
+            "request_pool": Pool(self.requests),
+            "reference_pool": Pool(self.references),
+        }
+        self.prices = Prices(limits.levels_max, 2 * limits.markets_max)
+        self.indexes = {
+            "order_index": Index(limits.orders_max),
+            "client_index": Index(limits.orders_max),
+            "open_counts": Index(limits.orders_max),
+            "balance_index": Index(limits.balances_max),
+            "name_index": Index(limits.assets_max + limits.markets_max + limits.accounts_max),
+            "key_index": Index(limits.keys_max),
+            "request_index": Index(limits.requests_remembered_max),
+            "reference_index": Index(limits.references_max),
+        }
+        self.root_record = np.zeros(1, ROOT)
+        self.address = address_of(self.root_record)
+        self._point()
+        self.root["assets_max"] = limits.assets_max
+        self.root["markets_max"] = limits.markets_max
+        self.root["accounts_max"] = limits.accounts_max
+        self.root["requests_per_account_max"] = limits.requests_remembered_per_account_max
+        add_fee_account(self.address)
+
+    @property
+    def root(self) -> np.void:
+        """The root record; assigning to its fields by name writes the state."""
+        return self.root_record[0]  # type: ignore[no-any-return]
+
+    def _point(self) -> None:
+        for name in (
+            *("orders", "orders_cold", "levels", "balances", "assets", "markets", "accounts", "keys"),
+            *("requests", "expiries", "references", "rings"),
+        ):
+            self.root[name] = address_of(getattr(self, name))
+        for name, table in (*self.pools.items(), *self.indexes.items()):
+            self.root[name] = table.address
+        self.root["prices"] = self.prices.address
+
+
+def _lines(count: int, dtype: np.dtype) -> np.ndarray:
+    """Zeroed records that begin at a cache line. Shape (count,)."""
+    raw = np.zeros(count * dtype.itemsize + CACHE_LINE_BYTES, "u1")
+    skip = -address_of(raw) % CACHE_LINE_BYTES
+    return raw[skip : skip + count * dtype.itemsize].view(dtype)
+
+
+def _check(limits: Limits) -> None:
+    for name, value in vars(limits).items():
+        if value < 1:
+            raise ValueError(f"limits: {name} is {value}; it must be at least 1")
+    for name in ("assets_max", "markets_max"):
+        if getattr(limits, name) > 1 << NUMBER_BITS:
+            raise ValueError(f"limits: {name} is {getattr(limits, name)}; at most {1 << NUMBER_BITS} are possible")
+    for name in ("orders_max", "levels_max", "balances_max", "accounts_max"):
+        if getattr(limits, name) >= 1 << 28:
+            raise ValueError(f"limits: {name} is {getattr(limits, name)}; it must be below {1 << 28}")

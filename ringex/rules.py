@@ -1,0 +1,196 @@
+"""The rules that gateways and engine share: a market's filters, notional values, fees, and what makes a market valid.
+
+Pure integer functions. `MARKET_RULES` is the body of a MARKET event plus two multipliers that the asset scales give, so
+that notional = price x quantity x multiplier (or / divisor) is exact: `market_reason` refuses a market where it is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ringex.jit import compiled, inlined
+from ringex.messages import AMOUNT_MAX, FEE_RATE_ONE, MARKET_EVENT, OrderType, Reason
+
+SCALE_MAX: Final = 18
+TICK_NUMBER_BITS: Final = 42
+"""price_max / tick stays below 2^42, so that ordered prices have a bounded depth."""
+
+MARKET_BODY_NAMES: Final = (
+    "tick",
+    "lot",
+    "price_min",
+    "price_max",
+    "quantity_min",
+    "quantity_max",
+    "notional_min",
+    "notional_max",
+    "maker_fee",
+    "taker_fee",
+    "base_asset",
+    "quote_asset",
+    "price_scale",
+    "quantity_scale",
+    "orders_per_account_max",
+    "symbol",
+)
+_MULTIPLIERS: Final[list[tuple[Any, ...]]] = [
+    ("quote_multiplier", "i8"),  # notional = price x quantity x quote_multiplier // quote_divisor; one of them is 1
+    ("quote_divisor", "i8"),
+    ("base_multiplier", "i8"),  # base amount = quantity x base_multiplier
+]
+MARKET_RULES_FIELDS: Final[list[tuple[Any, ...]]] = [
+    *_MULTIPLIERS,
+    *((name, MARKET_EVENT.fields[name][0]) for name in MARKET_BODY_NAMES),  # type: ignore[index]
+]
+MARKET_RULES: Final = np.dtype(MARKET_RULES_FIELDS, align=True)
+"""A market's rules, as `check_order` and the rest take them; `market_rules` makes one."""
+
+
+def market_rules(market: np.ndarray, base_scale: int, quote_scale: int) -> np.ndarray:
+    """Rules of one market from a MARKET_EVENT or MARKET_COMMAND record and its assets' scales. Shape (1,)."""
+    rules = np.zeros(1, MARKET_RULES)
+    for name in MARKET_BODY_NAMES:
+        rules[name] = market[name]
+    exponent = quote_scale - int(market["price_scale"]) - int(market["quantity_scale"])
+    if not -SCALE_MAX <= exponent <= SCALE_MAX or base_scale < int(market["quantity_scale"]):
+        raise ValueError("the market's scales and its assets' scales do not fit together")
+    rules["quote_multiplier"] = 10 ** max(exponent, 0)
+    rules["quote_divisor"] = 10 ** max(-exponent, 0)
+    rules["base_multiplier"] = 10 ** (base_scale - int(market["quantity_scale"]))
+    return rules
+
+
+@inlined
+def notional(market: Any, price: int, quantity: int) -> int:
+    """What `quantity` costs at `price`, in quote units: exact for whole ticks and lots within the market's bounds."""
+    if market.quote_divisor == 1:
+        return price * quantity * market.quote_multiplier
+    return price * quantity // market.quote_divisor
+
+
+@inlined
+def base_amount(market: Any, quantity: int) -> int:
+    """`quantity` in the base asset's smallest unit."""
+    return quantity * market.base_multiplier
+
+
+@compiled
+def fee(rate: int, amount: int) -> int:
+    """The fee on `amount` (>= 0), rounded up; for a negative rate the rebate, rounded down, as a negative number."""
+    if rate == 0:
+        return 0
+    size = rate if rate > 0 else -rate
+    whole = amount // FEE_RATE_ONE * size
+    part = amount % FEE_RATE_ONE * size
+    if rate > 0:
+        return whole + (part + FEE_RATE_ONE - 1) // FEE_RATE_ONE
+    return -(whole + part // FEE_RATE_ONE)
+
+
+@compiled
+def check_order(market: Any, order_type: int, price: int, quantity: int, quote_quantity: int) -> int:
+    """The market's filters on a new or amended order: the `Reason` to refuse it, or NONE.
+
+    `market` is a MARKET_RULES record (or one that begins like it). Side and funds play no part.
+    """
+    if order_type == OrderType.MARKET:
+        return _check_market_order(market, price, quantity, quote_quantity)
+    if price < market.price_min:
+        return np.int64(Reason.PRICE_TOO_LOW)
+    if price > market.price_max:
+        return np.int64(Reason.PRICE_TOO_HIGH)
+    if price % market.tick != 0:
+        return np.int64(Reason.PRICE_TICK)
+    if quote_quantity != 0:
+        return np.int64(Reason.INVALID_QUANTITY)
+    reason = _check_quantity(market, quantity)
+    if reason != Reason.NONE:
+        return reason
+    return _check_notional(market, notional(market, price, quantity))
+
+
+@inlined
+def _check_market_order(market: Any, price: int, quantity: int, quote_quantity: int) -> int:
+    if price != 0:
+        return np.int64(Reason.INVALID_ORDER_TYPE)
+    if quantity < 0 or quote_quantity < 0 or (quantity > 0) == (quote_quantity > 0):
+        return np.int64(Reason.INVALID_QUANTITY)
+    if quantity > 0:
+        return _check_quantity(market, quantity)
+    return _check_notional(market, quote_quantity)
+
+
+@inlined
+def _check_quantity(market: Any, quantity: int) -> int:
+    if quantity < market.quantity_min:
+        return np.int64(Reason.QUANTITY_TOO_LOW)
+    if quantity > market.quantity_max:
+        return np.int64(Reason.QUANTITY_TOO_HIGH)
+    if quantity % market.lot != 0:
+        return np.int64(Reason.QUANTITY_LOT)
+    return np.int64(Reason.NONE)
+
+
+@inlined
+def _check_notional(market: Any, amount: int) -> int:
+    if amount < market.notional_min:
+        return np.int64(Reason.NOTIONAL_TOO_LOW)
+    if amount > market.notional_max:
+        return np.int64(Reason.NOTIONAL_TOO_HIGH)
+    return np.int64(Reason.NONE)
+
+
+@compiled
+def power_of_ten(exponent: int) -> int:
+    """10 ** exponent for 0 .. 18."""
+    power = 1
+    for _ in range(exponent):
+        power *= 10
+    return power
+
+
+@inlined
+def _product_exceeds(a: int, b: int, bound: int) -> bool:
+    """Whether a x b > bound, for numbers >= 0 whose product may not fit an int64."""
+    return a > 0 and b > bound // a
+
+
+@compiled
+def market_reason(market: Any, base_scale: int, quote_scale: int) -> int:
+    """Why a market with this body (any record with its fields) may not be: INVALID_MARKET, or NONE.
+
+    The asset numbers have been checked; `base_scale` and `quote_scale` are those assets' scales, 0 .. 18.
+    """
+    price_scale = np.int64(market.price_scale)
+    quantity_scale = np.int64(market.quantity_scale)
+    if price_scale > SCALE_MAX or quantity_scale > base_scale:
+        return np.int64(Reason.INVALID_MARKET)
+    if market.tick <= 0 or market.lot <= 0 or market.price_min <= 0 or market.quantity_min <= 0:
+        return np.int64(Reason.INVALID_MARKET)
+    if market.price_min > market.price_max or market.quantity_min > market.quantity_max:
+        return np.int64(Reason.INVALID_MARKET)
+    if market.price_min % market.tick != 0 or market.price_max % market.tick != 0:
+        return np.int64(Reason.INVALID_MARKET)
+    if market.quantity_min % market.lot != 0 or market.quantity_max % market.lot != 0:
+        return np.int64(Reason.INVALID_MARKET)
+    if market.notional_min < 0 or market.notional_min > market.notional_max or market.notional_max > AMOUNT_MAX:
+        return np.int64(Reason.INVALID_MARKET)
+    if _product_exceeds(market.price_max, market.quantity_max, AMOUNT_MAX):
+        return np.int64(Reason.INVALID_MARKET)
+    if _product_exceeds(market.quantity_max, power_of_ten(base_scale - quantity_scale), AMOUNT_MAX):
+        return np.int64(Reason.INVALID_MARKET)
+    exponent = quote_scale - price_scale - quantity_scale
+    if exponent >= 0:
+        if _product_exceeds(market.price_max * market.quantity_max, power_of_ten(exponent), AMOUNT_MAX):
+            return np.int64(Reason.INVALID_MARKET)
+    elif exponent < -SCALE_MAX or market.tick * market.lot % power_of_ten(-exponent) != 0:
+        return np.int64(Reason.INVALID_MARKET)
+    maker_fee = np.int64(market.maker_fee)
+    taker_fee = np.int64(market.taker_fee)
+    if abs(maker_fee) >= FEE_RATE_ONE or abs(taker_fee) >= FEE_RATE_ONE or maker_fee + taker_fee < 0:
+        return np.int64(Reason.INVALID_MARKET)
+    if market.orders_per_account_max <= 0 or (market.price_max // market.tick) >> TICK_NUMBER_BITS != 0:
+        return np.int64(Reason.INVALID_MARKET)
+    return np.int64(Reason.NONE)
