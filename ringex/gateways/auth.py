@@ -30,6 +30,9 @@ class Timing:
     expires_ns: int = 0
 
 
+UNTIMED: Final = Timing()
+
+
 def signed_text(params: Mapping[str, Any]) -> str:
     """The text that a request's signature covers."""
     return "&".join(f"{name}={_plain(params[name])}" for name in sorted(params) if name != "signature")
@@ -58,9 +61,9 @@ def authenticate(keystore: Keystore, params: Mapping[str, Any]) -> Key:
     return key
 
 
-def require_scope(key: Key, scope: KeyScope) -> None:
-    """Raises Refusal -2015 when the key does not have the scope."""
-    if not key.scopes & scope:
+def require_scope(scopes: int, scope: KeyScope) -> None:
+    """Raises Refusal -2015 when `scopes` (KeyScope bits) do not have the one that is needed."""
+    if not scopes & scope:
         raise Refusal(-2015, f"Invalid API-key, IP, or permissions for action. The key lacks the scope {scope.name}.")
 
 

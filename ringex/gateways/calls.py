@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
-from ringex.gateways.auth import Timing
+from ringex.gateways.auth import UNTIMED, Timing
 from ringex.gateways.errors import Refusal, missing
-from ringex.gateways.keystore import Key
+from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.parameters import Arguments
 from ringex.gateways.session import Connection
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import ReadModel
+
+
+class Office(Protocol):
+    """What administrative methods see of the gateway that serves them."""
+
+    number: int
+    keystore: Keystore
+    counts: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,11 @@ class Call:
     account: int = 0
     key: int = 0
     signer: Key | None = None
-    timing: Timing = Timing()
+    timing: Timing = UNTIMED
+    office: Office | None = None
+
+    def with_model(self, model: ReadModel) -> Call:
+        return replace(self, model=model)
 
     def market(self) -> Market:
         """The market that `symbol` names. Raises Refusal -1102 when it was not sent, -1121 when there is none."""
@@ -49,7 +62,7 @@ class Call:
 class Submission:
     """Commands to send, and how the events that answer them become a reply.
 
-    `records` has shape (1,), or (2,) for a command of two slots: bodies of COMMAND or its siblings; the gateway fills in
+    `records` has shape (1,), or (2,) for a command of two slots: COMMAND or one of its siblings; the gateway fills in
     the header. `reply` is given all events of the command, EVENT records of shape (n,), once the last one has come; it
     returns the result, or a further Submission, or raises Refusal.
     """

@@ -12,9 +12,7 @@ from ringex.decimals import format_scaled
 from ringex.history.catalogue import Market
 from ringex.messages import REASON_TEXT, Reason
 
-TIMEOUT_TEXT: Final = (
-    "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
-)
+TIMEOUT_TEXT: Final = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
 OVERLOAD_TEXT: Final = REASON_TEXT[Reason.ENGINE_FULL][1]
 
 _STATUS: Final = {-1003: 429, -1015: 429, -1006: 500, -1007: 504, -1008: 503, -1002: 401, -2014: 401, -2015: 401}
@@ -124,7 +122,9 @@ def _out_of_range(name: str, value: int, least: int, most: int, scale: int) -> s
 def off_step_words(name: str, value: int, step: int, least: int, most: int, scale: int) -> str:
     below = value - value % step
     nearest = [_short(near, scale) for near in (below, below + step) if least <= near <= most]
-    return f"{name} {_short(value, scale)} is not a multiple of {_short(step, scale)}; {' or '.join(nearest)} would pass"
+    return (
+        f"{name} {_short(value, scale)} is not a multiple of {_short(step, scale)}; {' or '.join(nearest)} would pass"
+    )
 
 
 def _notional_words(reason: Reason, market: Market, price: int, quantity: int, quote_quantity: int) -> str:
@@ -160,5 +160,3 @@ def _quantity_worth(market: Market, price: int, amount: int, *, round_up: bool) 
 
 def _short(value: int, scale: int) -> str:
     return format_scaled(value, scale, 0)
-
-

@@ -47,7 +47,8 @@ class Method:
         object.__setattr__(self, "declared", MappingProxyType(by_name))
 
 
-def _table(*methods: Method) -> Mapping[str, Method]:
+def table_of(*methods: Method) -> Mapping[str, Method]:
+    """Methods by name."""
     table = {method.name: method for method in methods}
     assert len(table) == len(methods), "a method is in the table twice"
     return MappingProxyType(table)
@@ -55,7 +56,7 @@ def _table(*methods: Method) -> Mapping[str, Method]:
 
 _NONE, _TRADE, _DATA, _STREAM = Security.NONE, Security.TRADE, Security.USER_DATA, Security.USER_STREAM
 
-METHODS: Final = _table(
+METHODS: Final = table_of(
     Method("ping", _NONE, (), queries.ping),
     Method("time", _NONE, (), queries.time),
     Method("exchangeInfo", _NONE, queries.EXCHANGE_PARAMETERS, queries.exchange_info, waits=True),

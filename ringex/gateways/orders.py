@@ -15,7 +15,6 @@ from ringex.gateways import replies
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import Refusal, missing, not_required, of_reason, one_of_two
 from ringex.gateways.filters import filter_reason
-from ringex.gateways.queries import find_order
 from ringex.gateways.parameters import (
     Arguments,
     Kind,
@@ -25,6 +24,7 @@ from ringex.gateways.parameters import (
     price_of,
     quantity_of,
 )
+from ringex.gateways.queries import find_order
 from ringex.history.catalogue import Market
 from ringex.messages import (
     CommandFlag,
@@ -293,9 +293,7 @@ def _first_outcome(call: Call, market: Market, event: Any, response_type: str) -
     return reply | {"duplicate": True}
 
 
-def _name_order(
-    record: np.ndarray, market: Market, arguments: Arguments, id_name: str, client_id_name: str
-) -> None:
+def _name_order(record: np.ndarray, market: Market, arguments: Arguments, id_name: str, client_id_name: str) -> None:
     order_id, client_order_id = _which(arguments, id_name, client_id_name)
     record["market"] = market.number
     record["order_id"] = order_id

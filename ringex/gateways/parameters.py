@@ -129,7 +129,8 @@ def _stepped(name: str, text: str, scale: int, reason: Reason, bounds: tuple[int
     unit = 10 ** (fine_scale - scale)
     value, rest = divmod(fine, unit)
     if rest:
-        words = off_step_words(name, fine, *(bound * unit for bound in bounds), fine_scale)
+        step, least, most = (bound * unit for bound in bounds)
+        words = off_step_words(name, fine, step, least, most, fine_scale)
         raise Refusal(-1013, f"{of_reason(reason).message}: {words}")
     return value
 

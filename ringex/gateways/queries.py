@@ -42,7 +42,7 @@ def time(call: Call) -> dict[str, Any]:
 
 
 def find_order(call: Call, market: Market, order_id: int, client_order_id: str) -> replies.Order:
-    """The caller's order by one of its ids. Raises Refusal: -2013, or -1007 where the read model cannot know any more."""
+    """The caller's order by one of its ids. Raises Refusal: -2013, or -1007 where nobody knows any more."""
     if order_id:
         held = call.model.order_by_id(call.account, order_id)
     else:

@@ -252,9 +252,7 @@ def refusal_of(market: Market | None, event: Any) -> Refusal:
     reason = int(event["reason"])
     if reason == Reason.CANCEL_REJECTED:
         return Refusal(*REASON_TEXT[Reason.CANCEL_REJECTED])
-    return of_reason(
-        reason, market, int(event["price"]), int(event["quantity"]), int(event["quote_quantity"])
-    )
+    return of_reason(reason, market, int(event["price"]), int(event["quantity"]), int(event["quote_quantity"]))
 
 
 def _refused(market: Market, events: np.ndarray) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Connections: who is logged on, what is in flight, what is subscribed. Everything here is bounded.
 
 A session is (gateway, incarnation, connection). ZeroMQ does not say when a peer leaves, so connections are kept by their
-last use: when the table is full the one that has been idle longest, with nothing in flight and no stream, makes room.
+last use: when the table is full, the one that has been idle longest, with nothing in flight and no stream, makes room.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Connection:
     def subscribe(self, account: int) -> int:
         """A new subscription's id. Raises Refusal when there are too many, or this account has one here already."""
         if account in self.subscriptions.values():
-            raise Refusal(-1191, "Too many subscriptions. This account's user data stream is active on this connection.")
+            raise Refusal(-1191, "Too many subscriptions. This account has one on this connection.")
         if len(self.subscriptions) >= SUBSCRIPTIONS_MAX:
             raise Refusal(-1191, f"Too many subscriptions. At most {SUBSCRIPTIONS_MAX} on one connection.")
         number = self.next_subscription
@@ -94,7 +94,10 @@ class Connections:
         return [connection for connection in self._by_identity.values() if connection.subscriptions]
 
     def at(self, identity: bytes, now_ns: int, transport: Transport = Transport.ZMQ) -> Connection:
-        """The connection of `identity` at the socket of `transport`, new if it was not known. Raises Refusal -1003 when there is no room for it."""
+        """The connection of `identity` at the socket of `transport`, new if it was not known.
+
+        Raises Refusal -1003 when there is no room for it.
+        """
         connection = self._by_identity.get((transport, identity))
         if connection is None:
             self._make_room()

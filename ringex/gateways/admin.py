@@ -1,0 +1,277 @@
+"""Administrative methods: money in and out, accounts, keys, assets, markets. Served on gateway 0's local socket only.
+
+The socket's file mode is the permission: there are no signatures here. Every change is a command like any other,
+journaled and idempotent where it carries a reference.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+import numpy as np
+
+from ringex.decimals import format_scaled
+from ringex.gateways import queries
+from ringex.gateways.calls import Call, Submission
+from ringex.gateways.errors import invalid, of_reason
+from ringex.gateways.methods import Method, Security, table_of
+from ringex.gateways.parameters import Kind, Parameter, decimal
+from ringex.history.catalogue import Asset
+from ringex.messages import (
+    ACCOUNT_COMMAND,
+    ACCOUNT_EVENT,
+    ASSET_COMMAND,
+    BALANCE_COMMAND,
+    BALANCE_EVENT,
+    MARKET_COMMAND,
+    CommandKind,
+    EventKind,
+    KeyScope,
+    Reason,
+    commands,
+    words_of,
+)
+
+ACCOUNT_NAME_CHARACTERS_MAX: Final = 32
+ASSET_NAME_CHARACTERS_MAX: Final = 16
+SYMBOL_CHARACTERS_MAX: Final = 24
+
+
+def deposit(call: Call) -> Submission:
+    return _booking(call, CommandKind.DEPOSIT)
+
+
+def withdraw(call: Call) -> Submission:
+    return _booking(call, CommandKind.WITHDRAW)
+
+
+def create_account(call: Call) -> Submission:
+    name = _name(call, "name", ACCOUNT_NAME_CHARACTERS_MAX)
+
+    def reply(events: np.ndarray) -> Any:
+        event = _expect(events, EventKind.ACCOUNT).view(ACCOUNT_EVENT)[0]
+        return {"account": name, "number": int(event["account"])}
+
+    return Submission(_account_add(name), reply)
+
+
+def create_key(call: Call) -> Submission:
+    """Makes the account where there is none. The secret is in this one reply, and on disk; nowhere else."""
+    name = _name(call, "account", ACCOUNT_NAME_CHARACTERS_MAX)
+    scopes = _scopes(call.arguments.get("scopes", tuple(KeyScope.__members__)))
+    number = call.model.account_named(name)
+    if number is not None:
+        return _key_add(call, name, number, scopes)
+
+    def reply(events: np.ndarray) -> Any:
+        event = _expect(events, EventKind.ACCOUNT).view(ACCOUNT_EVENT)[0]
+        return _key_add(call, name, int(event["account"]), scopes)
+
+    return Submission(_account_add(name), reply)
+
+
+def add_asset(call: Call) -> Submission:
+    name = _name(call, "name", ASSET_NAME_CHARACTERS_MAX)
+    record = commands().view(ASSET_COMMAND)
+    record["kind"] = CommandKind.ASSET_ADD
+    record["name"] = name
+    record["scale"] = _small(call, "scale", 18)
+
+    def reply(events: np.ndarray) -> Any:
+        return {"asset": name, "number": int(_expect(events, EventKind.ASSET)[0]["market"])}
+
+    return Submission(record, reply)
+
+
+def add_market(call: Call) -> Submission:
+    """Prices and quantities are decimal strings; their scales are sent, or follow from tick and lot."""
+    symbol = _name(call, "symbol", SYMBOL_CHARACTERS_MAX)
+    base, quote = _asset(call, "base"), _asset(call, "quote")
+    arguments = call.arguments
+    scales = {
+        "price": int(arguments.get("priceScale", _decimals(arguments["tickSize"]))),
+        "quantity": int(arguments.get("quantityScale", _decimals(arguments["stepSize"]))),
+        "notional": quote.scale,
+        "fee": 8,
+    }
+    for name in ("price", "quantity"):
+        if scales[name] > 18:
+            raise invalid(f"{name}Scale", "0 to 18 are allowed.")
+    record = commands().view(MARKET_COMMAND)
+    record["kind"] = CommandKind.MARKET_ADD
+    record["symbol"] = symbol
+    record["base_asset"], record["quote_asset"] = base.number, quote.number
+    record["price_scale"], record["quantity_scale"] = scales["price"], scales["quantity"]
+    for name, (column, unit) in _MARKET_DECIMALS.items():
+        text = str(arguments[name])
+        value = decimal(name, text.removeprefix("-") if unit == "fee" else text, scales[unit])
+        record[column] = -value if unit == "fee" and text.startswith("-") else value
+    record["orders_per_account_max"] = _small(call, "maxNumOrders", (1 << 31) - 1)
+
+    def reply(events: np.ndarray) -> Any:
+        return {"symbol": symbol, "number": int(_expect(events, EventKind.MARKET)[0]["market"])}
+
+    return Submission(record, reply)
+
+
+def status(call: Call) -> dict[str, Any]:
+    assert call.office is not None
+    catalogue = call.model.catalogue
+    return {
+        "gateway": call.office.number,
+        "eventSequence": call.model.sequence,
+        "assets": len(catalogue.assets),
+        "markets": len(catalogue.markets),
+        "accounts": len(catalogue.account_names),
+        "counts": dict(call.office.counts),
+    }
+
+
+def balances(call: Call) -> list[dict[str, Any]]:
+    """One account's balances."""
+    number = _account(call)
+    found = []
+    for balance in call.model.balances(number):
+        asset = call.model.assets[balance.asset]
+        free, locked = format_scaled(balance.free, asset.scale), format_scaled(balance.locked, asset.scale)
+        found.append({"asset": asset.name, "free": free, "locked": locked})
+    return found
+
+
+def _booking(call: Call, kind: CommandKind) -> Submission:
+    asset = _asset(call, "asset")
+    record = commands().view(BALANCE_COMMAND)
+    record["kind"] = kind
+    record["account"] = _account(call)
+    record["asset"] = asset.number
+    record["amount"] = decimal("amount", call.arguments["amount"], asset.scale)
+    record["reference"] = words_of(call.arguments.get("reference", f"ringex-{secrets.token_hex(12)}"))
+
+    def reply(events: np.ndarray) -> Any:
+        if events[0]["kind"] == EventKind.DUPLICATE:
+            return {"asset": asset.name, "duplicate": True}
+        event = _expect(events, EventKind.BALANCE).view(BALANCE_EVENT)[0]
+        free, locked = format_scaled(event["free"], asset.scale), format_scaled(event["locked"], asset.scale)
+        return {"asset": asset.name, "free": free, "locked": locked, "duplicate": False}
+
+    return Submission(record, reply)
+
+
+def _account_add(name: str) -> np.ndarray:
+    record = commands().view(ACCOUNT_COMMAND)
+    record["kind"] = CommandKind.ACCOUNT_ADD
+    record["name"] = name
+    return record
+
+
+def _key_add(call: Call, name: str, account: int, scopes: int) -> Submission:
+    assert call.office is not None
+    if account == 0:
+        raise invalid("account", "The fee account has no keys.")
+    key = call.office.keystore.make(name, scopes)
+    record = commands().view(ACCOUNT_COMMAND)
+    record["kind"] = CommandKind.KEY_ADD
+    record["account"] = account
+    record["key_added"] = key.number
+    record["scopes"] = scopes
+
+    def reply(events: np.ndarray) -> Any:
+        _expect(events, EventKind.KEY)
+        named = [scope.name for scope in KeyScope if scopes & scope]
+        return {"account": name, "apiKey": key.api_key, "secretKey": key.secret, "scopes": named}
+
+    return Submission(record, reply)
+
+
+def _expect(events: np.ndarray, kind: EventKind) -> np.ndarray:
+    """The first event, shape (1,). Raises Refusal in the words of its reason when it is of another kind."""
+    if events[0]["kind"] != kind:
+        raise of_reason(int(events[0]["reason"]) or Reason.INVALID_COMMAND)
+    return events[:1]
+
+
+def _name(call: Call, parameter: str, characters_max: int) -> str:
+    name = str(call.arguments[parameter])
+    if not name.isascii() or not name.isprintable() or " " in name or len(name) > characters_max:
+        raise invalid(parameter, f"Up to {characters_max} ASCII characters without spaces are allowed.")
+    return name
+
+
+def _account(call: Call) -> int:
+    name = call.arguments["account"]
+    number = call.model.account_named(name)
+    if number is None:
+        raise invalid("account", f"There is no account '{name[:32]}'; admin.account.create makes one.")
+    return number
+
+
+def _asset(call: Call, parameter: str) -> Asset:
+    name = call.arguments[parameter]
+    asset = call.model.catalogue.asset_named(name)
+    if asset is None:
+        known = ", ".join(asset.name for asset in call.model.assets[:16])
+        raise invalid(parameter, f"There is no asset '{name[:16]}'. There are: {known}.")
+    return asset
+
+
+def _scopes(names: tuple[str, ...]) -> int:
+    unknown = [name for name in names if name not in KeyScope.__members__]
+    if unknown:
+        raise invalid("scopes", f"'{unknown[0][:32]}' is none of {', '.join(KeyScope.__members__)}.")
+    return int(sum(KeyScope[name] for name in set(names)))
+
+
+def _small(call: Call, parameter: str, largest: int) -> int:
+    value = int(call.arguments[parameter])
+    if value > largest:
+        raise invalid(parameter, f"0 to {largest} are allowed.")
+    return value
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2].rstrip("0"))
+
+
+_MARKET_DECIMALS: Final = {
+    "tickSize": ("tick", "price"),
+    "minPrice": ("price_min", "price"),
+    "maxPrice": ("price_max", "price"),
+    "stepSize": ("lot", "quantity"),
+    "minQty": ("quantity_min", "quantity"),
+    "maxQty": ("quantity_max", "quantity"),
+    "minNotional": ("notional_min", "notional"),
+    "maxNotional": ("notional_max", "notional"),
+    "makerFee": ("maker_fee", "fee"),
+    "takerFee": ("taker_fee", "fee"),
+}
+"""Parameter -> (field of MARKET_COMMAND, unit)."""
+
+_ACCOUNT: Final = Parameter("account", Kind.TEXT, required=True)
+_NAME: Final = Parameter("name", Kind.TEXT, required=True)
+_BOOKING_PARAMETERS: Final = (
+    _ACCOUNT,
+    Parameter("asset", Kind.TEXT, required=True),
+    Parameter("amount", Kind.DECIMAL, required=True),
+    Parameter("reference", Kind.ORDER_CLIENT_ID),
+)
+_MARKET_PARAMETERS: Final = (
+    *(Parameter(name, Kind.TEXT, required=True) for name in ("symbol", "base", "quote")),
+    *(Parameter(name, Kind.DECIMAL, required=True) for name in _MARKET_DECIMALS),
+    Parameter("priceScale", Kind.INTEGER),
+    Parameter("quantityScale", Kind.INTEGER),
+    Parameter("maxNumOrders", Kind.INTEGER, required=True),
+)
+
+ADMIN_METHODS: Final = table_of(
+    Method("ping", Security.NONE, (), queries.ping),
+    Method("admin.account.deposit", Security.NONE, _BOOKING_PARAMETERS, deposit),
+    Method("admin.account.withdraw", Security.NONE, _BOOKING_PARAMETERS, withdraw),
+    Method("admin.account.create", Security.NONE, (_NAME,), create_account),
+    Method("admin.account.balances", Security.NONE, (_ACCOUNT,), balances, waits=True),
+    Method("admin.keys.create", Security.NONE, (_ACCOUNT, Parameter("scopes", Kind.TEXTS)), create_key),
+    Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
+    Method("admin.market.add", Security.NONE, _MARKET_PARAMETERS, add_market),
+    Method("admin.status", Security.NONE, (), status, waits=True),
+)
+"""Name -> method, for the local socket."""

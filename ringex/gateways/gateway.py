@@ -1,0 +1,550 @@
+"""A gateway without its sockets: requests in, commands out; events in, replies and streams out.
+
+A transport hands `request` and `records` what it has read, calls `turn` after each batch, and gives `send` to answer
+with. Nothing here waits. Commands of a batch are published together; a reply goes out when the event with flag LAST of
+its command has come; a query is answered when the event ring has been read to its end and nothing that its connection
+sent before is still unanswered.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from ringex.gateways import binary
+from ringex.gateways.admin import ADMIN_METHODS
+from ringex.gateways.auth import Timing, authenticate, require_scope, timing
+from ringex.gateways.binary import BinaryCommands
+from ringex.gateways.calls import Call, Submission
+from ringex.gateways.errors import Refusal, malformed, overloaded, timed_out
+from ringex.gateways.keystore import Key, Keystore
+from ringex.gateways.methods import METHODS, Method, Security
+from ringex.gateways.parameters import decode
+from ringex.gateways.session import Connection, Connections
+from ringex.gateways.streams import concerned, reports, terminated
+from ringex.history.follower import EventsGoneError, Follower
+from ringex.history.readmodel import ReadModel
+from ringex.messages import (
+    EVENT,
+    TRADE,
+    CommandKind,
+    EventFlag,
+    EventKind,
+    KeyScope,
+    Transport,
+    commands,
+)
+from ringex.ring import Producer
+
+ANSWER_SECONDS: Final = 5.0
+"""After that long without the command's last event the answer is -1007."""
+PENDING_MAX: Final = 1 << 16
+DEFERRED_MAX: Final = 1 << 14
+EVENTS_PER_POLL: Final = 4096
+EVENTS_PER_TURN_MAX: Final = 1 << 16
+ID_CHARACTERS_MAX: Final = 256
+EVENTS_KEPT_MAX: Final = 1 << 14
+"""Events of one command that are kept for its reply; of a longer chain the first ones, and the last piece."""
+
+_RAW: Final = np.dtype("V256")
+
+Send = Callable[[Connection, Any], None]
+"""Encodes and sends one message (a map, or a list of binary frames) to a peer; forgets a peer that is gone."""
+
+
+@dataclass
+class Pending:
+    """A command under way."""
+
+    connection: Connection
+    request_id: Any
+    submission: Submission
+    call: Call
+    show_limits: bool
+    deadline: float
+    events: list[np.ndarray] = field(default_factory=list)
+    events_count: int = 0
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A query that waits for its turn, behind commands up to correlation `after` of its connection."""
+
+    connection: Connection
+    request_id: Any
+    method: Method
+    call: Call
+    show_limits: bool
+    after: int
+    deadline: float
+
+
+@dataclass
+class Gateway:
+    """One life of one gateway. `join` gives a read model that is up to date enough for the event ring to go on from."""
+
+    number: int
+    incarnation: int
+    keystore: Keystore
+    model: ReadModel
+    follower: Follower
+    producer: Producer
+    join: Callable[[], ReadModel | None]
+    send: Send
+
+    def __post_init__(self) -> None:
+        self.connections = Connections()
+        self.counts: Counter[str] = Counter()
+        self.binary = BinaryCommands(time.time_ns())
+        self._next_correlation = time.time_ns()  # so that no two lives of a gateway ever use the same one
+        self._pending: dict[int, Pending] = {}
+        self._deferred: deque[Deferred] = deque()
+        self._outgoing: list[np.ndarray] = []
+        self._outgoing_slots = 0
+        self._gap = False
+
+    # Requests in
+
+    def request(self, connection: Connection, raw: bytes | memoryview) -> None:
+        """Take one message, msgpack; answer it now, or when its commands are."""
+        request_id, show_limits = None, True
+        try:
+            message = _decoded(raw)
+            request_id = _checked_id(message)
+            show_limits = _params(message).get("returnRateLimits") is not False
+            self._serve(connection, request_id, message, show_limits)
+        except Refusal as refusal:
+            self._refuse(connection, request_id, refusal, show_limits)
+        except Exception:  # one request must not take the gateway down with it
+            traceback.print_exc(file=sys.stderr)
+            unknown = Refusal(-1000, "An unknown error occurred while processing the request.", status=500)
+            self._refuse(connection, request_id, unknown, show_limits)
+
+    def records(self, connection: Connection, frame: bytes | memoryview) -> None:
+        """Take one binary frame (see `ringex.gateways.binary`)."""
+        try:
+            self._serve_records(connection, frame)
+        except Refusal as refusal:
+            self._refuse(connection, None, refusal, True)
+
+    def malformed(self, connection: Connection, why: str) -> None:
+        """Answer a message whose frames make no request."""
+        self._refuse(connection, None, malformed(why), True)
+
+    def announce(self) -> None:
+        """Say that the sessions of this gateway's earlier lives are lost: the first command of a life."""
+        if self.incarnation == 0:
+            return
+        record = commands()
+        record["kind"] = CommandKind.SESSION_LOST
+        record["gateway"] = self.number
+        record["incarnation"] = self.incarnation - 1
+        record["receive_ns"] = time.time_ns()
+        self.producer.publish(record)
+
+    @property
+    def in_flight(self) -> bool:
+        return bool(self._pending or self._deferred or self.binary.next_deadline is not None)
+
+    @property
+    def next_deadline(self) -> float | None:
+        """By `time.monotonic`: when something under way will be given up."""
+        firsts = [pending.deadline for pending in list(self._pending.values())[:1]]
+        firsts += [deferred.deadline for deferred in list(self._deferred)[:1]]
+        if self.binary.next_deadline is not None:
+            firsts.append(self.binary.next_deadline)
+        return min(firsts, default=None)
+
+    # A turn: commands out, events in, replies out
+
+    def turn(self) -> bool:
+        """Do what can be done without waiting. True if there is more to do at once."""
+        self._flush()
+        more = self._take_events()
+        self._flush()  # what replies have set off
+        self._give_up_late()
+        if not more:
+            self._answer_deferred()
+        return more or self._outgoing_slots > 0
+
+    def end_streams(self, why_code: str) -> None:
+        """Tell every stream that it ends here: after a gap, or at a stop."""
+        self.counts[why_code] += 1
+        event = terminated(time.time_ns())
+        for connection in self.connections.subscribed():
+            for number in connection.subscriptions:
+                self.send(connection, {"subscriptionId": number, "event": event})
+            connection.subscriptions.clear()
+
+    def _serve(self, connection: Connection, request_id: Any, message: dict[str, Any], show_limits: bool) -> None:
+        name, params = message.get("method"), _params(message)
+        table = ADMIN_METHODS if connection.transport == Transport.ADMIN else METHODS
+        if not isinstance(name, str) or not name:
+            raise malformed("'method' must be the name of a method.")
+        method = table.get(name)
+        if method is None:
+            raise Refusal(-1020, f"This operation is not supported. There is no method '{name[:64]}'.")
+        self.counts["requests"] += 1
+        arguments = decode(method.declared, params)
+        now_ns = time.time_ns()
+        signer, account, when = self._caller(connection, method, params, now_ns)
+        key = signer.number if signer is not None else 0
+        call = Call(arguments, self.model, connection, now_ns, account, key, signer, when, self)
+        if method.waits:
+            self._defer(
+                Deferred(connection, request_id, method, call, show_limits, self._next_correlation, _deadline())
+            )
+            return
+        result = method.handler(call)
+        if isinstance(result, Submission):
+            connection.check_room()
+            self._submit(Pending(connection, request_id, result, call, show_limits, _deadline()))
+        else:
+            self._answer(connection, request_id, result, show_limits)
+
+    def _caller(
+        self, connection: Connection, method: Method, params: Mapping[str, Any], now_ns: int
+    ) -> tuple[Key | None, int, Timing]:
+        """Who calls. Raises Refusal when a key, a signature, a scope or a fresh timestamp is missing."""
+        if method.security == Security.NONE:
+            return None, 0, Timing()
+        session = connection.key if not method.signed_always and "signature" not in params else None
+        if session is None and method.session_only:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. Send session.logon first.")
+        if session is not None and params.get("apiKey", session.api_key) != session.api_key:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. The session has another key.")
+        signer = session or authenticate(self.keystore, params)
+        known = self.model.key(signer.number)
+        if known is None:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
+        require_scope(known.scopes, KeyScope(method.security.value))
+        when = timing(params, now_ns, mandatory=session is None)
+        return signer, known.account, when
+
+    def _serve_records(self, connection: Connection, frame: bytes | memoryview) -> None:
+        if connection.key is None:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. Send session.logon first.")
+        known = self.model.key(connection.key.number)
+        if known is None:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
+        require_scope(known.scopes, KeyScope.TRADE)
+        now_ns = time.time_ns()
+        records, theirs = binary.decode(frame, now_ns)
+        count = len(records)
+        binary.check_share(connection.binary_in_flight, count)
+        self.binary.check_room(count)
+        self._check_ring(count)
+        records["correlation"] = self.binary.add(connection.number, theirs, _deadline())
+        self._stamp(records, connection, Transport.ZMQ_BINARY, known.account, connection.key.number, now_ns)
+        connection.binary_in_flight += count
+        self.counts["binary_commands"] += count
+        self._queue(records)
+
+    def _defer(self, deferred: Deferred) -> None:
+        deferred.connection.check_room()
+        if len(self._deferred) >= DEFERRED_MAX:
+            raise overloaded()
+        deferred.connection.deferred += 1
+        self._deferred.append(deferred)
+
+    # Commands out
+
+    def _submit(self, pending: Pending) -> None:
+        if len(self._pending) >= PENDING_MAX:
+            raise overloaded()
+        records, call = pending.submission.records, pending.call
+        self._check_ring(len(records))
+        correlation = self._next_correlation
+        self._next_correlation += 1
+        records["correlation"] = correlation
+        records["timestamp_us"] = call.timing.timestamp_us
+        records["expires_ns"] = call.timing.expires_ns
+        transport = pending.connection.transport
+        account = call.account if transport != Transport.ADMIN else None
+        self._stamp(records, pending.connection, transport, account, call.key, call.now_ns)
+        self._pending[correlation] = pending
+        pending.connection.in_flight[correlation] = None
+        self.counts["commands"] += 1
+        self._queue(records)
+
+    def _stamp(
+        self, records: np.ndarray, connection: Connection, transport: int, account: int | None, key: int, now_ns: int
+    ) -> None:
+        records["gateway"] = self.number
+        records["incarnation"] = self.incarnation
+        records["connection"] = connection.number
+        records["transport"] = transport
+        records["receive_ns"] = now_ns
+        records["key"] = key
+        if account is not None:
+            records["account"] = account
+
+    def _check_ring(self, slots: int) -> None:
+        """Raises Refusal -1008 where the command ring has no room for `slots` more: nothing is queued elsewhere."""
+        if self._outgoing_slots + slots > self.producer.space():
+            self.counts["overloads"] += 1
+            raise overloaded()
+
+    def _queue(self, records: np.ndarray) -> None:
+        self._outgoing.append(records.view(_RAW))
+        self._outgoing_slots += len(records)
+
+    def _flush(self) -> None:
+        if not self._outgoing:
+            return
+        batch = np.concatenate(self._outgoing) if len(self._outgoing) > 1 else self._outgoing[0]
+        self._outgoing.clear()
+        self._outgoing_slots = 0
+        published = self.producer.publish(batch, whole=True)
+        assert published == len(batch), "room was checked, and only this process fills the ring"
+
+    # Events in
+
+    def _take_events(self) -> bool:
+        """Read the event ring, a bounded number of events. True if it may hold more."""
+        if self._gap:
+            return self._join_anew()
+        for _ in range(EVENTS_PER_TURN_MAX // EVENTS_PER_POLL):
+            try:
+                events = self.follower.poll(EVENTS_PER_POLL)
+            except EventsGoneError:
+                self._lose_events()
+                return True
+            if not len(events):
+                return False
+            self._apply(events)
+        return True
+
+    def _apply(self, events: np.ndarray) -> None:
+        self._stream_and_apply(events)
+        self.counts["events"] += len(events)
+        if (events["kind"] == EventKind.KEY).any():
+            self.keystore.reload()
+        mine = (events["gateway"] == self.number) & (events["incarnation"] == self.incarnation)
+        own = _chosen(events, mine)
+        if not len(own):
+            return
+        is_binary = own["correlation"] >= binary.CORRELATION_FROM
+        if is_binary.any():
+            self._reply_records(_chosen(own, is_binary))
+            own = _chosen(own, ~is_binary)
+        for run in _runs(own):
+            self._collect(int(run[0]["correlation"]), run)
+
+    def _collect(self, correlation: int, events: np.ndarray) -> None:
+        pending = self._pending.get(correlation)
+        if pending is None:
+            return  # given up, or a session that is gone
+        last = bool(events[-1]["flag_bits"] & EventFlag.LAST)
+        if last or pending.events_count < EVENTS_KEPT_MAX:
+            pending.events.append(events)
+            pending.events_count += len(events)
+        if last:
+            self._finish(correlation, pending)
+            self._complete(pending)
+
+    def _complete(self, pending: Pending) -> None:
+        events = _joined(pending.events)
+        try:
+            result = pending.submission.reply(events)
+            if isinstance(result, Submission):
+                following = Pending(
+                    pending.connection, pending.request_id, result, pending.call, pending.show_limits, _deadline()
+                )
+                self._submit(following)
+                return
+        except Refusal as refusal:
+            self._refuse(pending.connection, pending.request_id, refusal, pending.show_limits)
+            return
+        self._answer(pending.connection, pending.request_id, result, pending.show_limits)
+
+    def _finish(self, correlation: int, pending: Pending) -> None:
+        del self._pending[correlation]
+        pending.connection.in_flight.pop(correlation, None)
+
+    def _reply_records(self, events: np.ndarray) -> None:
+        for number, part in binary.by_connection(self.binary.restore(events)):
+            connection = self.connections.by_number(number)
+            if connection is not None:
+                self.send(connection, [binary.MAGIC, part.tobytes()])
+        for number, count in self.binary.finished():
+            self._release(number, count)
+
+    def _release(self, number: int, count: int) -> Connection | None:
+        connection = self.connections.by_number(number)
+        if connection is not None:
+            connection.binary_in_flight -= count
+        return connection
+
+    # Streams
+
+    def _stream_and_apply(self, events: np.ndarray) -> None:
+        """Apply events; tell streams of them. Split where an order is amended: reports show it as it was until then."""
+        streams = self._stream_table()
+        if not streams:
+            self.model.apply(events)
+            return
+        accounts = np.array(sorted(streams), np.int32)
+        cuts = np.flatnonzero(events["kind"] == EventKind.AMENDED)
+        for span in np.split(events, cuts):
+            if not len(span):
+                continue
+            self.model.apply(span)
+            for index in concerned(span, accounts):
+                self._push(span[index : index + 1], streams)
+
+    def _push(self, event: np.ndarray, streams: dict[int, list[tuple[Connection, int]]]) -> None:
+        accounts = {int(event[0]["account"])}
+        if event[0]["kind"] == EventKind.TRADE:
+            accounts.add(int(event.view(TRADE)[0]["maker_account"]))
+        for account in sorted(accounts & streams.keys()):
+            for report in reports(self.model, event, account):
+                for connection, number in streams[account]:
+                    self.send(connection, {"subscriptionId": number, "event": report})
+
+    def _stream_table(self) -> dict[int, list[tuple[Connection, int]]]:
+        """Account -> the streams that follow it."""
+        table: dict[int, list[tuple[Connection, int]]] = {}
+        for connection in self.connections.subscribed():
+            for number, account in connection.subscriptions.items():
+                table.setdefault(account, []).append((connection, number))
+        return table
+
+    # Replies out
+
+    def _answer_deferred(self) -> None:
+        """Answer the queries whose turn has come; the event ring has been read to its end."""
+        for _ in range(len(self._deferred)):
+            deferred = self._deferred.popleft()
+            connection = deferred.connection
+            oldest = next(iter(connection.in_flight), None)
+            if oldest is not None and oldest < deferred.after:
+                self._deferred.append(deferred)
+                continue
+            connection.deferred -= 1
+            try:
+                result = deferred.method.handler(deferred.call)
+            except Refusal as refusal:
+                self._refuse(connection, deferred.request_id, refusal, deferred.show_limits)
+                continue
+            self._answer(connection, deferred.request_id, result, deferred.show_limits)
+
+    def _give_up_late(self) -> None:
+        """Answer -1007 for what has waited too long. All wait equally long, so the oldest come first."""
+        now = time.monotonic()
+        while self._pending:
+            correlation, pending = next(iter(self._pending.items()))
+            if pending.deadline > now:
+                break
+            self._finish(correlation, pending)
+            self._refuse(pending.connection, pending.request_id, timed_out(), pending.show_limits)
+        for number, count, unanswered in self.binary.expired(now):
+            connection = self._release(number, count)
+            if connection is not None:
+                self._refuse(connection, None, timed_out(f"{unanswered} binary commands are unanswered."), True)
+        late = [deferred for deferred in self._deferred if deferred.deadline <= now]
+        if late:
+            self._deferred = deque(deferred for deferred in self._deferred if deferred.deadline > now)
+        for deferred in late:
+            deferred.connection.deferred -= 1
+            self._refuse(deferred.connection, deferred.request_id, timed_out(), deferred.show_limits)
+
+    def _lose_events(self) -> None:
+        """Events are gone for good: streams end, and nobody knows what became of the commands under way."""
+        self._gap = True
+        self.end_streams("gaps")
+        for correlation, pending in list(self._pending.items()):
+            self._finish(correlation, pending)
+            self._refuse(pending.connection, pending.request_id, timed_out(), pending.show_limits)
+        for number, count, unanswered in self.binary.expired(float("inf")):
+            connection = self._release(number, count)
+            if connection is not None:
+                self._refuse(connection, None, timed_out(f"{unanswered} binary commands are unanswered."), True)
+
+    def _join_anew(self) -> bool:
+        model = self.join()
+        if model is None:
+            return True
+        self.model = model
+        self.follower.restart(model.sequence)
+        self.keystore.reload()
+        self._gap = False
+        self._deferred = deque(
+            Deferred(
+                waiting.connection,
+                waiting.request_id,
+                waiting.method,
+                waiting.call.with_model(model),
+                waiting.show_limits,
+                waiting.after,
+                waiting.deadline,
+            )
+            for waiting in self._deferred
+        )
+        return True
+
+    def _answer(self, connection: Connection, request_id: Any, result: Any, show_limits: bool) -> None:
+        self.counts["replies"] += 1
+        reply = {"id": request_id, "status": 200, "result": result}
+        self.send(connection, reply | {"rateLimits": []} if show_limits else reply)
+
+    def _refuse(self, connection: Connection, request_id: Any, refusal: Refusal, show_limits: bool) -> None:
+        self.counts["refusals"] += 1
+        self.counts[f"refused{refusal.code}"] += 1
+        reply = {"id": request_id, "status": refusal.status, "error": refusal.body()}
+        self.send(connection, reply | {"rateLimits": []} if show_limits else reply)
+
+
+def _decoded(raw: bytes | memoryview) -> dict[str, Any]:
+    try:
+        message = msgspec.msgpack.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise malformed(f"not msgpack: {error}.") from error
+    if not isinstance(message, dict):
+        raise malformed("it must be a map with 'id', 'method' and 'params'.")
+    return message
+
+
+def _checked_id(message: dict[str, Any]) -> Any:
+    request_id = message.get("id")
+    good = request_id is None or (isinstance(request_id, int) and not isinstance(request_id, bool))
+    if not good and not (isinstance(request_id, str) and len(request_id) <= ID_CHARACTERS_MAX):
+        raise malformed(f"'id' must be an integer, a string of up to {ID_CHARACTERS_MAX} characters, or null.")
+    return request_id
+
+
+def _params(message: dict[str, Any]) -> dict[str, Any]:
+    params = message.get("params")
+    if params is None:
+        return {}
+    if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
+        raise malformed("'params' must be a map from names to values.")
+    return params
+
+
+def _runs(events: np.ndarray) -> list[np.ndarray]:
+    """EVENT records split where the correlation changes."""
+    cuts = np.flatnonzero(np.diff(events["correlation"])) + 1
+    return np.split(events, cuts)
+
+
+def _chosen(events: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """`events[mask]`, copied as plain bytes: six times faster than field by field."""
+    return events.view(_RAW)[mask].view(EVENT)
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """EVENT records of several arrays in one. (NumPy would pack the fields of records that it concatenates.)"""
+    return parts[0] if len(parts) == 1 else np.concatenate([part.view(_RAW) for part in parts]).view(EVENT)
+
+
+def _deadline() -> float:
+    return time.monotonic() + ANSWER_SECONDS
