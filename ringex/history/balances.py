@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from ringex.jit import compiled
+from ringex.marketdata.integers import int64
 from ringex.memory import address_of, record_at
 from ringex.tables import Index, index_find, index_put
 
@@ -115,4 +116,4 @@ def _balance(balances: int, account: int, asset: int) -> int:
 def _balances_load(balances: int, source: int, count: int) -> None:
     for at in range(count):
         held = record_at(source, at, BALANCE)
-        balance_set(balances, np.int64(held.account), np.int64(held.asset), held.free, held.locked)
+        balance_set(balances, int64(held.account), int64(held.asset), held.free, held.locked)

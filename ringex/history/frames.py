@@ -17,7 +17,9 @@ class FrameError(ValueError):
 
 
 def frame_of(records: np.ndarray) -> bytes:
-    """The bytes of `records`, C-contiguous, as `records_of` reads them back."""
+    """The bytes of `records`, as `records_of` reads them back. Padding, which copies leave undefined, is refused."""
+    fields = records.dtype.fields or {"": (records.dtype, 0)}
+    assert sum(field[0].itemsize for field in fields.values()) == records.dtype.itemsize
     return np.ascontiguousarray(records).tobytes()
 
 

@@ -30,6 +30,8 @@ EVENTS_PER_REPLY_MAX: Final = 4096
 FRAMES_MAX: Final = 32
 REPLY_TIMEOUT_S: Final = 5.0
 
+_Context = zmq.Context[zmq.Socket[bytes]]
+
 
 class ReplicaSilentError(TimeoutError):
     """The replica did not answer in time: it is starting, busy or gone. Ask again."""
@@ -57,7 +59,9 @@ def answer(request: Sequence[Frame], model: ReadModel | None, event_log: EventLo
 class ReplicaClient:
     """Asks the replica; one request at a time. Every wait ends after `timeout_s`."""
 
-    def __init__(self, endpoint: str, timeout_s: float = REPLY_TIMEOUT_S, context: zmq.Context[zmq.Socket[bytes]] | None = None) -> None:
+    def __init__(
+        self, endpoint: str, timeout_s: float = REPLY_TIMEOUT_S, context: zmq.Context[zmq.Socket[bytes]] | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._timeout_ms = int(timeout_s * 1000)
         self._own_context = context is None

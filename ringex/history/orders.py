@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from ringex.jit import compiled, inlined
+from ringex.marketdata.integers import int64
 from ringex.memory import address_of, copy_bytes, record_at
 from ringex.messages import EVENT, OrderStatus, OrderType
 from ringex.tables import (
@@ -64,7 +65,7 @@ ORDER: Final = np.dtype(
         ("time_in_force", "u1"),
         ("status", "u1"),  # OrderStatus; NEW and PARTIALLY_FILLED are open
         ("reason", "u2"),  # Reason for which it closed, where it was not filled
-        ("transport", "u1"),
+        ("transport", "u2"),
         ("client_order_id", "u8", (5,)),
         ("outdone_id", "i8"),  # the order that its client order id meant before; 0: none
         ("previous_slot", "i8"),  # of the account's open orders, in order of acceptance
@@ -177,7 +178,7 @@ def order_accept(orders: int, event: int) -> None:
     o.time_in_force = e.time_in_force
     o.status = e.status
     o.reason = np.uint16(0)
-    o.transport = e.transport
+    o.transport = np.uint16(e.transport)
     o.outdone_id = 0
     words_copy(_order(orders, slot) + _ORDER_CLIENT_ID, event + _EVENT_CLIENT_ID)
     index_put(table.by_id, o.order_id, slot)
@@ -261,7 +262,7 @@ def _close(orders: int, slot: int) -> None:
     """Move an order from its account's open orders to the closed ones."""
     table = record_at(orders, 0, ORDERS)
     o = record_at(_order(orders, slot), 0, ORDER)
-    owner = record_at(table.owners, np.int64(o.account), OWNER)
+    owner = record_at(table.owners, int64(o.account), OWNER)
     if o.previous_slot != 0:
         record_at(_order(orders, o.previous_slot), 0, ORDER).next_slot = o.next_slot
     else:
@@ -280,7 +281,7 @@ def _close(orders: int, slot: int) -> None:
 def _open_append(orders: int, slot: int) -> None:
     table = record_at(orders, 0, ORDERS)
     o = record_at(_order(orders, slot), 0, ORDER)
-    account = np.int64(o.account)
+    account = int64(o.account)
     assert 0 <= account < table.owners_max
     owner = record_at(table.owners, account, OWNER)
     o.previous_slot = owner.open_last
@@ -318,8 +319,8 @@ def _forget_oldest(orders: int) -> None:
     if table.closed_first == 0:
         table.closed_last = 0
     table.closed_count -= 1
-    record_at(table.owners, np.int64(o.account), OWNER).forgotten += 1
-    key = words_hash(np.int64(o.account), _order(orders, slot) + _ORDER_CLIENT_ID)
+    record_at(table.owners, int64(o.account), OWNER).forgotten += 1
+    key = words_hash(int64(o.account), _order(orders, slot) + _ORDER_CLIENT_ID)
     index_remove_value(table.by_client_id, key, slot)  # not there where a younger order has taken the id
     index_remove(table.by_id, o.order_id)
     pool_give(table.pool, slot)
@@ -349,7 +350,7 @@ def _client_id_take(orders: int, slot: int) -> None:
     if words_empty(words):
         return
     index = record_at(orders, 0, ORDERS).by_client_id
-    account = np.int64(o.account)
+    account = int64(o.account)
     key = words_hash(account, words)
     outdone = _slot_of_client_id(orders, account, words)
     if outdone != 0:
@@ -364,7 +365,7 @@ def _client_id_leave(orders: int, slot: int) -> None:
     table = record_at(orders, 0, ORDERS)
     words = _order(orders, slot) + _ORDER_CLIENT_ID
     o = record_at(_order(orders, slot), 0, ORDER)
-    key = words_hash(np.int64(o.account), words)
+    key = words_hash(int64(o.account), words)
     if not index_remove_value(table.by_client_id, key, slot):
         return
     outdone = index_find(table.by_id, o.outdone_id) if o.outdone_id != 0 else 0

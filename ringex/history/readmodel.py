@@ -7,7 +7,7 @@ T and then fed the later ones equals one that saw them all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import msgspec
@@ -21,6 +21,7 @@ from ringex.history.orders import ORDER, Orders, order_accept, order_trade, orde
 from ringex.history.trades import RECENT_TRADE, RecentTrades, trades_record
 from ringex.jit import compiled
 from ringex.marketdata.depth import LEVEL, Depth, Quote, depth_apply_one
+from ringex.marketdata.integers import int64
 from ringex.memory import address_of, array_at, record_at
 from ringex.messages import (
     BALANCE_EVENT,
@@ -148,6 +149,10 @@ class ReadModel:
     def apply(self, events: np.ndarray) -> None:
         """Apply EVENT records that follow on `sequence` without a gap; a gap fails an assertion."""
         assert events.dtype == EVENT
+        if not len(events):
+            return
+        first, last = int(events["sequence"][0]), int(events["sequence"][-1])
+        assert first == self.sequence + 1 and last == self.sequence + len(events), "events must follow without a gap"
         self.catalogue.apply(events)  # additions first: what refers to them comes later, and nothing takes them back
         _apply(self._address, address_of(events), len(events))
 
@@ -227,9 +232,10 @@ class ReadModel:
 
     def recent_trades(self, market: int, limit: int) -> list[Trade]:
         """The market's last trades, at most `limit`, oldest first."""
-        columns = ["trade_id", "time_ns", "price", "quantity", "quote_amount", "buyer_is_maker"]
-        records = self._trades.recent(market, limit)[columns]
-        return [Trade(*record[:-1], bool(record[-1])) for record in records.tolist()]
+        records = self._trades.recent(market, limit)
+        columns = (records[field.name].tolist() for field in fields(Trade)[:-1])
+        makers = records["buyer_is_maker"].astype(bool).tolist()
+        return [Trade(*row) for row in zip(*columns, makers, strict=True)]
 
     def last_price(self, market: int) -> int:
         """The price of the market's last trade; 0 before the first."""
@@ -358,7 +364,7 @@ def _apply(model: int, events: int, count: int) -> None:
             _apply_hold(model, event)
         elif kind == EventKind.BALANCE:
             b = record_at(event, 0, BALANCE_EVENT)
-            balance_set(m.balances, np.int64(b.account), np.int64(b.market), b.free, b.locked)
+            balance_set(m.balances, int64(b.account), int64(b.market), b.free, b.locked)
         elif kind == EventKind.MARKET:
             _apply_market(model, event)
         depth_apply_one(m.depth, event)
@@ -369,9 +375,9 @@ def _apply_hold(model: int, event: int) -> None:
     """The balance that the order holds, as the event shows it."""
     m = record_at(model, 0, _ROOT)
     e = record_at(event, 0, EVENT)
-    pair = record_at(m.pairs, np.int64(e.market), _PAIR)
+    pair = record_at(m.pairs, int64(e.market), _PAIR)
     asset = pair.quote if e.side == Side.BUY else pair.base
-    balance_set(m.balances, np.int64(e.account), asset, e.free, e.locked)
+    balance_set(m.balances, int64(e.account), asset, e.free, e.locked)
 
 
 @compiled
@@ -381,7 +387,7 @@ def _apply_trade(model: int, event: int) -> None:
     order_trade(
         m.orders,
         t.order_id,
-        np.int64(t.taker_status),
+        int64(t.taker_status),
         t.taker_executed_quantity,
         t.taker_executed_quote,
         t.time_ns,
@@ -389,14 +395,14 @@ def _apply_trade(model: int, event: int) -> None:
     order_trade(
         m.orders,
         t.maker_order_id,
-        np.int64(t.maker_status),
+        int64(t.maker_status),
         t.maker_executed_quantity,
         t.maker_executed_quote,
         t.time_ns,
     )
-    pair = record_at(m.pairs, np.int64(t.market), _PAIR)
-    taker = np.int64(t.account)
-    maker = np.int64(t.maker_account)
+    pair = record_at(m.pairs, int64(t.market), _PAIR)
+    taker = int64(t.account)
+    maker = int64(t.maker_account)
     balance_set(m.balances, taker, pair.base, t.taker_base_free, t.taker_base_locked)
     balance_set(m.balances, taker, pair.quote, t.taker_quote_free, t.taker_quote_locked)
     balance_set(m.balances, maker, pair.base, t.maker_base_free, t.maker_base_locked)
@@ -412,9 +418,9 @@ def _apply_trade(model: int, event: int) -> None:
 def _apply_market(model: int, event: int) -> None:
     market = record_at(event, 0, MARKET_EVENT)
     m = record_at(model, 0, _ROOT)
-    pair = record_at(m.pairs, np.int64(market.market), _PAIR)
-    pair.base = np.int64(market.base_asset)
-    pair.quote = np.int64(market.quote_asset)
+    pair = record_at(m.pairs, int64(market.market), _PAIR)
+    pair.base = int64(market.base_asset)
+    pair.quote = int64(market.quote_asset)
     balance_add_free(m.balances, FEE_ACCOUNT, pair.base, 0)
     balance_add_free(m.balances, FEE_ACCOUNT, pair.quote, 0)
 

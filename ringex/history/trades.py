@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from ringex.jit import compiled
+from ringex.marketdata.integers import int64
 from ringex.memory import address_of, copy_bytes, record_at
 from ringex.messages import TRADE, Side
 
@@ -28,7 +29,7 @@ RECENT_TRADE: Final = np.dtype(
         ("quantity", "i8"),
         ("quote_amount", "i8"),
         ("market", "i4"),
-        ("buyer_is_maker", "u1"),
+        ("buyer_is_maker", "i4"),
     ],
     align=True,
 )
@@ -71,20 +72,20 @@ class RecentTrades:
 def trades_record(trades: int, event: int) -> None:
     """Record the TRADE event at address `event`."""
     t = record_at(event, 0, TRADE)
-    record = record_at(_next_place(trades, np.int64(t.market)), 0, RECENT_TRADE)
+    record = record_at(_next_place(trades, int64(t.market)), 0, RECENT_TRADE)
     record.trade_id = t.trade_id
     record.time_ns = t.time_ns
     record.price = t.price
     record.quantity = t.quantity
     record.quote_amount = t.quote_amount
     record.market = t.market
-    record.buyer_is_maker = np.uint8(1) if t.side == Side.SELL else np.uint8(0)
+    record.buyer_is_maker = np.int32(1) if t.side == Side.SELL else np.int32(0)
 
 
 @compiled
 def _trades_load(trades: int, source: int, count: int) -> None:
     for at in range(count):
-        market = np.int64(record_at(source, at, RECENT_TRADE).market)
+        market = int64(record_at(source, at, RECENT_TRADE).market)
         copy_bytes(_next_place(trades, market), source + at * _RECENT_TRADE_BYTES, _RECENT_TRADE_BYTES)
 
 

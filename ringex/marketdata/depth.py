@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ringex.jit import compiled, inlined
+from ringex.marketdata.integers import int64
 from ringex.memory import address_of, record_at
 from ringex.messages import EVENT, MARKET_EVENT, RECORD_BYTES, TRADE, EventFlag, EventKind, Side
 from ringex.tables import (
@@ -141,12 +142,12 @@ def depth_apply_one(depth: int, event: int) -> None:
         if e.kind == EventKind.TRADE:
             t = record_at(event, 0, TRADE)
             maker_side = Side.SELL if t.side == Side.BUY else Side.BUY
-            _update(depth, np.int64(t.market), maker_side, t.price, t.level_quantity, t.book_update_id)
+            _update(depth, int64(t.market), maker_side, t.price, t.level_quantity, t.book_update_id)
         else:
-            _update(depth, np.int64(e.market), np.int64(e.side), e.level_price, e.level_quantity, e.book_update_id)
+            _update(depth, int64(e.market), int64(e.side), e.level_price, e.level_quantity, e.book_update_id)
     elif e.kind == EventKind.MARKET:
         m = record_at(event, 0, MARKET_EVENT)
-        depth_add_book(depth, np.int64(m.market), m.tick, m.price_max)
+        depth_add_book(depth, int64(m.market), m.tick, m.price_max)
 
 
 @compiled

@@ -28,6 +28,7 @@ from ringex.marketdata.changes import changes_by_market
 from ringex.marketdata.depth import Depth
 from ringex.marketdata.position import Position
 from ringex.marketdata.streams import Message, Streams
+from ringex.messages import EVENT
 from ringex.ring import Ring
 
 EVENTS_PER_BATCH_MAX: Final = 4096
@@ -123,6 +124,7 @@ class Publisher:
                 model.load(frames)
                 self._catalogue, self._depth, self._applied = model.catalogue, model.books, sequence
                 self._streams.forget()
+                self._depth.apply(np.zeros(0, EVENT))  # compiled by now, or here, while nobody waits
                 return True
         return False
 

@@ -1,0 +1,284 @@
+"""The read model against the exchange that the events came from, across processes' borders, and under its bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from event_records import RandomRun, event
+from reference.records import Fields
+from reference.streams import SMALL
+from replica_server import ReplicaServer
+
+from ringex.history.eventlog import EventLog
+from ringex.history.frames import FrameError
+from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError, answer
+from ringex.history.readmodel import ReadModel
+from ringex.messages import EVENT, EventKind, OrderStatus, Side
+
+CLOSED_MAX = 12
+TRADES_MAX = 5
+SEEDS = range(12)
+OPEN = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+
+def empty_model() -> ReadModel:
+    return ReadModel(SMALL, closed_orders_max=CLOSED_MAX, trades_per_market=TRADES_MAX)
+
+
+def model_of(events: np.ndarray) -> ReadModel:
+    model = empty_model()
+    model.apply(events)
+    return model
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def run(request: pytest.FixtureRequest) -> RandomRun:
+    return RandomRun(request.param, 250)
+
+
+@dataclass
+class PlainOrders:
+    """What became of every order, written down plainly: which are held, and which one a client order id means."""
+
+    status: dict[int, int] = field(default_factory=dict)
+    client_ids: dict[int, tuple[int, str]] = field(default_factory=dict)
+    taken: list[tuple[tuple[int, str], int]] = field(default_factory=list)  # in order of time
+    closed: list[int] = field(default_factory=list)
+
+    def apply(self, e: Fields) -> None:
+        if e["kind"] == EventKind.TRADE:
+            self._set(e["order_id"], e["taker_status"])
+            self._set(e["maker_order_id"], e["maker_status"])
+        elif e["kind"] in (EventKind.ACCEPTED, EventKind.AMENDED):
+            key = (e["account"], e["client_order_id"])
+            if self.client_ids.get(e["order_id"]) != key:
+                self.client_ids[e["order_id"]] = key
+                self.taken.append((key, e["order_id"]))
+            self._set(e["order_id"], e["status"])
+        elif e["kind"] in (EventKind.RESTED, EventKind.CANCELED):
+            self._set(e["order_id"], e["status"])
+
+    def held(self) -> list[int]:
+        return [order_id for order_id, status in self.status.items() if status in OPEN] + self.closed[-CLOSED_MAX:]
+
+    def meant(self, account: int, client_order_id: str) -> int:
+        key = (account, client_order_id)
+        held = set(self.held())
+        owners = [o for taken, o in self.taken if taken == key and self.client_ids[o] == key and o in held]
+        return owners[-1] if owners and client_order_id else 0
+
+    def _set(self, order_id: int, status: int) -> None:
+        self.status[order_id] = status
+        if status not in OPEN:
+            self.closed.append(order_id)
+
+
+def test_balances_are_the_exchanges(run: RandomRun) -> None:
+    model = model_of(run.events)
+    ledger = run.exchange.ledger
+    for account in range(len(model.catalogue.account_names)):
+        shown = {b.asset: (b.free, b.locked) for b in model.balances(account)}
+        for asset in range(len(model.assets)):
+            own = ledger.balance(account, asset)
+            assert shown.get(asset, (0, 0)) == (own.free, own.locked), (account, asset)
+
+
+def test_open_orders_are_the_exchanges(run: RandomRun) -> None:
+    model = model_of(run.events)
+    names = "order_id account market side order_type time_in_force price quantity quote_quantity client_order_id"
+    names += " created_ns executed_quantity executed_quote trade_count"
+    for account in range(1, len(model.catalogue.account_names)):
+        for market in (None, *range(len(model.markets))):
+            expected = sorted(
+                (o for o in run.exchange.open_orders.values() if o.account == account and market in (None, o.market)),
+                key=lambda o: o.order_id,
+            )
+            shown = model.open_orders(account, market)
+            assert [[getattr(o, name) for name in names.split()] for o in shown] == [
+                [getattr(o, name) for name in names.split()] for o in expected
+            ]
+            assert [o.status for o in shown] == [o.open_status for o in expected]
+            assert all(o.is_open for o in shown)
+
+
+def test_books_are_the_exchanges(run: RandomRun) -> None:
+    model = model_of(run.events)
+    for number, market in enumerate(run.exchange.directory.markets):
+        for side, levels, shown in zip(
+            Side, (market.book.bids, market.book.asks), model.depth(number, 100)[1:], strict=True
+        ):
+            prices = sorted(levels, reverse=side == Side.BUY)
+            assert shown.tolist() == [[price, market.book.level_quantity(side, price)] for price in prices]
+            assert model.best(number, side) == (tuple(shown[0]) if len(shown) else (0, 0))
+
+
+def test_orders_are_found_by_either_id_until_they_are_pushed_out(run: RandomRun) -> None:
+    model, plain = model_of(run.events), PlainOrders()
+    for fields in run.fields:
+        plain.apply(fields)
+    held = set(plain.held())
+    assert held, "the stream has orders"
+    for order_id, (account, client_order_id) in plain.client_ids.items():
+        found = model.order_by_id(account, order_id)
+        assert (found is not None) == (order_id in held)
+        if found is not None:
+            assert (found.status, found.client_order_id) == (plain.status[order_id], client_order_id)
+            assert model.order_by_id(account + 1, order_id) is None
+    for account in range(1, 4):
+        for client_order_id in ("", "a", "b", "c" * 36, "never", "x" * 37):
+            found = model.order_by_client_id(account, client_order_id)
+            assert (found.order_id if found else 0) == plain.meant(account, client_order_id)
+    forgotten = {plain.client_ids[order_id][0] for order_id in plain.closed[:-CLOSED_MAX]}
+    assert {account for account in range(9) if model.has_forgotten(account)} == forgotten
+
+
+def test_recent_trades_are_the_last_ones(run: RandomRun) -> None:
+    model = model_of(run.events)
+    for market in range(len(model.markets)):
+        trades = [e for e in run.fields if e["kind"] == EventKind.TRADE and e["market"] == market]
+        shown = model.recent_trades(market, 100)
+        assert [(t.trade_id, t.price, t.quantity, t.quote_amount, t.time_ns, t.buyer_is_maker) for t in shown] == [
+            (e["trade_id"], e["price"], e["quantity"], e["quote_amount"], e["time_ns"], e["side"] == Side.SELL)
+            for e in trades[-TRADES_MAX:]
+        ]
+        assert model.recent_trades(market, 2) == shown[-2:]
+        assert model.last_price(market) == (trades[-1]["price"] if trades else 0)
+
+
+def test_a_model_loaded_midway_ends_as_one_that_saw_everything(run: RandomRun) -> None:
+    whole = model_of(run.events)
+    for at in (0, 1, len(run.events) // 3, len(run.events) // 2, len(run.events)):
+        loaded = empty_model()
+        loaded.load(model_of(run.events[:at]).export())
+        assert loaded.sequence == at
+        assert loaded == model_of(run.events[:at])
+        for start in range(at, len(run.events), 7):
+            loaded.apply(run.events[start : min(start + 7, len(run.events))])
+        assert loaded == whole
+
+
+def test_models_of_different_events_differ(run: RandomRun) -> None:
+    last_changes = [at for at, e in enumerate(run.fields) if e["kind"] in (EventKind.ACCEPTED, EventKind.BALANCE)]
+    assert model_of(run.events[: last_changes[-1]]) != model_of(run.events[: last_changes[-1] + 1])
+    assert len(model_of(run.events).export()) == 8
+
+
+def test_a_gap_in_the_events_is_refused(run: RandomRun) -> None:
+    with pytest.raises(AssertionError):
+        model_of(run.events[1:])
+    with pytest.raises(AssertionError):
+        model_of(np.delete(run.events, len(run.events) // 2))
+
+
+def test_balances_hold_an_account_of_every_limit_and_no_more() -> None:
+    model = ReadModel(replace(SMALL, balances_max=1))
+    model.apply(event(EventKind.BALANCE, 1, account=1, market=0, amount=5, free=5))
+    model.apply(event(EventKind.BALANCE, 2, account=1, market=0, amount=5, free=10))
+    assert [(b.asset, b.free) for b in model.balances(0)] == []
+    with pytest.raises(AssertionError):
+        model.apply(event(EventKind.BALANCE, 3, account=1, market=1, amount=5, free=5))
+
+
+def test_frames_that_do_not_fit_are_refused(run: RandomRun) -> None:
+    frames = model_of(run.events).export()
+
+    def refusal(broken: list[bytes], model: ReadModel | None = None) -> str:
+        with pytest.raises(FrameError) as caught:
+            (model or empty_model()).load(broken)
+        return str(caught.value)
+
+    header = msgspec.msgpack.decode(frames[0])
+    newer = msgspec.msgpack.encode(header | {"format_version": header["format_version"] + 1})
+    assert "versions (2, 1); expected (1, 1)" in refusal([newer, *frames[1:]])
+    assert "header" in refusal([b"\xff", *frames[1:]])
+    assert "7 frames; a read model has 8" in refusal(frames[:-1])
+    for at, noun in enumerate(("catalogue", "orders", "forgotten", "balances", "trades", "books", "levels"), start=1):
+        assert noun in refusal([*frames[:at], bytes(frames[at]) + b"\0", *frames[at + 1 :]])
+    small = ReadModel(replace(SMALL, accounts_max=2), closed_orders_max=CLOSED_MAX)
+    assert "account: number 2; there is room for 2" in refusal(frames, small)
+    assert "orders: account outside 1 .. 0" in refusal([frames[0], b"", frames[2], b"", *frames[4:]])
+
+
+# The event log, and the replica's service
+
+
+def numbered(first: int, last: int) -> np.ndarray:
+    events = np.zeros(last - first + 1, EVENT)
+    events["sequence"] = np.arange(first, last + 1)
+    return events
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 8, 9, 20, 100])
+def test_the_event_log_keeps_the_last_events(batch: int) -> None:
+    log = EventLog(8)
+    for first in range(1, 100, batch):
+        log.append(numbered(first, first + batch - 1))
+        last = first + batch - 1
+        assert (log.first_sequence, log.last_sequence) == (max(1, last - 7), last)
+        for after in range(max(0, last - 10), last + 2):
+            found = log.after(after, 5)
+            if after + 1 < log.first_sequence:
+                assert found is None
+            else:
+                assert found is not None
+                assert found["sequence"].tolist() == list(range(after + 1, min(after + 5, last) + 1))
+
+
+def test_the_event_log_starts_anywhere_and_refuses_gaps() -> None:
+    log = EventLog(8)
+    log.start_after(41)
+    assert log.after(41, 1) is not None
+    assert log.after(40, 1) is None
+    for first in (41, 43):
+        with pytest.raises(AssertionError):
+            log.append(numbered(first, first))
+    log.append(numbered(42, 42))
+    assert log.after(40, 9) is None
+    assert log.last_sequence == 42
+
+
+def test_the_replica_answers_join_and_events(run: RandomRun) -> None:
+    model, log = model_of(run.events), EventLog(64)
+    log.append(run.events)
+    last = len(run.events)
+    kind, sequence, *frames = answer([b"join"], model, log)
+    assert (kind, int.from_bytes(sequence, "little")) == (b"model", last)
+    joined = empty_model()
+    joined.load(frames)
+    assert joined == model
+    assert answer([b"join"], None, log) == [b"later"]
+    assert answer([b"events", (last - 2).to_bytes(8, "little")], model, log) == [b"events", run.events[-2:].tobytes()]
+    assert answer([b"events", last.to_bytes(8, "little")], model, log) == [b"later"]
+    assert answer([b"events", (last - 65).to_bytes(8, "little")], model, log) == [b"gone"]
+    for nonsense in ([], [b""], [b"join", b""], [b"events"], [b"events", b"1"], [b"join"] * 40):
+        assert answer(nonsense, model, log)[0] == b"error"
+
+
+def test_the_client_gets_what_the_replica_has_and_waits_no_longer_than_told(run: RandomRun, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/replica.sock"
+    model, log = model_of(run.events), EventLog(64)
+    log.append(run.events)
+    last = len(run.events)
+    with ReplicaServer(endpoint, model, log) as server, ReplicaClient(endpoint, timeout_s=10) as client:
+        sequence, frames = client.join()
+        joined = empty_model()
+        joined.load(frames)
+        assert (sequence, joined) == (last, model)
+        events = client.events(last - 60)
+        assert events is not None
+        assert events.tobytes() == run.events[-60:].tobytes()
+        assert client.events(0) is None
+        with pytest.raises(ReplicaBehindError):
+            client.events(last)
+        server.reply = lambda request: [b"events", run.events[-1:].tobytes()]
+        with pytest.raises(FrameError, match="do not follow"):
+            client.events(0)
+        server.reply = lambda request: [b"error", b"?"]
+        with pytest.raises(FrameError, match="the replica answered b'error'"):
+            client.join()
+    with ReplicaClient(endpoint, timeout_s=0.01) as client, pytest.raises(ReplicaSilentError, match="within 10 ms"):
+        client.join()
