@@ -1,0 +1,195 @@
+"""Random command streams through the engine and the reference: every event the same, and every state sound.
+
+Profiles (`RINGEX_HYPOTHESIS=long pytest tests/test_property.py`): `ci` draws the same streams each time; `long` draws
+many times as many, new ones each time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import ReferenceExchange, event_fields
+from reference.desk import ALICE, BOB, BTC, BUY, SELL, USDT, Desk
+from reference.records import Fields, command_record
+from reference.soundness import Auditor
+from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
+
+from ringex.config import Limits
+from ringex.engine import Matcher
+from ringex.messages import COMMAND, CommandKind, EventKind, TimeInForce
+
+settings.register_profile("ci", max_examples=1_000, derandomize=True, deadline=None)
+settings.register_profile("long", max_examples=50_000, deadline=None)
+settings.load_profile(os.environ.get("RINGEX_HYPOTHESIS", "ci"))
+
+COMMANDS_MAX = 60
+Rolls = list[tuple[int, ...]]
+STREAMS = st.lists(st.tuples(*[st.integers(0, ROLL_MAX)] * ROLLS_PER_COMMAND), min_size=1, max_size=COMMANDS_MAX)
+
+
+class Play:
+    """One stream through the reference, audited after every command: the records it was made of, and its events."""
+
+    def __init__(self, rolls: Rolls) -> None:
+        self.exchange = ReferenceExchange(SMALL)
+        self.commands: list[Fields] = []
+        self.events: list[Fields] = []
+        auditor = Auditor(self.exchange)
+        stream = Stream(self.exchange)
+        for records in stream.opening():
+            self._apply(records, auditor)
+        self.opening_count = len(self.commands)
+        for command in rolls:
+            self._apply(stream.next(Dice(command)), auditor)
+
+    def _apply(self, records: tuple[Fields, ...], auditor: Auditor) -> None:
+        self.commands += records
+        events = self.exchange.apply(*records)
+        self.events += events
+        auditor.watch(events)
+        auditor.check()
+
+    def records(self) -> np.ndarray:
+        """The commands as the engine takes them. Shape (commands,), COMMAND."""
+        return records_of(self.commands)
+
+    def first_difference(self, events: np.ndarray) -> str:
+        """Where the engine's events leave the reference's, with the commands up to there; empty if nowhere."""
+        ours = [event_fields(event) for event in events]
+        for expected, actual in zip_longest(self.events, ours, fillvalue={}):
+            if expected != actual:
+                return self._explain(expected, actual)
+        return ""
+
+    def _explain(self, expected: Fields, actual: Fields) -> str:
+        sequence = (expected or actual)["command_sequence"]
+        lines = ["", "commands (after the opening of tests/reference/streams.py):"]
+        lines += [describe(c) for c in self.commands[self.opening_count :] if c["sequence"] <= sequence + 1]
+        lines += ["events of the last command, reference:"]
+        lines += [describe(e) for e in self.events if e["command_sequence"] == sequence]
+        lines += ["first difference, field: reference, engine"]
+        names = list(expected) + [name for name in actual if name not in expected]
+        pairs = [(name, expected.get(name), actual.get(name)) for name in names]
+        lines += [f"    {name}: {left!r}, {right!r}" for name, left, right in pairs if left != right]
+        return "\n".join(lines)
+
+
+def records_of(commands: list[Fields]) -> np.ndarray:
+    """The commands as COMMAND records. (np.concatenate would pack them: it drops the reserved bytes at the end.)"""
+    return np.frombuffer(b"".join(command_record(command).tobytes() for command in commands), COMMAND).copy()
+
+
+def describe(record: Fields) -> str:
+    """One command or event on a line, without its zeros."""
+    kinds = EventKind if "command_sequence" in record else CommandKind
+    kind = kinds(record["kind"]).name if record["kind"] in list(kinds) else str(record["kind"])
+    dull = ("sequence", "kind", "version", "slots", "correlation", "connection", "command_sequence")
+    shown = [f"{name}={value!r}" for name, value in record.items() if value and name not in dull]
+    return f"  {record['sequence']:4} {kind} " + " ".join(shown)
+
+
+def submit_in_batches(matcher: Matcher, records: np.ndarray, cuts: Sequence[int]) -> bytes:
+    """Submit the records in several calls, cut at these places (but never between the two of a CANCEL_REPLACE)."""
+    pairs = records["slots"][:-1] == 2
+    kept = sorted({cut for cut in cuts if 0 < cut < len(records) and not pairs[cut - 1]})
+    return b"".join(matcher.submit(batch).tobytes() for batch in np.split(records, kept))
+
+
+@given(STREAMS)
+def test_engine_agrees_with_the_reference(rolls: Rolls) -> None:
+    play = Play(rolls)
+    difference = play.first_difference(Matcher(limits=SMALL).submit(play.records()))
+    assert not difference, difference
+
+
+@given(STREAMS, st.lists(st.integers(1, 100), max_size=5))
+@settings(max_examples=100)
+def test_batches_do_not_matter(rolls: Rolls, cuts: list[int]) -> None:
+    records = Play(rolls).records()
+    whole, parts = Matcher(limits=SMALL), Matcher(limits=SMALL)
+    assert whole.submit(records).tobytes() == submit_in_batches(parts, records, cuts)
+    assert whole.state_hash() == parts.state_hash()
+
+
+LONG = 1 << 12  # orders of a long sweep, at most
+COUNTS = (1020, 1021, 1022, 2045)
+"""Makers of one sweep: around where a command's events run out, once and twice."""
+LEVELS = 16
+TOP = 100 + LEVELS - 1
+
+
+def sweep_commands(desk: Desk, how: str, count: int, taker_order: int) -> list[tuple[Fields, ...]]:
+    """A command that meets `count` resting sell orders of quantity 1 up to price TOP (`taker_order`: a resting buy)."""
+    order = {"client_order_id": "sweep", "correlation": count}
+    quote = sum(100 + i % LEVELS for i in range(count)) * 10_000
+    if how == "limit":
+        return [(desk.place(ALICE, BUY, TOP, count, **order),)]
+    if how == "limit, one left":
+        return [(desk.place(ALICE, BUY, TOP, count + 1, **order),), (desk.cancel_all(ALICE),)]
+    if how == "ioc, one left":
+        return [(desk.place(ALICE, BUY, TOP + 1, count + 1, time_in_force=TimeInForce.IOC, **order),)]
+    if how == "fok":
+        return [(desk.place(ALICE, BUY, TOP, count, time_in_force=TimeInForce.FOK, **order),)]
+    if how == "market":
+        return [(desk.market_order(ALICE, BUY, count, **order),)]
+    if how == "market by quote":
+        return [(desk.market_order(ALICE, BUY, quote_quantity=quote + 7, **order),)]
+    if how == "amend":
+        return [(desk.amend(ALICE, taker_order, price=TOP, quantity=count, **order),)]
+    if how == "cancel-replace":
+        return [(desk.cancel_leg(ALICE, taker_order, **order), desk.place(ALICE, BUY, TOP, count, **order))]
+    assert how == "cancel all"
+    return [(desk.cancel_all(BOB, -1),)]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "limit",
+        "limit, one left",
+        "ioc, one left",
+        "fok",
+        "market",
+        "market by quote",
+        "amend",
+        "cancel-replace",
+        "cancel all",
+    ],
+)
+def test_long_sweeps_are_continued_alike(how: str) -> None:
+    limits = Limits(orders_max=LONG, levels_max=2 * LEVELS, accounts_max=8, balances_max=16, references_max=8)
+    exchange, desk = ReferenceExchange(limits), Desk()
+    auditor = Auditor(exchange)
+    commands: list[Fields] = []
+    expected: list[Fields] = []
+
+    def apply(*records: Fields) -> None:
+        commands.extend(records)
+        events = exchange.apply(*records)
+        while exchange.pending_continuation is not None:
+            events += exchange.apply(desk.go_on())
+        expected.extend(events)
+        auditor.watch(events)
+
+    opening = [desk.asset("BTC", 8), desk.asset("USDT", 8), desk.market(orders_per_account_max=LONG, taker_fee=1_001)]
+    opening += [desk.account("alice"), desk.account("bob")]
+    opening += [desk.deposit(account, asset, 10**17) for account in (ALICE, BOB) for asset in (BTC, USDT)]
+    for command in opening:
+        apply(command)
+    for count in COUNTS:
+        apply(desk.place(ALICE, BUY, 50, 1))
+        taker_order = expected[-1]["order_id"]
+        for i in range(count):
+            apply(desk.place(BOB, SELL, 100 + i % LEVELS, 1))
+        for sweep in sweep_commands(desk, how, count, taker_order):
+            apply(*sweep)
+        auditor.check()
+    actual = [event_fields(event) for event in Matcher(limits=limits).submit(records_of(commands))]
+    for left, right in zip_longest(expected, actual, fillvalue={}):
+        assert left == right
