@@ -10,11 +10,11 @@ A recording tells the exchange's answers; a client's order is read back from the
 - The CANCEL or MODIFY that books a fill away repeats it and is no message. What it takes beyond the fill is.
 - A resting order that is cancelled in the same event and was not filled had to make way first (self-match prevention
   cancels the resting one): its CANCEL goes before the aggressor.
-- An order that was filled for more than it showed is an iceberg. Its FILL names the sum, at the end of its level: so it is
-  amended up by the hidden part, and goes to the end, just before the aggressor comes. A MODIFY that gives a
+- An order that was filled for more than it showed is an iceberg. Its FILL names the sum, at the end of its price: so it
+  is amended up by the hidden part, and goes to the end, just before the aggressor comes. A MODIFY that gives a
   filled order more than the fill left is its next display quantity, entered anew at the end: it is placed anew.
-- Before an opening auction the book is crossed and nothing trades. All up to the uncross is folded into one opening book
-  and placed in order of priority.
+- Before an opening auction the book is crossed and nothing trades. All up to the uncross is folded into one opening
+  book and placed in order of priority.
 """
 
 from __future__ import annotations

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from ringex.engine import Matcher
 from ringex.messages import (
+    RECORD_BYTES,
     TRADE,
     CommandKind,
     EventKind,
@@ -17,14 +22,17 @@ from ringex.messages import (
     TimeInForce,
     commands,
 )
+from ringex.seed import seed
 
 from .compare import Outcome
 from .instrument import Instrument
 from .intention import Fill, Intention, Kind
 
-ACCOUNT_BIDS: Final = 1
-ACCOUNT_ASKS: Final = 2
+_ACCOUNT: Final = 1
+"""The first after the fee account; over ZeroMQ the gateway puts in the account of the key."""
 _MARKET: Final = 0
+BATCH: Final = 4096
+"""Commands at a time; the border into compiled code is crossed once for each batch."""
 _ID_BYTES: Final = 40
 _COMMAND_KINDS: Final = {
     Kind.REST: CommandKind.PLACE,
@@ -34,8 +42,48 @@ _COMMAND_KINDS: Final = {
 }
 
 
-def command_records(intentions: Sequence[Intention], instrument: Instrument, accounts: tuple[int, int]) -> np.ndarray:
-    """COMMAND records, shape (n,), in order. `accounts`: who enters bids, who enters asks.
+@dataclass(frozen=True)
+class Run:
+    """What an exchange in memory made of a recording."""
+
+    commands: np.ndarray
+    """All that it was given: the seed, then one command for each intention. COMMAND, shape (n,)."""
+    events: np.ndarray
+    """All that it answered. EVENT, shape (m,)."""
+    state_hash: str
+    outcome: Outcome
+
+
+def run_in_process(
+    intentions: Sequence[Intention], instrument: Instrument, progress: Callable[[int], None] | None = None
+) -> Run:
+    """All intentions through a new `Matcher`. `progress` is called with the commands done so far."""
+    with tempfile.TemporaryDirectory() as empty:
+        settings = instrument.settings(Path(empty))
+        opening = seed(settings)
+    matcher = Matcher(limits=settings.limits)
+    records = command_records(intentions, instrument)
+    answers = [matcher.submit(opening)]
+    refused = answers[0][answers[0]["kind"] == EventKind.REJECTED]
+    if len(refused):
+        raise ValueError(f"the exchange refuses the market: {Reason(int(refused[0]['reason'])).name}")
+    for start in range(0, len(records), BATCH):
+        answers.append(matcher.submit(records[start : start + BATCH]))
+        if progress is not None:
+            progress(min(start + BATCH, len(records)))
+    commands_given = _joined([opening, records])
+    events = _joined(answers)
+    return Run(commands_given, events, matcher.state_hash(), outcome_of(intentions, events, instrument))
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Records one after another, with what lies between and behind their named fields."""
+    dtype = parts[0].dtype
+    return np.concatenate([np.ascontiguousarray(part).view(f"V{RECORD_BYTES}") for part in parts]).view(dtype)
+
+
+def command_records(intentions: Sequence[Intention], instrument: Instrument) -> np.ndarray:
+    """COMMAND records, shape (n,), in order.
 
     An order's client order id is its number in the recording. `correlation` is the intention's index + 1, and so every
     event says which intention it belongs to.
@@ -48,7 +96,7 @@ def command_records(intentions: Sequence[Intention], instrument: Instrument, acc
     places = kinds == CommandKind.PLACE
     records["kind"] = kinds
     records["correlation"] = np.arange(1, len(intentions) + 1)
-    records["account"] = np.where(bids, *accounts)
+    records["account"] = _ACCOUNT
     records["market"] = _MARKET
     records["price"] = np.array([i.price for i in intentions], np.int64) // instrument.price_unit
     records["quantity"] = [intention.quantity for intention in intentions]
@@ -67,7 +115,7 @@ def outcome_of(intentions: Sequence[Intention], events: np.ndarray, instrument: 
     recorded_ids = np.array([intention.order_id for intention in intentions], np.int64)
     order_ids = np.zeros(int(accepted["order_id"].max(initial=0)) + 1, np.int64)
     order_ids[accepted["order_id"]] = recorded_ids[accepted["correlation"] - 1]
-    trades = events[events["kind"] == EventKind.TRADE].view(TRADE)
+    trades = events.view(TRADE)[events["kind"] == EventKind.TRADE]
     fills: dict[int, list[Fill]] = {}
     for correlation, maker, price, quantity in zip(
         trades["correlation"].tolist(),

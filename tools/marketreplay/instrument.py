@@ -1,6 +1,6 @@
-"""The market that a recording needs: tick and scales as its prices show them, bounds wide enough, and two rich accounts.
+"""The market that a recording needs: tick and scales as its prices show them, wide bounds, and one rich account.
 
-All bids are entered by one account and all asks by another: who was behind an order is not recorded.
+Who was behind an order is not recorded, so one account enters them all, bids and asks.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from ringex.messages import AMOUNT_MAX
 
 from .mbo import ADD, MODIFY, PRICE_ONE
 
-BIDS: Final = "bids"
-ASKS: Final = "asks"
+ACCOUNT: Final = "replay"
 _PRICE_DECIMALS: Final = 9
 _CENTS: Final = 2
 _QUANTITY_MAX: Final = 1_000_000_000
 _DEPOSIT: Final = 10**18
-"""Of each asset's smallest unit, to each account: no order is refused for want of funds."""
+"""Of each asset's smallest unit: no order is refused for want of funds."""
 _ORDERS_MAX: Final = 1 << 20
 
 
@@ -41,13 +40,13 @@ class Instrument:
         return PRICE_ONE // int(10**self.market.price_scale)
 
     def settings(self, data_dir: Path) -> Settings:
-        """An exchange with this market and the accounts `bids` and `asks` (numbers 1 and 2)."""
+        """An exchange with this market and one account, `replay` (number 1)."""
         deposits = ((self.base.name, _DEPOSIT), (self.quote.name, _DEPOSIT))
         return Settings(
             data_dir=data_dir,
             assets=(self.base, self.quote),
             markets=(self.market,),
-            accounts=(Account(BIDS, deposits), Account(ASKS, deposits)),
+            accounts=(Account(ACCOUNT, deposits),),
         )
 
     def config(self) -> str:
@@ -78,11 +77,7 @@ taker_fee = "0"
 orders_per_account_max = {market.orders_per_account_max}
 
 [[accounts]]
-name = "{BIDS}"
-deposits = {{ {deposits} }}
-
-[[accounts]]
-name = "{ASKS}"
+name = "{ACCOUNT}"
 deposits = {{ {deposits} }}
 """
 

@@ -1,8 +1,8 @@
 """LOBSTER message files (NASDAQ, https://lobsterdata.com) as MBO records.
 
 A line is `time,type,order id,size,price,direction`: seconds after midnight, the kind of event, shares, dollars times
-10,000, and 1 or -1 for the buy or sell limit order concerned. Kinds: 1 a new order, 2 a part cancelled, 3 deleted, 4 executed,
-5 execution of a hidden order, 6 cross trade (auction), 7 halt. Lines of one time are one event.
+10,000, and 1 or -1 for the buy or sell limit order concerned. Kinds: 1 a new order, 2 a part cancelled, 3 deleted,
+4 executed, 5 execution of a hidden order, 6 cross trade (auction), 7 halt. Lines of one time are one event.
 
 The file names no aggressor and has no opening book. So an execution becomes a TRADE of a nameless aggressor; and
 an order that the file takes from but never adds must have rested before it began, with at least

@@ -1,0 +1,189 @@
+"""Intentions through a running exchange, over ZeroMQ: one DEALER, requests pipelined, fills read from the user stream.
+
+A reply says in which trades an order took part when it entered, by trade id; the execution report of the same
+trade's maker says which resting order it was. Both together are a fill.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+from types import TracebackType
+from typing import Any, Final
+
+import msgspec
+import zmq
+
+from ringex.decimals import format_scaled
+
+from .compare import Outcome
+from .instrument import Instrument
+from .intention import Fill, Intention, Kind
+from .mbo import PRICE_ONE
+
+IN_FLIGHT_MAX: Final = 512
+"""Requests sent and not yet answered; the gateway takes 4,096 of one connection."""
+REPLY_SECONDS_MAX: Final = 30.0
+_RECEIVE_HIGH_WATER: Final = 1 << 20
+"""Messages: three or four come for each command, and none may be dropped while this end computes."""
+
+
+class ExchangeError(Exception):
+    """The exchange cannot be used for a replay; the message says why, and what would be right."""
+
+
+@dataclass
+class _Replies:
+    """What came back, as it came."""
+
+    taken: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
+    """By index of the intention: (trade id, price in 1e-9, quantity)."""
+    makers: dict[int, int] = field(default_factory=dict)
+    """Trade id -> the resting order's number in the recording."""
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+class ReplayClient:
+    """One connection, logged on with one key. Use as a context manager."""
+
+    def __init__(self, endpoint: str, key: str, secret: str) -> None:
+        self._key, self._secret = key, secret
+        self._endpoint = endpoint
+        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVHWM, _RECEIVE_HIGH_WATER)
+        self._socket.connect(endpoint)
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder().decode
+
+    def __enter__(self) -> ReplayClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def prepare(self, instrument: Instrument) -> None:
+        """Log on, subscribe to the account's reports, and see that the market is there and its book empty."""
+        symbol = instrument.market.symbol
+        found = self.call("exchangeInfo", {"symbol": symbol})["symbols"][0]
+        price_filter = found["filters"][0]
+        tick = format_scaled(instrument.market.tick, instrument.market.price_scale)
+        if Decimal(price_filter["tickSize"]) != Decimal(tick):
+            raise ExchangeError(f"{symbol} has tick {price_filter['tickSize']}; the recording needs {tick}")
+        depth = self.call("depth", {"symbol": symbol, "limit": 5})
+        if depth["bids"] or depth["asks"]:
+            raise ExchangeError(f"{symbol} has orders already; a replay needs an empty book: start with a new --data")
+        self.call("session.logon", self._signed({}))
+        self.call("userDataStream.subscribe.signature", self._signed({}))
+
+    def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """One request and its result, with nothing else in flight. Raises ExchangeError."""
+        self._send(method, method, params)
+        deadline = time.monotonic() + REPLY_SECONDS_MAX
+        while True:
+            message = self._receive(deadline)
+            if message.get("id") == method:
+                break
+        if "error" in message:
+            raise ExchangeError(f"{method}: {message['error'].get('code')} {message['error'].get('msg')}")
+        return message["result"]
+
+    def replay(
+        self, intentions: Sequence[Intention], instrument: Instrument, progress: Callable[[int], None]
+    ) -> Outcome:
+        """Send all intentions in order, at most IN_FLIGHT_MAX ahead of the replies. `progress`: replies so far."""
+        replies = _Replies()
+        sent = answered = 0
+        while answered < len(intentions):
+            while sent < len(intentions) and sent - answered < IN_FLIGHT_MAX:
+                self._send(sent, *_request(intentions[sent], instrument))
+                sent += 1
+            if self._take(replies, time.monotonic() + REPLY_SECONDS_MAX):
+                answered += 1
+                progress(answered)
+        self._take_reports(replies)
+        return _outcome(replies)
+
+    def _take_reports(self, replies: _Replies) -> None:
+        """The last reports may come after the last reply."""
+        trade_ids = {trade_id for trades in replies.taken.values() for trade_id, _, _ in trades}
+        deadline = time.monotonic() + REPLY_SECONDS_MAX
+        while not trade_ids <= replies.makers.keys():
+            self._take(replies, deadline)
+
+    def _take(self, replies: _Replies, deadline: float) -> bool:
+        """One message; whether it was a reply."""
+        message = self._receive(deadline)
+        if "event" in message:
+            event = message["event"]
+            if event["e"] == "executionReport" and event["x"] == "TRADE" and event["m"]:
+                replies.makers[event["t"]] = int(event["c"])
+            elif event["e"] == "eventStreamTerminated":
+                raise ExchangeError("the exchange ended the user data stream: its reports cannot be complete")
+            return False
+        index = message["id"]
+        if "error" in message:
+            replies.refused[index] = f"{message['error'].get('code')} {message['error'].get('msg')}"
+            return True
+        fills = message["result"].get("fills") or ()
+        if fills:
+            replies.taken[index] = [
+                (fill["tradeId"], int(Decimal(fill["price"]) * PRICE_ONE), int(Decimal(fill["qty"]))) for fill in fills
+            ]
+        return True
+
+    def _send(self, number: int | str, method: str, params: Mapping[str, Any]) -> None:
+        self._socket.send(self._encode({"id": number, "method": method, "params": params}))
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        if not self._socket.poll(max(int((deadline - time.monotonic()) * 1000), 0)):
+            raise ExchangeError(f"{self._endpoint} has not answered for {REPLY_SECONDS_MAX:.0f} s")
+        message = self._decode(self._socket.recv_multipart()[-1])
+        if not isinstance(message, dict) or not ("id" in message or "event" in message):
+            raise ExchangeError(f"{self._endpoint} sent what is no reply: {str(message)[:200]}")
+        return message
+
+    def _signed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        signed = {**params, "apiKey": self._key, "timestamp": _now_ms()}
+        text = "&".join(f"{name}={signed[name]}" for name in sorted(signed))
+        signed["signature"] = hmac.digest(self._secret.encode(), text.encode(), "sha256").hex()
+        return signed
+
+
+def _request(intention: Intention, instrument: Instrument) -> tuple[str, dict[str, Any]]:
+    """Method and parameters; on a session that is logged on they need no signature."""
+    market = instrument.market
+    params: dict[str, Any] = {"symbol": market.symbol, "timestamp": _now_ms()}
+    order = str(intention.order_id)
+    if intention.kind is Kind.CANCEL:
+        return "order.cancel", {**params, "origClientOrderId": order}
+    params["price"] = format_scaled(intention.price // instrument.price_unit, market.price_scale)
+    params["quantity"] = format_scaled(intention.quantity, market.quantity_scale)
+    if intention.kind is Kind.AMEND:
+        return "order.amend", {**params, "origClientOrderId": order}
+    params["side"] = "BUY" if intention.bid else "SELL"
+    params["type"] = "LIMIT"
+    params["timeInForce"] = "IOC" if intention.kind is Kind.TAKE else "GTC"
+    params["newClientOrderId"] = order
+    params["newOrderRespType"] = "FULL"
+    return "order.place", params
+
+
+def _outcome(replies: _Replies) -> Outcome:
+    fills = {
+        index: [Fill(replies.makers[trade_id], price, quantity) for trade_id, price, quantity in trades]
+        for index, trades in replies.taken.items()
+    }
+    trade_ids = [trade_id for index in sorted(replies.taken) for trade_id, _, _ in replies.taken[index]]
+    rising = all(first < second for first, second in pairwise(trade_ids))
+    return Outcome(fills, replies.refused, rising)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
