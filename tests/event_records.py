@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 from reference import ReferenceExchange
-from reference.records import Fields, empty_event
+from reference.records import Fields, command_record, empty_event
 from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
 
 from ringex import messages
-from ringex.messages import EVENT, EventKind
+from ringex.messages import COMMAND, EVENT, RECORD_BYTES, EventKind
 
+_RAW = np.dtype((np.void, RECORD_BYTES))
+"""NumPy copies the fields of a record and drops what lies between and behind them; a body may use those bytes."""
 _DTYPES = {
     EventKind.TRADE: messages.TRADE,
     EventKind.BALANCE: messages.BALANCE_EVENT,
@@ -47,16 +49,25 @@ def event(kind: EventKind, sequence: int, **fields: Any) -> np.ndarray:
 
 
 class RandomRun:
-    """A random stream of commands through the reference exchange, and the events that it gave."""
+    """A random stream of commands through the reference exchange, and the events that it gave.
+
+    `commands` are COMMAND records, `fields` the events as dicts, `events` the same as EVENT records.
+    """
 
     def __init__(self, seed: int, commands_count: int) -> None:
         self.exchange = ReferenceExchange(SMALL)
         dice = random.Random(seed)
         stream = Stream(self.exchange)
         self.fields: list[Fields] = []
+        commands: list[np.ndarray] = []
+
+        def apply(records: tuple[Fields, ...]) -> None:
+            commands.extend(command_record(record).view(_RAW) for record in records)
+            self.fields += self.exchange.apply(*records)
+
         for records in stream.opening():
-            self.fields += self.exchange.apply(*records)
+            apply(records)
         for _ in range(commands_count):
-            records = stream.next(Dice([dice.randint(0, ROLL_MAX) for _ in range(ROLLS_PER_COMMAND)]))
-            self.fields += self.exchange.apply(*records)
+            apply(stream.next(Dice([dice.randint(0, ROLL_MAX) for _ in range(ROLLS_PER_COMMAND)])))
+        self.commands = np.concatenate(commands).view(COMMAND)
         self.events = event_records(self.fields)

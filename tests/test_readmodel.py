@@ -13,6 +13,7 @@ from reference.records import Fields
 from reference.streams import SMALL
 from replica_server import ReplicaServer
 
+from ringex.engine import Matcher
 from ringex.history.eventlog import EventLog
 from ringex.history.frames import FrameError
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError, answer
@@ -147,6 +148,10 @@ def test_recent_trades_are_the_last_ones(run: RandomRun) -> None:
         ]
         assert model.recent_trades(market, 2) == shown[-2:]
         assert model.last_price(market) == (trades[-1]["price"] if trades else 0)
+
+
+def test_the_matchers_own_events_give_the_same_model(run: RandomRun) -> None:
+    assert model_of(Matcher(limits=SMALL).submit(run.commands)) == model_of(run.events)
 
 
 def test_a_model_loaded_midway_ends_as_one_that_saw_everything(run: RandomRun) -> None:
