@@ -156,9 +156,8 @@ def cancel_replace(call: Call) -> Submission:
     leg["slots"] = 2
     _name_order(leg, market, arguments, "cancelOrderId", "cancelOrigClientOrderId")
     _set_text(leg, "client_order_id", arguments.get("cancelNewClientOrderId"))
-    leg["flag_bits"] = _restriction(arguments)
-    if arguments["cancelReplaceMode"] == "ALLOW_FAILURE":
-        leg["flag_bits"] |= CommandFlag.ALLOW_FAILURE
+    allows_failure = arguments["cancelReplaceMode"] == "ALLOW_FAILURE"
+    leg["flag_bits"] = _restriction(arguments) | (CommandFlag.ALLOW_FAILURE if allows_failure else 0)
     response_type = _response_type(arguments)
 
     def reply(events: np.ndarray) -> Any:

@@ -1,7 +1,7 @@
 """Connections: who is logged on, what is in flight, what is subscribed. Everything here is bounded.
 
-A session is (gateway, incarnation, connection). ZeroMQ does not say when a peer leaves, so connections are kept by their
-last use: when the table is full, the one that has been idle longest, with nothing in flight and no stream, makes room.
+A session is (gateway, incarnation, connection). ZeroMQ does not say when a peer leaves, so they are kept by their last
+use: when the table is full, the one that has been idle longest, with nothing in flight and no stream, makes room.
 """
 
 from __future__ import annotations
