@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 
-
 _MAGIC: Final = int.from_bytes(b"rgxpos\0\1", "little")
 _BYTES: Final = 24
 
