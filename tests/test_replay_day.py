@@ -19,12 +19,16 @@ import replay_day  # noqa: E402
 from marketreplay.compare import Difference, Outcome, compare  # noqa: E402
 from marketreplay.convert import Conversion, Converter  # noqa: E402
 from marketreplay.databento import read_databento  # noqa: E402
+from marketreplay.drive import run_in_process  # noqa: E402
 from marketreplay.instrument import instrument_of  # noqa: E402
 from marketreplay.intention import Cause, Fill, Intention, Kind  # noqa: E402
 from marketreplay.lobster import read_lobster  # noqa: E402
 from marketreplay.mbo import FLAG_LAST, FLAG_SNAPSHOT, MBO, PRICE_ONE, RTYPE_MBO  # noqa: E402
 
+from ringex.config import Durability  # noqa: E402
 from ringex.configfile import load_settings  # noqa: E402
+from ringex.engine import Matcher  # noqa: E402
+from ringex.journal import JournalReader, JournalWriter  # noqa: E402
 
 DAY = Path(os.environ.get("RINGEX_DAY", ROOT.parent / "shared" / "data" / "esh4-20231225.mbo.dbn.zst"))
 CENT = PRICE_ONE // 100
@@ -374,6 +378,108 @@ def test_the_market_fits_the_recording_and_its_configuration_says_the_same(tmp_p
     assert (read.assets, read.markets, read.accounts) == (made.assets, made.markets, made.accounts)
     with pytest.raises(ValueError, match="prices of zero or below"):
         instrument_of(recording("A A -1.00 2 1 ."), "TEST", "SHARE", "USD")
+
+
+SMALL_DAY = """
+    A A 10.25 2 1 s
+    A A 10.50 5 2 s
+    A B 10.00 4 3 s
+    A B 9.75 6 4 s
+    T B 10.25 2 9
+    F A 10.25 2 1
+    T B 10.50 2 9
+    F A 10.50 2 2
+    C A 10.25 2 1
+    M A 10.50 3 2 .
+    T A 10.00 4 8
+    F B 10.00 4 3
+    A A 10.00 2 8
+    C B 10.00 4 3 .
+    T B 10.00 2 4
+    F B 10.00 2 4
+    F A 10.00 2 8
+    M B 10.00 4 4
+    C A 10.00 2 8 .
+    M B 10.25 4 4 .
+    T A 10.25 9 7
+    F B 10.25 9 4
+    M B 10.25 1 4 .
+    C A 10.50 1 2 .
+    C A 10.50 2 2 .
+    """
+
+
+def test_a_small_day_through_the_engine_gives_the_recorded_fills() -> None:
+    records = recording(SMALL_DAY)
+    result = Converter().convert(records)
+    instrument = instrument_of(records, "TEST", "SHARE", "USD")
+    run = run_in_process(result.intentions, instrument)
+    comparison = compare(result, run.outcome)
+    assert comparison.explained, comparison.examples
+    assert (comparison.trades_expected, comparison.trades_matched) == (5, 5)
+    assert (comparison.fills_expected, comparison.fills_matched) == (5, 5)
+    taken = next(i for i in result.intentions if i.order_id == 7)
+    taken.trades[0][0] = Fill(4, taken.trades[0][0].price, 8)
+    assert not compare(result, run.outcome).explained, "one lot less recorded than filled"
+
+
+def test_the_engine_s_refusals_are_reported() -> None:
+    records = recording(SMALL_DAY)
+    result = Converter().convert(records)
+    result.intentions.append(Intention(Kind.CANCEL, 12345, True))
+    comparison = compare(result, run_in_process(result.intentions, instrument_of(records, "TEST", "A", "B")).outcome)
+    assert comparison.refused == {"UNKNOWN_ORDER": 1}
+    assert not comparison.explained
+
+
+def test_the_command_line_replays_and_reports(tmp_path: Path) -> None:
+    path = _dbn(tmp_path / "day.dbn.zst", recording(SMALL_DAY), compressed=True)
+    run = CliRunner().invoke(replay_day.main, [str(path), "--in-process"])
+    assert run.exit_code == 0, run.output
+    assert "every difference has a known cause" in run.output
+
+
+@pytest.fixture(scope="module")
+def day() -> tuple[np.ndarray, Conversion]:
+    if not DAY.is_file():
+        pytest.skip(f"the recorded day is not there: {DAY} (set RINGEX_DAY to its path)")
+    records = read_databento(DAY)
+    return records, Converter().convert(records)
+
+
+def test_the_recorded_day_gives_the_recorded_fills(day: tuple[np.ndarray, Conversion]) -> None:
+    """The same resting order for the same size in the same order; the exceptions are these and no others."""
+    records, conversion = day
+    run = run_in_process(conversion.intentions, instrument_of(records, "ESH4", "ES", "USD"))
+    comparison = compare(conversion, run.outcome)
+    assert comparison.explained, comparison.examples
+    assert conversion.trades == 2973
+    assert conversion.trades_not_asked == {Cause.UNCROSS: 1}
+    assert (comparison.trades_expected, comparison.trades_matched) == (2972, 2941)
+    assert comparison.trades_differing == {Difference.LISTED_LAST: 31}
+    assert (comparison.fills_expected, comparison.fills_matched) == (6229, 6084)
+    assert sum(conversion.messages.values()) == len(records)
+
+
+def test_the_day_twice_and_from_the_journal_is_the_same(day: tuple[np.ndarray, Conversion], tmp_path: Path) -> None:
+    records, conversion = day
+    instrument = instrument_of(records, "ESH4", "ES", "USD")
+    first, second = (run_in_process(conversion.intentions, instrument) for _ in range(2))
+    assert first.events.tobytes() == second.events.tobytes()
+    assert first.state_hash == second.state_hash
+    with JournalWriter(tmp_path, durability=Durability.OS) as writer:
+        assert writer.append(first.commands) == len(first.commands)
+    matcher = Matcher(limits=instrument.settings(tmp_path).limits)
+    with JournalReader(tmp_path) as reader:
+        replayed = b"".join(matcher.submit(batch).tobytes() for batch in reader.read(1))
+    assert replayed == first.events.tobytes()
+    assert matcher.state_hash() == first.state_hash
+
+
+def test_the_ready_configuration_fits_the_recorded_day(day: tuple[np.ndarray, Conversion], tmp_path: Path) -> None:
+    made = instrument_of(day[0], "ESH4", "ES", "USD").settings(tmp_path)
+    read = load_settings(ROOT / "tools" / "marketreplay" / "esh4.toml")
+    assert (read.assets, read.markets, read.accounts) == (made.assets, made.markets, made.accounts)
 
 
 def test_the_command_line_says_what_it_needs(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ FILE is a Databento file of market-by-order records (.dbn, .dbn.zst) or a LOBSTE
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,14 +76,12 @@ def main(
         ) as bars:
             conversion = Converter().convert(records, _bar(bars, "reading", len(records)))
             through = _bar(bars, "replaying", len(conversion.intentions))
-            started = time.perf_counter()
             if endpoint is None:
                 outcome = run_in_process(conversion.intentions, instrument, through).outcome
             else:
                 outcome = _over_zeromq(conversion, instrument, endpoint, key or "", secret or "", through)
-            seconds = time.perf_counter() - started
         comparison = compare(conversion, outcome)
-        print_report(console, conversion, comparison, len(conversion.intentions) / seconds)
+        print_report(console, conversion, comparison, len(conversion.intentions) / outcome.seconds)
     except (ValueError, OSError, ExchangeError) as error:
         console.print(f"[red]error[/red] {error}", soft_wrap=True)
         sys.exit(UNUSABLE)

@@ -100,6 +100,7 @@ class ReplayClient:
         """Send all intentions in order, at most IN_FLIGHT_MAX ahead of the replies. `progress`: replies so far."""
         replies = _Replies()
         sent = answered = 0
+        started = time.perf_counter()
         while answered < len(intentions):
             while sent < len(intentions) and sent - answered < IN_FLIGHT_MAX:
                 self._send(sent, *_request(intentions[sent], instrument))
@@ -107,8 +108,9 @@ class ReplayClient:
             if self._take(replies, time.monotonic() + REPLY_SECONDS_MAX):
                 answered += 1
                 progress(answered)
+        seconds = time.perf_counter() - started
         self._take_reports(replies)
-        return _outcome(replies)
+        return _outcome(replies, seconds)
 
     def _take_reports(self, replies: _Replies) -> None:
         """The last reports may come after the last reply."""
@@ -175,14 +177,14 @@ def _request(intention: Intention, instrument: Instrument) -> tuple[str, dict[st
     return "order.place", params
 
 
-def _outcome(replies: _Replies) -> Outcome:
+def _outcome(replies: _Replies, seconds: float) -> Outcome:
     fills = {
         index: [Fill(replies.makers[trade_id], price, quantity) for trade_id, price, quantity in trades]
         for index, trades in replies.taken.items()
     }
     trade_ids = [trade_id for index in sorted(replies.taken) for trade_id, _, _ in replies.taken[index]]
     rising = all(first < second for first, second in pairwise(trade_ids))
-    return Outcome(fills, replies.refused, rising)
+    return Outcome(fills, replies.refused, rising, seconds)
 
 
 def _now_ms() -> int:

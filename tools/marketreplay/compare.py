@@ -14,7 +14,9 @@ from .intention import Fill, Intention
 class Difference(StrEnum):
     """How a recorded trade and the exchange's differ."""
 
-    LISTED_LAST = "same orders, same sizes; the feed lists one order (an iceberg) last at its price, not by its place"
+    LISTED_LAST = (
+        "same orders, same sizes: the feed names one last at its price, not at its place (as it does icebergs)"
+    )
     OTHER = "UNEXPLAINED: other orders or sizes were filled"
     UNEXPECTED = "UNEXPLAINED: fills where none is recorded"
 
@@ -29,6 +31,8 @@ class Outcome:
     """Commands that the exchange refused, by index of the intention, with its reason."""
     trade_ids_rise: bool
     """Whether the trade ids rise with the order in which the commands were sent."""
+    seconds: float = 0.0
+    """From the first command to the last answer."""
 
 
 @dataclass

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -67,13 +68,15 @@ def run_in_process(
     refused = answers[0][answers[0]["kind"] == EventKind.REJECTED]
     if len(refused):
         raise ValueError(f"the exchange refuses the market: {Reason(int(refused[0]['reason'])).name}")
+    started = time.perf_counter()
     for start in range(0, len(records), BATCH):
         answers.append(matcher.submit(records[start : start + BATCH]))
         if progress is not None:
             progress(min(start + BATCH, len(records)))
-    commands_given = _joined([opening, records])
+    seconds = time.perf_counter() - started
     events = _joined(answers)
-    return Run(commands_given, events, matcher.state_hash(), outcome_of(intentions, events, instrument))
+    outcome = replace(outcome_of(intentions, events, instrument), seconds=seconds)
+    return Run(_joined([opening, records]), events, matcher.state_hash(), outcome)
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
