@@ -143,7 +143,7 @@ def account_group() -> None:
 @click.argument("name")
 def account_create(data: Path | None, name: str) -> None:
     """Make an account."""
-    _administer(data, "admin.account.create", {"account": name})
+    _administer(data, "admin.account.create", {"name": name})
 
 
 @account_group.command("deposit")

@@ -187,18 +187,18 @@ def test_stop_that_takes_too_long_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "method", "params"),
     [
-        (["keys", "create", "--account", "a"], "admin.keys.create", {"scopes": "TRADE, USER_DATA, USER_STREAM"}),
-        (["keys", "create", "--account", "a", "--scope", "TRADE"], "admin.keys.create", {"scopes": "TRADE"}),
-        (["account", "create", "a"], "admin.account.create", {}),
+        (["keys", "create", "--account", "a"], "admin.keys.create", {"account": "a", "scopes": "TRADE, USER_DATA, USER_STREAM"}),
+        (["keys", "create", "--account", "a", "--scope", "TRADE"], "admin.keys.create", {"account": "a", "scopes": "TRADE"}),
+        (["account", "create", "a"], "admin.account.create", {"name": "a"}),
         (
             ["account", "deposit", "a", "BTC", "1.5", "--reference", "r1"],
             "admin.account.deposit",
-            {"asset": "BTC", "amount": "1.5", "reference": "r1"},
+            {"account": "a", "asset": "BTC", "amount": "1.5", "reference": "r1"},
         ),
         (
             ["account", "withdraw", "a", "IDR", "100", "--reference", "r2"],
             "admin.account.withdraw",
-            {"asset": "IDR", "amount": "100", "reference": "r2"},
+            {"account": "a", "asset": "IDR", "amount": "100", "reference": "r2"},
         ),
     ],
 )
@@ -209,7 +209,7 @@ def test_administration_asks_the_exchange_and_prints_its_result(
     done = ringex(*arguments, "--data", settings.data_dir)
     assert (done.returncode, done.stderr) == (0, "")
     printed = dict(line.split(": ", 1) for line in done.stdout.splitlines())
-    assert printed == {"method": method, "account": "a"} | params
+    assert printed == {"method": method} | params
 
 
 def test_a_refusal_is_one_line(serve: Callable[[Answer], Settings]) -> None:
