@@ -133,7 +133,9 @@ class ReferenceExchange:
         is_remembered = place["client_order_id"] and place["timestamp_us"] > 0 and place["expires_ns"] > 0
         if is_remembered and key in self.requests:
             first = self.requests[key]
-            self._emit(EventKind.DUPLICATE, **_as_asked(whole) | {"order_id": first.order_id, "reason": first.reason})
+            self._emit(
+                EventKind.DUPLICATE, **self._as_asked(whole) | {"order_id": first.order_id, "reason": first.reason}
+            )
             return
         self._check_expiry(place)
         if is_remembered and not self._has_room_for_request(place["account"]):
@@ -550,7 +552,7 @@ class ReferenceExchange:
         if not command["reference"]:
             raise RefusedError(Reason.INVALID_COMMAND)
         if _booking_key(command) in self.ledger.booked_references:
-            self._emit(EventKind.DUPLICATE, **_as_asked(command))
+            self._emit(EventKind.DUPLICATE, **self._as_asked(command))
             return False
         return True
 
@@ -676,7 +678,21 @@ class ReferenceExchange:
         self._emit(kind, **report | fields)
 
     def _emit_refusal(self, command: Fields, reason: Reason) -> None:
-        self._emit(EventKind.REJECTED, **_as_asked(command) | {"reason": reason})
+        self._emit(EventKind.REJECTED, **self._as_asked(command) | {"reason": reason})
+
+    def _as_asked(self, command: Fields) -> Fields:
+        """What REJECTED and DUPLICATE repeat of the command."""
+        asked = {"account": command["account"], "command_kind": command["kind"], "transport": self._cause["transport"]}
+        if command["kind"] in _ORDER_COMMANDS:
+            copied = (
+                "market order_id side order_type time_in_force price quantity quote_quantity client_order_id "
+                "original_client_order_id"
+            )
+            asked |= {name: command[name] for name in copied.split()}
+            asked["status"] = OrderStatus.REJECTED if command["kind"] == CommandKind.PLACE else 0
+        if "asset" in command:
+            asked["market"] = command["asset"]
+        return asked
 
     def _emit_done(self, account: int, market: int, count: int) -> None:
         self._emit(
@@ -714,18 +730,3 @@ _ORDER_COMMANDS = (
     CommandKind.AMEND,
     CommandKind.CANCEL_REPLACE,
 )
-
-
-def _as_asked(command: Fields) -> Fields:
-    """What REJECTED and DUPLICATE repeat of the command."""
-    asked = {"account": command["account"], "command_kind": command["kind"], "transport": command["transport"]}
-    if command["kind"] in _ORDER_COMMANDS:
-        copied = (
-            "market order_id side order_type time_in_force price quantity quote_quantity client_order_id "
-            "original_client_order_id"
-        )
-        asked |= {name: command[name] for name in copied.split()}
-        asked["status"] = OrderStatus.REJECTED if command["kind"] == CommandKind.PLACE else 0
-    if "asset" in command:
-        asked["market"] = command["asset"]
-    return asked
