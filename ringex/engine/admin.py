@@ -20,13 +20,13 @@ from ringex.engine.records import (
     BOOK_SIDE,
     KEY,
     MARKET,
+    MARKET_BODY_BYTES,
+    MARKET_BODY_OFFSET,
     MARKET_BYTES,
     REFERENCE,
     REFERENCE_BYTES,
     REFERENCE_WORDS_OFFSET,
     ROOT,
-    MARKET_BODY_BYTES,
-    MARKET_BODY_OFFSET,
     ROOT_WORDS_OFFSET,
     SYMBOL_OFFSET,
 )
@@ -99,14 +99,14 @@ def move_money(root: int, command: int) -> None:
     """DEPOSIT or WITHDRAW, booked once by its reference."""
     reason = _money_refusal(root, command)
     if reason != Reason.NONE:
-        answer_plainly(root, command, EventKind.REJECTED, reason)
+        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
         return
     if reference_find(root, command) != 0:
-        answer_plainly(root, command, EventKind.DUPLICATE, np.int64(Reason.NONE))
+        answer_plainly(root, command, np.int64(EventKind.DUPLICATE), np.int64(Reason.NONE))
         return
     reason = _booking_refusal(root, command)
     if reason != Reason.NONE:
-        answer_plainly(root, command, EventKind.REJECTED, reason)
+        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
         return
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, BALANCE_COMMAND)
@@ -120,7 +120,7 @@ def move_money(root: int, command: int) -> None:
     balance = record_at(s.balances, balance_make(root, c.account, c.asset), BALANCE)
     balance.free += amount
     record_at(s.assets, np.int64(c.asset), ASSET).total += amount
-    event = emit(root, EventKind.BALANCE, c.account, c.asset)
+    event = emit(root, np.int64(EventKind.BALANCE), c.account, c.asset)
     e = record_at(event, 0, BALANCE_EVENT)
     e.amount = amount
     e.free = balance.free
@@ -256,7 +256,7 @@ def add_fee_account(root: int) -> None:
     s = record_at(root, 0, ROOT)
     assert s.accounts_count == FEE_ACCOUNT
     s.accounts_count = 1
-    name_enter(root, ACCOUNT_NAME, np.int64(FEE_ACCOUNT))
+    name_enter(root, np.int64(ACCOUNT_NAME), np.int64(FEE_ACCOUNT))
 
 
 # Assets, markets, accounts, keys.
@@ -267,20 +267,22 @@ def add_asset(root: int, command: int) -> None:
     """ASSET_ADD."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, ASSET_COMMAND)
-    reason = _name_refusal(root, ASSET_NAME, command + COMMAND_ASSET_NAME_OFFSET, s.assets_count, s.assets_max)
+    reason = _name_refusal(
+        root, np.int64(ASSET_NAME), command + COMMAND_ASSET_NAME_OFFSET, s.assets_count, s.assets_max
+    )
     if reason == Reason.NONE and (c.scale < 0 or c.scale > SCALE_MAX):
         reason = np.int64(Reason.INVALID_COMMAND)
     if reason != Reason.NONE:
-        answer_plainly(root, command, EventKind.REJECTED, reason)
+        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
         return
     number = s.assets_count
     s.assets_count += 1
     asset = record_at(s.assets, number, ASSET)
     asset.total = 0
     asset.scale = c.scale
-    copy_bytes(_name_of(root, ASSET_NAME, number), command + COMMAND_ASSET_NAME_OFFSET, ASSET_NAME_BYTES)
-    name_enter(root, ASSET_NAME, number)
-    event = emit(root, EventKind.ASSET, np.int64(0), number)
+    copy_bytes(_name_of(root, np.int64(ASSET_NAME), number), command + COMMAND_ASSET_NAME_OFFSET, ASSET_NAME_BYTES)
+    name_enter(root, np.int64(ASSET_NAME), number)
+    event = emit(root, np.int64(EventKind.ASSET), np.int64(0), number)
     record_at(event, 0, ASSET_EVENT).scale = c.scale
     copy_bytes(event + EVENT_ASSET_NAME_OFFSET, command + COMMAND_ASSET_NAME_OFFSET, ASSET_NAME_BYTES)
 
@@ -289,16 +291,18 @@ def add_asset(root: int, command: int) -> None:
 def add_market(root: int, command: int) -> None:
     """MARKET_ADD."""
     s = record_at(root, 0, ROOT)
-    reason = _name_refusal(root, SYMBOL, command + COMMAND_SYMBOL_OFFSET, s.markets_count, s.markets_max)
+    reason = _name_refusal(root, np.int64(SYMBOL), command + COMMAND_SYMBOL_OFFSET, s.markets_count, s.markets_max)
     if reason == Reason.NONE:
         reason = _market_refusal(root, command)
     if reason != Reason.NONE:
-        answer_plainly(root, command, EventKind.REJECTED, reason)
+        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
         return
     number = s.markets_count
     s.markets_count += 1
-    market_enter(root, number, command + COMMAND_MARKET_OFFSET)
-    event = emit(root, EventKind.MARKET, np.int64(0), number)
+    body = s.markets + number * MARKET_BYTES + MARKET_BODY_OFFSET
+    copy_bytes(body, command + COMMAND_MARKET_OFFSET, MARKET_BODY_BYTES)
+    market_enter(root, number)
+    event = emit(root, np.int64(EventKind.MARKET), np.int64(0), number)
     copy_bytes(event + EVENT_MARKET_OFFSET, command + COMMAND_MARKET_OFFSET, MARKET_BODY_BYTES)
 
 
@@ -321,11 +325,10 @@ def _market_refusal(root: int, command: int) -> int:
 
 
 @compiled
-def market_enter(root: int, number: int, body: int) -> None:
-    """Make market `number` from the body of its command at address `body`: rules, an empty book, the fee balances."""
+def market_enter(root: int, number: int) -> None:
+    """Make market `number`, whose body has been written: multipliers, an empty book, the fee balances."""
     s = record_at(root, 0, ROOT)
     market = record_at(s.markets, number, MARKET)
-    copy_bytes(s.markets + number * MARKET_BYTES + MARKET_BODY_OFFSET, body, MARKET_BODY_BYTES)
     base_scale = record_at(s.assets, np.int64(market.base_asset), ASSET).scale
     quote_scale = record_at(s.assets, np.int64(market.quote_asset), ASSET).scale
     exponent = quote_scale - np.int64(market.price_scale) - np.int64(market.quantity_scale)
@@ -342,7 +345,7 @@ def market_enter(root: int, number: int, body: int) -> None:
         prices = record_at(book_side(root, number, side), 0, BOOK_SIDE)
         prices.best = 0
         prices.root = prices_root(s.prices)
-    name_enter(root, SYMBOL, number)
+    name_enter(root, np.int64(SYMBOL), number)
 
 
 @compiled
@@ -350,9 +353,9 @@ def add_account(root: int, command: int) -> None:
     """ACCOUNT_ADD."""
     s = record_at(root, 0, ROOT)
     name = command + COMMAND_ACCOUNT_NAME_OFFSET
-    reason = _name_refusal(root, ACCOUNT_NAME, name, s.accounts_count, s.accounts_max)
+    reason = _name_refusal(root, np.int64(ACCOUNT_NAME), name, s.accounts_count, s.accounts_max)
     if reason != Reason.NONE:
-        answer_plainly(root, command, EventKind.REJECTED, reason)
+        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
         return
     number = s.accounts_count
     s.accounts_count += 1
@@ -360,9 +363,9 @@ def add_account(root: int, command: int) -> None:
     account.oldest = 0
     account.youngest = 0
     account.requests = 0
-    copy_bytes(_name_of(root, ACCOUNT_NAME, number), name, ACCOUNT_NAME_BYTES)
-    name_enter(root, ACCOUNT_NAME, number)
-    event = emit(root, EventKind.ACCOUNT, number, np.int64(0))
+    copy_bytes(_name_of(root, np.int64(ACCOUNT_NAME), number), name, ACCOUNT_NAME_BYTES)
+    name_enter(root, np.int64(ACCOUNT_NAME), number)
+    event = emit(root, np.int64(EventKind.ACCOUNT), number, np.int64(0))
     copy_bytes(event + EVENT_ACCOUNT_NAME_OFFSET, name, ACCOUNT_NAME_BYTES)
 
 
@@ -381,7 +384,7 @@ def add_key(root: int, command: int) -> None:
     elif pool_full(s.key_pool):
         reason = np.int64(Reason.ENGINE_FULL)
     if reason != Reason.NONE:
-        answer_plainly(root, command, EventKind.REJECTED, reason)
+        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
         return
     slot = pool_take(s.key_pool)
     key = record_at(s.keys, slot, KEY)
@@ -389,6 +392,6 @@ def add_key(root: int, command: int) -> None:
     key.account = c.account
     key.scopes = c.scopes
     index_put(s.key_index, np.int64(c.key_added), slot)
-    e = record_at(emit(root, EventKind.KEY, c.account, np.int64(0)), 0, ACCOUNT_EVENT)
+    e = record_at(emit(root, np.int64(EventKind.KEY), c.account, np.int64(0)), 0, ACCOUNT_EVENT)
     e.scopes = c.scopes
     e.key_added = c.key_added

@@ -20,7 +20,6 @@ from ringex.messages import (
     EventFlag,
     EventKind,
     OrderStatus,
-    Reason,
     Side,
 )
 from ringex.tables import words_copy
@@ -112,13 +111,13 @@ def mark_level(root: int, event: int, market: int, price: int, quantity: int) ->
 @compiled
 def reject(root: int, command: int, command_kind: int, reason: int) -> None:
     """Refuse an order command."""
-    _answer(root, command, EventKind.REJECTED, command_kind, record_at(command, 0, COMMAND).order_id, reason)
+    _answer(root, command, np.int64(EventKind.REJECTED), command_kind, record_at(command, 0, COMMAND).order_id, reason)
 
 
 @compiled
 def answer_duplicate(root: int, command: int, order_id: int, reason: int) -> None:
     """Answer a repeated order request with the first one's outcome."""
-    _answer(root, command, EventKind.DUPLICATE, record_at(command, 0, COMMAND).kind, order_id, reason)
+    _answer(root, command, np.int64(EventKind.DUPLICATE), record_at(command, 0, COMMAND).kind, order_id, reason)
 
 
 @compiled
@@ -156,7 +155,7 @@ def answer_plainly(root: int, command: int, kind: int, reason: int) -> None:
 @compiled
 def emit_done(root: int, command_kind: int, account: int, market: int, count: int) -> None:
     """The end of a command that has no event of its own; `count` orders were canceled in this step."""
-    e = record_at(emit(root, EventKind.DONE, account, market), 0, EVENT)
+    e = record_at(emit(root, np.int64(EventKind.DONE), account, market), 0, EVENT)
     e.command_kind = command_kind
     e.transport = record_at(root, 0, ROOT).transport
     e.count = min(count, 65_535)

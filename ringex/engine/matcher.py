@@ -41,6 +41,7 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
     Event n (from 1) is written to slot (n - 1) & event_mask of the ring at `event_base`; `cursor` is how many have been
     given so far. Returns how many there are now: at least one more, at most EVENTS_PER_COMMAND_MAX.
     """
+    second = np.int64(second)  # a literal 0 would be a type of its own, and all below compiled twice
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     assert s.event_sequence == cursor
@@ -89,7 +90,7 @@ def _dispatch(root: int, command: int, second: int) -> None:
         if CommandKind.PLACE <= kind <= CommandKind.CANCEL_REPLACE:
             reject(root, command, np.int64(kind), np.int64(Reason.INVALID_COMMAND))
         else:
-            answer_plainly(root, command, EventKind.REJECTED, np.int64(Reason.INVALID_COMMAND))
+            answer_plainly(root, command, np.int64(EventKind.REJECTED), np.int64(Reason.INVALID_COMMAND))
     elif kind <= CommandKind.CANCEL_REPLACE:
         _client_command(root, command, second)
     elif kind == CommandKind.CONTINUE:
@@ -171,7 +172,7 @@ def _continue(root: int, command: int) -> None:
     """CONTINUE: go on with what is pending."""
     pending = record_at(root, 0, ROOT).continuation_pending
     if pending == 0:
-        answer_plainly(root, command, EventKind.REJECTED, np.int64(Reason.INVALID_COMMAND))
+        answer_plainly(root, command, np.int64(EventKind.REJECTED), np.int64(Reason.INVALID_COMMAND))
     elif pending == CommandKind.CANCEL_ALL:
         cancel_all_step(root)
     else:

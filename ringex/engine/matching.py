@@ -82,7 +82,7 @@ def _is_filled(root: int) -> bool:
 
 @compiled
 def match(root: int, command_kind: int) -> None:
-    """Match the pending order until it is done, or this step's events are; in that case `continuation_pending` says so."""
+    """Match the pending order until it is done, or this step's events are: then `continuation_pending` says so."""
     s = record_at(root, 0, ROOT)
     s.continuation_pending = 0
     while True:
@@ -109,13 +109,13 @@ def _finish(root: int, command_kind: int) -> None:
         pool_give(s.order_pool, slot)
         return
     if order.order_type == OrderType.MARKET or order.time_in_force != TimeInForce.GTC:
-        expire(root, command_kind, Reason.NO_LIQUIDITY)
+        expire(root, command_kind, np.int64(Reason.NO_LIQUIDITY))
         return
     level_quantity = book_enter(root, slot, market, s.pending_price)
     if command_kind != CommandKind.AMEND:
         order_open(root, slot, market)
     status = np.int64(OrderStatus.NEW) if order.executed == 0 else np.int64(OrderStatus.PARTIALLY_FILLED)
-    event = emit_order(root, EventKind.RESTED, command_kind, slot, market, s.pending_price, status)
+    event = emit_order(root, np.int64(EventKind.RESTED), command_kind, slot, market, s.pending_price, status)
     mark_level(root, event, market, s.pending_price, level_quantity)
 
 
@@ -132,7 +132,9 @@ def expire(root: int, command_kind: int, reason: int) -> None:
     if s.pending_quote != 0:
         order.quantity = order.executed
     status = np.int64(OrderStatus.EXPIRED)
-    address = emit_order(root, EventKind.CANCELED, command_kind, slot, s.pending_market, s.pending_price, status)
+    address = emit_order(
+        root, np.int64(EventKind.CANCELED), command_kind, slot, s.pending_market, s.pending_price, status
+    )
     e = record_at(address, 0, EVENT)
     e.reason = reason
     e.quote_quantity = s.pending_quote
@@ -182,7 +184,7 @@ def _trade(root: int, command_kind: int, quantity: int) -> None:
 
     market.trade_id += 1
     market.book_update_id += 1
-    e = record_at(emit(root, EventKind.TRADE, taker.account, s.pending_market), 0, TRADE)
+    e = record_at(emit(root, np.int64(EventKind.TRADE), taker.account, s.pending_market), 0, TRADE)
     e.flag_bits = EventFlag.LEVEL
     e.order_id = taker.order_id
     e.execution_id = s.execution_id + 1

@@ -34,7 +34,7 @@ from ringex.engine.ledger import balance_free, balances_make, hold
 from ringex.engine.matching import expire, held_amount, held_balance, match, opposite, trade_quantity
 from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT
 from ringex.engine.requests import request_outcome
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled
 from ringex.memory import record_at, zero_bytes
 from ringex.messages import (
     AMOUNT_MAX,
@@ -61,8 +61,8 @@ def place(root: int, command: int) -> None:
     """PLACE, or the second record of a CANCEL_REPLACE. Account, market and expiry have been checked."""
     reason = _place_refusal(root, command)
     if reason != Reason.NONE:
-        request_outcome(root, 0, reason)
-        reject(root, command, CommandKind.PLACE, reason)
+        request_outcome(root, np.int64(0), reason)
+        reject(root, command, np.int64(CommandKind.PLACE), reason)
         return
     _accept(root, command)
 
@@ -218,14 +218,14 @@ def _accept(root: int, command: int) -> None:
     if not can_trade and c.order_type != OrderType.MARKET and c.time_in_force == TimeInForce.GTC:
         level_quantity = book_enter(root, slot, market, c.price)
         order_open(root, slot, market)
-        event = emit_order(root, EventKind.ACCEPTED, CommandKind.PLACE, slot, market, c.price, new)
+        event = emit_order(root, np.int64(EventKind.ACCEPTED), np.int64(CommandKind.PLACE), slot, market, c.price, new)
         record_at(event, 0, EVENT).flag_bits = EventFlag.WORKING
         mark_level(root, event, market, c.price, level_quantity)
         return
-    event = emit_order(root, EventKind.ACCEPTED, CommandKind.PLACE, slot, market, c.price, new)
+    event = emit_order(root, np.int64(EventKind.ACCEPTED), np.int64(CommandKind.PLACE), slot, market, c.price, new)
     record_at(event, 0, EVENT).quote_quantity = c.quote_quantity
     if c.time_in_force == TimeInForce.FOK and not _available(root, market, c.side, c.price, c.quantity):
-        expire(root, CommandKind.PLACE, np.int64(Reason.NOT_FILLED_AT_ONCE))
+        expire(root, np.int64(CommandKind.PLACE), np.int64(Reason.NOT_FILLED_AT_ONCE))
         return
     match(root, np.int64(CommandKind.PLACE))
 
@@ -303,7 +303,7 @@ def _remove(root: int, slot: int, command_kind: int, reason: int) -> int:
     order_close(root, slot, market)
     hold(root, held_balance(order), -held_amount(m, order.side, price, left))
     status = np.int64(OrderStatus.CANCELED)
-    event = emit_order(root, EventKind.CANCELED, command_kind, slot, market, price, status)
+    event = emit_order(root, np.int64(EventKind.CANCELED), command_kind, slot, market, price, status)
     mark_level(root, event, market, price, level_quantity)
     record_at(event, 0, EVENT).reason = reason
     words_copy(event + EVENT_ORIGINAL_OFFSET, event + EVENT_ID_OFFSET)
@@ -320,7 +320,7 @@ def cancel_all(root: int, command: int) -> None:
     s.pending_account = c.account
     s.pending_market = c.market
     if _next_of(root, np.int64(record_at(s.accounts, s.pending_account, ACCOUNT).oldest)) == 0:
-        reject(root, command, CommandKind.CANCEL_ALL, Reason.UNKNOWN_ORDER)
+        reject(root, command, np.int64(CommandKind.CANCEL_ALL), np.int64(Reason.UNKNOWN_ORDER))
         return
     cancel_all_step(root)
 
@@ -350,7 +350,7 @@ def cancel_all_step(root: int) -> None:
         younger = np.int64(record_at(s.orders_cold, slot, ORDER_COLD).younger)
         _remove(root, slot, np.int64(CommandKind.CANCEL_ALL), np.int64(Reason.CANCELED_WITH_ALL))
         slot = _next_of(root, younger)
-    emit_done(root, CommandKind.CANCEL_ALL, s.pending_account, s.pending_market, emitted(root))
+    emit_done(root, np.int64(CommandKind.CANCEL_ALL), s.pending_account, s.pending_market, emitted(root))
 
 
 @compiled
@@ -358,8 +358,8 @@ def cancel_replace(root: int, command: int, second: int) -> None:
     """CANCEL_REPLACE: the cancel leg, then the new order, unless a failed cancel forbids it."""
     allowed = np.int64(record_at(command, 0, COMMAND).flag_bits) & CommandFlag.ALLOW_FAILURE
     if cancel(root, command) != Reason.NONE and allowed == 0:
-        request_outcome(root, 0, np.int64(Reason.CANCEL_REJECTED))
-        reject(root, second, CommandKind.PLACE, np.int64(Reason.CANCEL_REJECTED))
+        request_outcome(root, np.int64(0), np.int64(Reason.CANCEL_REJECTED))
+        reject(root, second, np.int64(CommandKind.PLACE), np.int64(Reason.CANCEL_REJECTED))
         return
     place(root, second)
 
@@ -370,7 +370,7 @@ def amend(root: int, command: int) -> None:
     slot = _order_meant(root, command)
     reason = np.int64(Reason.UNKNOWN_ORDER) if slot == 0 else _amend_refusal(root, command, slot)
     if reason != Reason.NONE:
-        reject(root, command, CommandKind.AMEND, reason)
+        reject(root, command, np.int64(CommandKind.AMEND), reason)
         return
     _amend_accepted(root, command, slot)
 
@@ -441,7 +441,7 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
     order.quantity = quantity
 
     status = np.int64(OrderStatus.NEW) if order.executed == 0 else np.int64(OrderStatus.PARTIALLY_FILLED)
-    event = emit_order(root, EventKind.AMENDED, CommandKind.AMEND, slot, market, price, status)
+    event = emit_order(root, np.int64(EventKind.AMENDED), np.int64(CommandKind.AMEND), slot, market, price, status)
     if keeps:
         record_at(event, 0, EVENT).flag_bits = EventFlag.PRIORITY_KEPT
     mark_level(root, event, market, old_price, level_quantity)

@@ -91,7 +91,7 @@ BUY_SIDE_OFFSET: Final[int] = MARKET.fields["buy"][1]  # type: ignore[index]
 SYMBOL_OFFSET: Final[int] = MARKET.fields["symbol"][1]  # type: ignore[index]
 MARKET_BODY_OFFSET: Final[int] = MARKET.fields["tick"][1]  # type: ignore[index]
 MARKET_BODY_BYTES: Final = SYMBOL_OFFSET + 24 - MARKET_BODY_OFFSET
-assert MARKET_BODY_BYTES == MARKET_EVENT.fields["symbol"][1] + 24 - MARKET_EVENT.fields["tick"][1]  # type: ignore[index]
+assert MARKET_EVENT.fields["symbol"][1] + 24 - MARKET_EVENT.fields["tick"][1] == MARKET_BODY_BYTES  # type: ignore[index]
 """The body is laid out as in messages, so that it moves by one copy."""
 
 ASSET: Final = np.dtype([("total", "i8"), ("scale", "i8"), ("name", "S16")], align=True)

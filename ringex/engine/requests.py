@@ -64,7 +64,7 @@ def request_find(root: int, command: int) -> int:
 
 @compiled
 def request_remember(root: int, command: int) -> int:
-    """Make an entry for the PLACE record at `command`, its outcome still open. Returns its slot, 0 if there is no room."""
+    """Make an entry for the PLACE record at `command`, its outcome open. Returns its slot, or 0 for want of room."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     account = record_at(s.accounts, np.int64(c.account), ACCOUNT)

@@ -112,7 +112,7 @@ def prices_find(prices: int, root: int, depth: int, tick: int) -> int:
 @compiled
 def prices_insert(prices: int, root: int, depth: int, tick: int, level: int) -> None:
     """Add a tick that is not in the set. The caller has made sure that at most `levels_max` levels exist in all."""
-    assert level > 0 and 0 <= tick and tick >> (DIGIT_BITS * depth) == 0
+    assert level > 0 and tick >= 0 and tick >> (DIGIT_BITS * depth) == 0
     node = root
     for height in range(depth - 1, 0, -1):
         digit = _digit(tick, height)

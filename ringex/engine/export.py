@@ -1,0 +1,347 @@
+"""The logical state as plain arrays, and back: what a snapshot holds and what the state's hash is taken of.
+
+Slots, hash layouts, free lists and limits do not show in it. Orders come by market, side (buy first), price (best
+first), age; balances by account and asset; requests by account, timestamp and id; all else by arrival.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from ringex.config import Limits
+from ringex.engine.admin import ACCOUNT_NAME, ASSET_NAME, market_enter, name_enter, reference_enter
+from ringex.engine.book import best_level, book_enter, order_id_words, order_open
+from ringex.engine.ledger import balance_find, balance_make
+from ringex.engine.records import (
+    ASSET,
+    BALANCE,
+    KEY,
+    LEVEL,
+    MARKET,
+    ORDER,
+    ORDER_COLD,
+    REFERENCE,
+    REQUEST,
+    ROOT,
+)
+from ringex.engine.requests import request_enter
+from ringex.engine.state import State
+from ringex.jit import compiled
+from ringex.memory import address_of, record_at
+from ringex.messages import CommandKind
+from ringex.rules import MARKET_BODY_NAMES
+from ringex.tables import index_put, pool_take, words_copy
+
+COUNTERS: Final = ("command_sequence", "time_ns", "event_sequence", "order_id", "execution_id")
+PENDING: Final = (
+    *("continuation_pending", "pending_price", "pending_market", "pending_account", "pending_quote"),
+    *("correlation", "connection", "incarnation", "gateway", "transport"),
+)
+MARKET_OUT: Final = np.dtype(
+    [*((name, MARKET.fields[name][0]) for name in MARKET_BODY_NAMES), ("trade_id", "i8"), ("book_update_id", "i8")],  # type: ignore[index]
+    align=True,
+)
+ORDER_OUT: Final = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("price", "i8"),
+        ("quantity", "i8"),
+        ("executed", "i8"),
+        ("executed_quote", "i8"),
+        ("created_ns", "i8"),
+        ("trade_count", "i8"),
+        ("account", "i4"),
+        ("market", "i4"),
+        ("side", "i4"),
+        ("order_type", "i4"),
+        ("time_in_force", "i8"),
+        ("client_order_id", "u8", (5,)),
+    ],
+    align=True,
+)
+ORDER_OUT_BYTES: Final = ORDER_OUT.itemsize
+ORDER_OUT_ID_OFFSET: Final[int] = ORDER_OUT.fields["client_order_id"][1]  # type: ignore[index]
+BALANCE_OUT: Final = np.dtype([("account", "i4"), ("asset", "i4"), ("free", "i8"), ("locked", "i8")])
+RING_OUT: Final = np.dtype([("ring", "i8"), ("epoch", "i8"), ("ring_sequence", "i8")])
+_PLACE: Final = np.dtype([("place", "i8")])
+
+TABLES: Final[Mapping[str, np.dtype]] = {
+    "counters": np.dtype([(name, "i8") for name in COUNTERS]),
+    "assets": ASSET,
+    "markets": MARKET_OUT,
+    "accounts": np.dtype([("name", "S32")]),
+    "keys": KEY,
+    "balances": BALANCE_OUT,
+    "orders": ORDER_OUT,
+    "requests": REQUEST,
+    "references": REFERENCE,
+    "pending": np.dtype([(name, "i8") for name in PENDING]),
+    "pending_order": ORDER_OUT,
+    "rings": RING_OUT,
+}
+"""The arrays of an export and their records. `rings` is where the journal stands, not what the exchange is."""
+
+
+def export_state(state: State) -> dict[str, np.ndarray]:
+    """The logical state: an array for each of TABLES."""
+    root = state.root
+    tables = {name: np.zeros(0, dtype) for name, dtype in TABLES.items()}
+    tables["counters"] = _of_root(root, TABLES["counters"])
+    tables["assets"] = state.assets[: root["assets_count"]].copy()
+    tables["markets"] = _columns(state.markets[: root["markets_count"]], MARKET_OUT)
+    tables["accounts"] = _columns(state.accounts[: root["accounts_count"]], TABLES["accounts"])
+    tables["keys"] = state.keys[1 : state.pools["key_pool"].used + 1].copy()
+    tables["references"] = state.references[1 : state.pools["reference_pool"].used + 1].copy()
+    balances = _columns(state.balances[1 : state.pools["balance_pool"].used + 1], BALANCE_OUT)
+    tables["balances"] = balances[np.lexsort((balances["asset"], balances["account"]))]
+    tables["requests"] = _requests(state)
+    pending = root["continuation_pending"]
+    matching = pending in (CommandKind.PLACE, CommandKind.AMEND)
+    tables["orders"] = np.zeros(state.pools["order_pool"].used - matching, ORDER_OUT)
+    written = export_orders(state.address, address_of(tables["orders"]))
+    assert written == len(tables["orders"]), "every order rests, but the one that is being matched"
+    if pending:
+        tables["pending"] = _of_root(root, TABLES["pending"])
+    if matching:
+        tables["pending_order"] = np.zeros(1, ORDER_OUT)
+        slot, market, price = (int(root[f"pending_{name}"]) for name in ("order", "market", "price"))
+        export_order(state.address, slot, market, price, address_of(tables["pending_order"]))
+    tables["rings"] = _rings(state)
+    return tables
+
+
+def hash_of(tables: Mapping[str, np.ndarray]) -> str:
+    """The hash of an export's logical arrays, as 64 hex digits."""
+    digest = hashlib.blake2b(digest_size=32)
+    for name in TABLES:
+        if name != "rings":
+            digest.update(f"{name} {len(tables[name])}\n".encode())
+            digest.update(np.ascontiguousarray(tables[name]).view("u1").data)
+    return digest.hexdigest()
+
+
+def state_hash(state: State) -> str:
+    """The hash of the logical state: the same for the same commands, on any machine."""
+    return hash_of(export_state(state))
+
+
+def import_state(tables: Mapping[str, np.ndarray], limits: Limits) -> State:
+    """A state with the content of an export. Raises ValueError where it does not fit the limits."""
+    _check_room(tables, limits)
+    state = State(limits)
+    root = state.root
+    for name in COUNTERS:
+        root[name] = tables["counters"][name][0]
+    state.assets[: len(tables["assets"])] = tables["assets"]
+    root["assets_count"] = len(tables["assets"])
+    state.accounts["name"][: len(tables["accounts"])] = tables["accounts"]["name"]
+    root["accounts_count"] = len(tables["accounts"])
+    _enter_names(state.address)
+    balances = np.ascontiguousarray(tables["balances"])
+    import_balances(state.address, address_of(balances), len(balances))
+    for number, market in enumerate(tables["markets"]):
+        _import_market(state, number, market)
+    state.keys[1 : len(tables["keys"]) + 1] = tables["keys"]
+    state.references[1 : len(tables["references"]) + 1] = tables["references"]
+    state.requests[1 : len(tables["requests"]) + 1] = tables["requests"]
+    import_entries(state.address, len(tables["keys"]), len(tables["references"]), len(tables["requests"]))
+    for ring in tables["rings"]:
+        state.rings[ring["ring"]] = (ring["epoch"], ring["ring_sequence"])
+    _import_orders(state, tables)
+    return state
+
+
+def _of_root(root: np.void, dtype: np.dtype) -> np.ndarray:
+    record = np.zeros(1, dtype)
+    for name in dtype.names or ():
+        record[name] = root[name]
+    return record
+
+
+def _columns(table: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The fields of `dtype` from every record of a table. Shape (len(table),)."""
+    columns = np.zeros(len(table), dtype)
+    for name in dtype.names or ():
+        columns[name] = table[name]
+    return columns
+
+
+def _requests(state: State) -> np.ndarray:
+    used = state.pools["request_pool"].used
+    slots = state.expiries["request"][1 : used + 1]
+    requests = _columns(state.requests[slots], REQUEST)
+    words = [requests["client_order_id"][:, word] for word in range(4, -1, -1)]
+    return requests[np.lexsort((*words, requests["timestamp_us"], requests["account"]))]
+
+
+def _rings(state: State) -> np.ndarray:
+    used = np.flatnonzero((state.rings["epoch"] != 0) | (state.rings["ring_sequence"] != 0))
+    rings = np.zeros(len(used), RING_OUT)
+    rings["ring"] = used
+    rings["epoch"] = state.rings["epoch"][used]
+    rings["ring_sequence"] = state.rings["ring_sequence"][used]
+    return rings
+
+
+def _check_room(tables: Mapping[str, np.ndarray], limits: Limits) -> None:
+    counts = {name: len(tables[name]) for name in ("assets", "markets", "accounts", "keys", "balances", "references")}
+    counts["orders"] = len(tables["orders"]) + len(tables["pending_order"])
+    counts["requests_remembered"] = len(tables["requests"])
+    orders = tables["orders"]
+    levels = (orders["market"][1:] != orders["market"][:-1]) | (orders["side"][1:] != orders["side"][:-1])
+    levels |= orders["price"][1:] != orders["price"][:-1]
+    counts["levels"] = int(np.count_nonzero(levels)) + (len(orders) > 0)
+    for name, count in counts.items():
+        room = getattr(limits, f"{name}_max")
+        if count > room:
+            raise ValueError(f"the state has {count} {name}, but limits.{name}_max is {room}: raise the limit")
+
+
+def _import_market(state: State, number: int, market: np.void) -> None:
+    record = state.markets[number]
+    for name in MARKET_BODY_NAMES:
+        record[name] = market[name]
+    state.root["markets_count"] = number + 1
+    market_enter(state.address, number)
+    record["trade_id"] = market["trade_id"]
+    record["book_update_id"] = market["book_update_id"]
+
+
+def _import_orders(state: State, tables: Mapping[str, np.ndarray]) -> None:
+    root = state.root
+    orders = np.ascontiguousarray(tables["orders"])
+    import_orders(state.address, address_of(orders), len(orders))
+    ids, markets = orders["order_id"], orders["market"]
+    if len(tables["pending"]):
+        for name in PENDING:
+            root[name] = tables["pending"][name][0]
+    if len(tables["pending_order"]):
+        pending = np.ascontiguousarray(tables["pending_order"])
+        root["pending_order"] = import_order(state.address, address_of(pending))
+        if root["continuation_pending"] == CommandKind.AMEND:
+            ids = np.append(ids, pending["order_id"])
+            markets = np.append(markets, pending["market"])
+    by_age = np.argsort(ids, kind="stable")
+    slots = by_age + 1
+    markets_by_age = markets[by_age].astype("i8")
+    open_orders(state.address, address_of(slots), address_of(markets_by_age), len(slots))
+
+
+@compiled
+def export_orders(root: int, out: int) -> int:
+    """Write every resting order as ORDER_OUT records at `out`. Returns how many."""
+    s = record_at(root, 0, ROOT)
+    count = 0
+    for market in range(s.markets_count):
+        for side in range(1, 3):
+            number = best_level(root, market, side)
+            while number != 0:
+                level = record_at(s.levels, number, LEVEL)
+                slot = np.int64(level.oldest)
+                while slot != 0:
+                    export_order(root, slot, market, level.price, out + count * ORDER_OUT_BYTES)
+                    count += 1
+                    slot = np.int64(record_at(s.orders, slot, ORDER).next)
+                number = np.int64(level.worse)
+    return count
+
+
+@compiled
+def export_order(root: int, slot: int, market: int, price: int, out: int) -> None:
+    """Write one order as the ORDER_OUT record at `out`, which is zero."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    o = record_at(out, 0, ORDER_OUT)
+    o.order_id = order.order_id
+    o.price = price
+    o.quantity = order.quantity
+    o.executed = order.executed
+    o.executed_quote = order.executed_quote
+    o.created_ns = record_at(s.orders_cold, slot, ORDER_COLD).created_ns
+    o.trade_count = order.trade_count
+    o.account = order.account
+    o.market = market
+    o.side = order.side
+    o.order_type = order.order_type
+    o.time_in_force = order.time_in_force
+    words_copy(out + ORDER_OUT_ID_OFFSET, order_id_words(root, slot))
+
+
+@compiled
+def import_order(root: int, source: int) -> int:
+    """Make an order, not yet resting, of the ORDER_OUT record at `source`. Returns its slot."""
+    s = record_at(root, 0, ROOT)
+    o = record_at(source, 0, ORDER_OUT)
+    market = record_at(s.markets, np.int64(o.market), MARKET)
+    slot = pool_take(s.order_pool)
+    order = record_at(s.orders, slot, ORDER)
+    order.order_id = o.order_id
+    order.quantity = o.quantity
+    order.executed = o.executed
+    order.executed_quote = o.executed_quote
+    order.trade_count = o.trade_count
+    order.account = o.account
+    order.side = o.side
+    order.order_type = o.order_type
+    order.time_in_force = o.time_in_force
+    order.base_balance = balance_find(root, o.account, market.base_asset)
+    order.quote_balance = balance_find(root, o.account, market.quote_asset)
+    record_at(s.orders_cold, slot, ORDER_COLD).created_ns = o.created_ns
+    words_copy(order_id_words(root, slot), source + ORDER_OUT_ID_OFFSET)
+    return slot
+
+
+@compiled
+def import_orders(root: int, source: int, count: int) -> None:
+    """Make `count` ORDER_OUT records at `source` orders in slots 1 .. count, resting in the order they come."""
+    for number in range(count):
+        address = source + number * ORDER_OUT_BYTES
+        slot = import_order(root, address)
+        assert slot == number + 1
+        o = record_at(address, 0, ORDER_OUT)
+        book_enter(root, slot, np.int64(o.market), o.price)
+
+
+@compiled
+def open_orders(root: int, slots: int, markets: int, count: int) -> None:
+    """Enter orders among the open ones, oldest first; slots and markets are arrays of int64."""
+    for number in range(count):
+        market = record_at(markets, number, _PLACE).place
+        order_open(root, record_at(slots, number, _PLACE).place, market)
+
+
+@compiled
+def import_balances(root: int, source: int, count: int) -> None:
+    s = record_at(root, 0, ROOT)
+    for number in range(count):
+        b = record_at(source, number, BALANCE_OUT)
+        balance = record_at(s.balances, balance_make(root, b.account, b.asset), BALANCE)
+        balance.free = b.free
+        balance.locked = b.locked
+
+
+@compiled
+def import_entries(root: int, keys: int, references: int, requests: int) -> None:
+    """Enter keys, references and requests, whose records have been written to slots 1, 2, ..., in pools and indexes."""
+    s = record_at(root, 0, ROOT)
+    for _ in range(keys):
+        slot = pool_take(s.key_pool)
+        index_put(s.key_index, record_at(s.keys, slot, KEY).key, slot)
+    for _ in range(references):
+        reference_enter(root, pool_take(s.reference_pool))
+    for _ in range(requests):
+        request_enter(root, pool_take(s.request_pool))
+
+
+@compiled
+def _enter_names(root: int) -> None:
+    """Enter the names of all assets and accounts but the fee account's."""
+    s = record_at(root, 0, ROOT)
+    for number in range(s.assets_count):
+        name_enter(root, np.int64(ASSET_NAME), number)
+    for number in range(1, s.accounts_count):
+        name_enter(root, np.int64(ACCOUNT_NAME), number)
