@@ -388,6 +388,9 @@ class ReferenceExchange:
 
     def _cancel(self, command: Fields) -> None:
         self._check_client(command)
+        self._cancel_one(command)
+
+    def _cancel_one(self, command: Fields) -> None:
         order = self._find(command)
         only_new = command["flag_bits"] & CommandFlag.ONLY_NEW
         only_partially_filled = command["flag_bits"] & CommandFlag.ONLY_PARTIALLY_FILLED
@@ -507,7 +510,7 @@ class ReferenceExchange:
     def _cancel_leg(self, cancel: Fields) -> bool:
         """The first half of CANCEL_REPLACE. Whether it went through."""
         try:
-            self._cancel(cancel)
+            self._cancel_one(cancel)
         except RefusedError as refused:
             self._emit_refusal(cancel, refused.reason)
             return False
