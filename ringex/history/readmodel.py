@@ -56,7 +56,7 @@ _ROOT: Final = np.dtype(
     ],
     align=True,
 )
-_PAIR: Final = np.dtype([("base", "i8"), ("quote", "i8")])
+_PAIR: Final = np.dtype([("base_asset", "i8"), ("quote_asset", "i8")])
 """The numbers of a market's assets."""
 _BOOK_HEADER: Final = np.dtype([("update_id", "i8"), ("bids", "i8"), ("asks", "i8")])
 """Of one book in the frames: its last update, and how many levels of each side follow."""
@@ -376,7 +376,7 @@ def _apply_hold(model: int, event: int) -> None:
     m = record_at(model, 0, _ROOT)
     e = record_at(event, 0, EVENT)
     pair = record_at(m.pairs, int64(e.market), _PAIR)
-    asset = pair.quote if e.side == Side.BUY else pair.base
+    asset = pair.quote_asset if e.side == Side.BUY else pair.base_asset
     balance_set(m.balances, int64(e.account), asset, e.free, e.locked)
 
 
@@ -403,12 +403,12 @@ def _apply_trade(model: int, event: int) -> None:
     pair = record_at(m.pairs, int64(t.market), _PAIR)
     taker = int64(t.account)
     maker = int64(t.maker_account)
-    balance_set(m.balances, taker, pair.base, t.taker_base_free, t.taker_base_locked)
-    balance_set(m.balances, taker, pair.quote, t.taker_quote_free, t.taker_quote_locked)
-    balance_set(m.balances, maker, pair.base, t.maker_base_free, t.maker_base_locked)
-    balance_set(m.balances, maker, pair.quote, t.maker_quote_free, t.maker_quote_locked)
-    taker_fee_asset = pair.base if t.side == Side.BUY else pair.quote
-    maker_fee_asset = pair.quote if t.side == Side.BUY else pair.base
+    balance_set(m.balances, taker, pair.base_asset, t.taker_base_free, t.taker_base_locked)
+    balance_set(m.balances, taker, pair.quote_asset, t.taker_quote_free, t.taker_quote_locked)
+    balance_set(m.balances, maker, pair.base_asset, t.maker_base_free, t.maker_base_locked)
+    balance_set(m.balances, maker, pair.quote_asset, t.maker_quote_free, t.maker_quote_locked)
+    taker_fee_asset = pair.base_asset if t.side == Side.BUY else pair.quote_asset
+    maker_fee_asset = pair.quote_asset if t.side == Side.BUY else pair.base_asset
     balance_add_free(m.balances, FEE_ACCOUNT, taker_fee_asset, t.taker_fee)
     balance_add_free(m.balances, FEE_ACCOUNT, maker_fee_asset, t.maker_fee)
     trades_record(m.trades, event)
@@ -419,10 +419,10 @@ def _apply_market(model: int, event: int) -> None:
     market = record_at(event, 0, MARKET_EVENT)
     m = record_at(model, 0, _ROOT)
     pair = record_at(m.pairs, int64(market.market), _PAIR)
-    pair.base = int64(market.base_asset)
-    pair.quote = int64(market.quote_asset)
-    balance_add_free(m.balances, FEE_ACCOUNT, pair.base, 0)
-    balance_add_free(m.balances, FEE_ACCOUNT, pair.quote, 0)
+    pair.base_asset = int64(market.base_asset)
+    pair.quote_asset = int64(market.quote_asset)
+    balance_add_free(m.balances, FEE_ACCOUNT, pair.base_asset, 0)
+    balance_add_free(m.balances, FEE_ACCOUNT, pair.quote_asset, 0)
 
 
 def _check_range(values: np.ndarray, lowest: int, end: int, noun: str) -> None:
