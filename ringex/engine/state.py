@@ -28,6 +28,7 @@ from ringex.engine.records import (
     ROOT,
 )
 from ringex.memory import address_of
+from ringex.messages import FEE_ACCOUNT
 from ringex.tables import Index, Pool, Prices
 
 
@@ -75,6 +76,7 @@ class State:
         self.root["markets_max"] = limits.markets_max
         self.root["accounts_max"] = limits.accounts_max
         self.root["requests_per_account_max"] = limits.requests_remembered_per_account_max
+        self.accounts["name"][FEE_ACCOUNT] = b"fees"
         add_fee_account(self.address)
 
     @property
