@@ -532,6 +532,8 @@ def _params(message: dict[str, Any]) -> dict[str, Any]:
 
 def _runs(events: np.ndarray) -> list[np.ndarray]:
     """EVENT records split where the correlation changes."""
+    if not len(events):
+        return []
     cuts = np.flatnonzero(np.diff(events["correlation"])) + 1
     return np.split(events, cuts)
 
