@@ -109,7 +109,7 @@ def test_engine_agrees_with_the_reference(rolls: Rolls) -> None:
 
 
 @given(STREAMS, st.lists(st.integers(1, 100), max_size=5))
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_batches_do_not_matter(rolls: Rolls, cuts: list[int]) -> None:
     records = Play(rolls).records()
     whole, parts = Matcher(limits=SMALL), Matcher(limits=SMALL)
@@ -193,3 +193,13 @@ def test_long_sweeps_are_continued_alike(how: str) -> None:
     actual = [event_fields(event) for event in Matcher(limits=limits).submit(records_of(commands))]
     for left, right in zip_longest(expected, actual, fillvalue={}):
         assert left == right
+
+
+@given(STREAMS)
+@settings(max_examples=60)
+def test_a_replay_of_the_same_commands_gives_the_same_state(rolls: Rolls) -> None:
+    records = Play(rolls).records()
+    live, replayed = Matcher(limits=SMALL), Matcher(limits=SMALL)
+    live.submit(records)
+    replayed.replay(records)
+    assert live.state_hash() == replayed.state_hash()
