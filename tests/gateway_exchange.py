@@ -154,6 +154,14 @@ class Exchange:
         return client
 
 
+def _serve(gateway: ZmqGateway, failures: list[BaseException]) -> None:
+    try:
+        gateway.serve()
+    except BaseException as failure:
+        failures.append(failure)
+        raise
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[Exchange]:
     number = next(_numbers)
@@ -172,7 +180,8 @@ def running(folder: Path) -> Iterator[Exchange]:
         with ReplicaServer(settings.replica_endpoint, engine.model, EventLog(1)) as replica:
             replica.lock = engine.lock
             gateway = ZmqGateway(settings, run, 0)
-            thread = threading.Thread(target=gateway.serve)
+            failures: list[BaseException] = []
+            thread = threading.Thread(target=_serve, args=(gateway, failures))
             thread.start()
             try:
                 assert os.read(ready_reading, 64) == b"gateway 0\n"
@@ -180,8 +189,10 @@ def running(folder: Path) -> Iterator[Exchange]:
             finally:
                 for client in clients:
                     client.close()
-                gateway.stop()
+                if not failures:
+                    gateway.stop()
                 thread.join()
+            assert not failures, f"the gateway died: {failures[0]!r}"
     finally:
         engine.stop()
         for ring in (event_ring, command_ring):

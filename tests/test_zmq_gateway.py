@@ -11,7 +11,6 @@ import pytest
 import zmq
 from gateway_exchange import Client, Exchange, running
 
-from ringex.gateways.auth import sign
 from ringex.messages import EVENT, CommandKind, EventKind, OrderType, Side, TimeInForce, commands, words_of
 
 
@@ -368,7 +367,3 @@ def test_a_full_command_ring_is_said_at_once(exchange: Exchange, seller: Client)
 def _order_params(client_order_id: str) -> dict[str, str]:
     params = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "price": "50000"}
     return params | {"quantity": "1", "newClientOrderId": client_order_id}
-
-
-def test_signatures_are_those_of_the_dialect() -> None:
-    assert sign("secret", {"b": True, "a": 1}) == sign("secret", {"a": 1, "b": True})

@@ -180,7 +180,7 @@ class Gateway:
         self.counts[why_code] += 1
         event = terminated(time.time_ns())
         for connection in self.connections.subscribed():
-            for number in connection.subscriptions:
+            for number in list(connection.subscriptions):  # a peer that is gone loses them all at once
                 self.send(connection, {"subscriptionId": number, "event": event})
             connection.subscriptions.clear()
 
