@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
 
 from ringex.config import Limits
 from ringex.engine import Matcher
+from ringex.engine.snapshot import load_snapshot, write_snapshot
 from ringex.messages import COMMAND, CommandKind, EventKind, TimeInForce
 
 settings.register_profile("ci", max_examples=400, derandomize=True, deadline=None)
@@ -203,3 +206,18 @@ def test_a_replay_of_the_same_commands_gives_the_same_state(rolls: Rolls) -> Non
     live.submit(records)
     replayed.replay(records)
     assert live.state_hash() == replayed.state_hash()
+
+
+@given(STREAMS, st.integers(1, 100))
+@settings(max_examples=40)
+def test_a_snapshot_goes_on_as_the_original(rolls: Rolls, cut: int) -> None:
+    records = Play(rolls).records()
+    cut = min(cut, len(records) - 1)
+    cut -= int(records["slots"][cut - 1] == 2)
+    original = Matcher(limits=SMALL)
+    original.submit(records[:cut])
+    with TemporaryDirectory() as directory:
+        loaded = Matcher(state=load_snapshot(write_snapshot(original.state, Path(directory)), SMALL))
+    assert loaded.state_hash() == original.state_hash()
+    assert loaded.submit(records[cut:]).tobytes() == original.submit(records[cut:]).tobytes()
+    assert loaded.state_hash() == original.state_hash()
