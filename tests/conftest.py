@@ -28,6 +28,8 @@ def nothing_is_left_behind() -> Iterator[None]:
     deadline = time.monotonic() + SETTLE_SECONDS
     while (left := _left_behind(segments_before)) and time.monotonic() < deadline:
         time.sleep(0.05)
+    for pid, _ in _processes():
+        psutil.Process(pid).kill()
     assert not left, "the tests left behind:\n" + "\n".join(left)
 
 

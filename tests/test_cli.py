@@ -187,8 +187,16 @@ def test_stop_that_takes_too_long_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "method", "params"),
     [
-        (["keys", "create", "--account", "a"], "admin.keys.create", {"account": "a", "scopes": "TRADE, USER_DATA, USER_STREAM"}),
-        (["keys", "create", "--account", "a", "--scope", "TRADE"], "admin.keys.create", {"account": "a", "scopes": "TRADE"}),
+        (
+            ["keys", "create", "--account", "a"],
+            "admin.keys.create",
+            {"account": "a", "scopes": "TRADE, USER_DATA, USER_STREAM"},
+        ),
+        (
+            ["keys", "create", "--account", "a", "--scope", "TRADE"],
+            "admin.keys.create",
+            {"account": "a", "scopes": "TRADE"},
+        ),
         (["account", "create", "a"], "admin.account.create", {"name": "a"}),
         (
             ["account", "deposit", "a", "BTC", "1.5", "--reference", "r1"],
