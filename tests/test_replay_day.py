@@ -19,7 +19,7 @@ import replay_day  # noqa: E402
 from marketreplay.compare import Difference, Outcome, compare  # noqa: E402
 from marketreplay.convert import Conversion, Converter  # noqa: E402
 from marketreplay.databento import read_databento  # noqa: E402
-from marketreplay.drive import run_in_process  # noqa: E402
+from marketreplay.drive import command_records, run_in_process  # noqa: E402
 from marketreplay.instrument import instrument_of  # noqa: E402
 from marketreplay.intention import Cause, Fill, Intention, Kind  # noqa: E402
 from marketreplay.lobster import read_lobster  # noqa: E402
@@ -29,6 +29,7 @@ from ringex.config import Durability  # noqa: E402
 from ringex.configfile import load_settings  # noqa: E402
 from ringex.engine import Matcher  # noqa: E402
 from ringex.journal import JournalReader, JournalWriter  # noqa: E402
+from ringex.messages import CommandKind, TimeInForce  # noqa: E402
 
 DAY = Path(os.environ.get("RINGEX_DAY", ROOT.parent / "shared" / "data" / "esh4-20231225.mbo.dbn.zst"))
 CENT = PRICE_ONE // 100
@@ -421,6 +422,20 @@ def test_a_small_day_through_the_engine_gives_the_recorded_fills() -> None:
     taken = next(i for i in result.intentions if i.order_id == 7)
     taken.trades[0][0] = Fill(4, taken.trades[0][0].price, 8)
     assert not compare(result, run.outcome).explained, "one lot less recorded than filled"
+
+
+def test_what_did_not_rest_is_sent_as_ioc() -> None:
+    records = recording(SMALL_DAY)
+    intentions = Converter().convert(records).intentions
+    sent = command_records(intentions, instrument_of(records, "TEST", "SHARE", "USD"))
+    by_kind = {
+        Kind.REST: (CommandKind.PLACE, TimeInForce.GTC),
+        Kind.TAKE: (CommandKind.PLACE, TimeInForce.IOC),
+        Kind.AMEND: (CommandKind.AMEND, 0),
+        Kind.CANCEL: (CommandKind.CANCEL, 0),
+    }
+    expected = [by_kind[intention.kind] for intention in intentions]
+    assert list(zip(sent["kind"].tolist(), sent["time_in_force"].tolist(), strict=True)) == expected
 
 
 def test_the_engine_s_refusals_are_reported() -> None:

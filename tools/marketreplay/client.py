@@ -152,16 +152,17 @@ class ReplayClient:
         return message
 
     def _signed(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        signed = {**params, "apiKey": self._key, "timestamp": _now_ms()}
+        signed = {**params, "apiKey": self._key, "timestamp": time.time_ns() // 1_000_000}
         text = "&".join(f"{name}={signed[name]}" for name in sorted(signed))
         signed["signature"] = hmac.digest(self._secret.encode(), text.encode(), "sha256").hex()
         return signed
 
 
 def _request(intention: Intention, instrument: Instrument) -> tuple[str, dict[str, Any]]:
-    """Method and parameters; on a session that is logged on they need no signature."""
+    """Method and parameters. On a session that is logged on they need no signature; without a timestamp, nothing that a
+    slow machine holds up is refused as too old."""
     market = instrument.market
-    params: dict[str, Any] = {"symbol": market.symbol, "timestamp": _now_ms()}
+    params: dict[str, Any] = {"symbol": market.symbol}
     order = str(intention.order_id)
     if intention.kind is Kind.CANCEL:
         return "order.cancel", {**params, "origClientOrderId": order}
@@ -185,7 +186,3 @@ def _outcome(replies: _Replies, seconds: float) -> Outcome:
     trade_ids = [trade_id for index in sorted(replies.taken) for trade_id, _, _ in replies.taken[index]]
     rising = all(first < second for first, second in pairwise(trade_ids))
     return Outcome(fills, replies.refused, rising, seconds)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
