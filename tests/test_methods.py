@@ -192,6 +192,11 @@ def test_market_amounts(model: ReadModel, params: dict[str, Any], code: int, tex
             "Filter failure: NOTIONAL: price x quantity 2 is below the minimum 5;"
             " quantity 0.00025 at this price would pass",
         ),
+        (
+            {"price": "20001", "quantity": "0.0001"},
+            "Filter failure: NOTIONAL: price x quantity 2.0001 is below the minimum 5;"
+            " quantity 0.00025 at this price would pass",
+        ),
     ],
 )
 def test_filter_failures_say_what_would_pass(model: ReadModel, change: dict[str, str], message: str) -> None:
