@@ -228,20 +228,22 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
 
 
 def _record(name: str, fields: list[tuple[Any, ...]]) -> np.dtype:
-    """An aligned dtype of RECORD_BYTES bytes; the named fields come first, the rest is reserved and zero."""
-    used = np.dtype(fields, align=True)
-    offsets = [used.fields[field][1] for field in used.names]  # type: ignore[index]
-    dtype = np.dtype(
-        {
-            "names": list(used.names or ()),
-            "formats": [used.fields[field][0] for field in used.names or ()],  # type: ignore[index]
-            "offsets": offsets,
-            "itemsize": RECORD_BYTES,
-        },
-        align=True,
-    )
-    assert dtype.itemsize == RECORD_BYTES and offsets[-1] < RECORD_BYTES, name
+    """An aligned dtype of RECORD_BYTES bytes: the named fields, then `unused`, which is zero.
+
+    The fields cover every byte, so that NumPy's copies, which go field by field, lose nothing of another kind's body.
+    """
+    used_bytes = max(offset + part.itemsize for part, offset in _places(fields))
+    assert used_bytes <= RECORD_BYTES, name
+    if used_bytes < RECORD_BYTES:
+        fields = [*fields, ("unused", "u1", (RECORD_BYTES - used_bytes,))]
+    dtype = np.dtype(fields, align=True)
+    assert dtype.itemsize == RECORD_BYTES, name
     return dtype
+
+
+def _places(fields: list[tuple[Any, ...]]) -> list[tuple[np.dtype, int]]:
+    dtype = np.dtype(fields, align=True)
+    return [(dtype.fields[name][0], dtype.fields[name][1]) for name in dtype.names]  # type: ignore[index,union-attr]
 
 
 _COMMAND_HEADER: list[tuple[Any, ...]] = [
@@ -330,6 +332,7 @@ _MARKET_BODY: list[tuple[Any, ...]] = [
     ("quote_asset", "i4"),
     ("price_scale", "u1"),
     ("quantity_scale", "u1"),
+    ("reserved", "u2"),
     ("orders_per_account_max", "i4"),  # open orders of one account in this market (MAX_NUM_ORDERS)
     ("symbol", "S24"),
 ]

@@ -172,7 +172,7 @@ def _sequence(
         record_at(first_slot, 0, COMMAND).slots = 2
     _apply(s, first_slot, second_slot)
     _mark(s, source, cursor)
-    while record_at(s.root, 0, ROOT).pending != 0 and _has_room(s):
+    while record_at(s.root, 0, ROOT).continuation_pending != 0 and _has_room(s):
         _continue(s)
 
 
@@ -235,7 +235,7 @@ def _has_room(s) -> bool:  # type: ignore[no-untyped-def]
 @inlined
 def _may_take(s) -> bool:  # type: ignore[no-untyped-def]
     """Whether a new command may be sequenced: a continued one comes first."""
-    return record_at(s.root, 0, ROOT).pending == 0 and _has_room(s)
+    return record_at(s.root, 0, ROOT).continuation_pending == 0 and _has_room(s)
 
 
 @compiled
@@ -264,7 +264,7 @@ def _release(s) -> int:  # type: ignore[no-untyped-def]
 def _resume(s) -> int:  # type: ignore[no-untyped-def]
     """A command's continuation that had to wait for room, or was cut off by a crash, goes on before any other."""
     before = s.next_sequence
-    while record_at(s.root, 0, ROOT).pending != 0 and _has_room(s):
+    while record_at(s.root, 0, ROOT).continuation_pending != 0 and _has_room(s):
         _continue(s)
     if s.next_sequence > before:
         journal_sequence_to(s.journal, s.next_sequence - 1)
@@ -298,11 +298,6 @@ class Sequencer:
         self._state, self._journal, self._event_ring = state, journal, event_ring  # they must outlive their addresses
         self._record = np.zeros(1, SEQUENCER)
         self._marks = np.zeros(journal.buffer_slots, MARK)
-        self._sources = np.zeros(0, SOURCE)
-        self._rings = np.zeros(0, "i8")
-        self._seen = np.zeros(0, "i8")
-        self._waiters = np.zeros(0, "i8")
-        self._kept: list[Ring] = []
         record = self._record[0]
         record["root"] = state.address
         record["buffer"] = journal.buffer_address
@@ -318,6 +313,7 @@ class Sequencer:
         record["time_ns"] = int(state.root["time_ns"])
         record["spins_max"] = spins_max
         assert journal.sequenced == int(record["released"]), "the journal ends where the state does"
+        self.set_sources([])
 
     def set_sources(self, rings: Sequence[tuple[Ring, int]]) -> None:
         """Take from these (ring, ring number) from now on, each from where the state's records of it end."""
