@@ -286,6 +286,11 @@ def _park(s, until_ns: int) -> None:  # type: ignore[no-untyped-def]
     journal_park_clear(s.journal)
 
 
+@compiled
+def _give_back(ring: int, cursor: int) -> None:
+    ring_consume(ring, cursor)
+
+
 class Sequencer:
     """Owns the loop's memory, and wires a state, a journal, the event ring and the command rings together.
 
@@ -323,6 +328,8 @@ class Sequencer:
             taken = self._state.rings[number]
             cursor = int(taken["ring_sequence"]) if int(taken["epoch"]) == ring.epoch else ring.start_cursor
             self._sources[index] = (ring.address, number, ring.epoch, cursor, cursor)
+            # A matcher that died may not have given back what it had journaled: a ring it left full would stay full.
+            _give_back(ring.address, cursor)
         self._rings = np.ascontiguousarray(self._sources["ring"])
         self._seen = np.zeros(len(rings), "i8")
         self._waiters = np.zeros((len(rings) + 1) * WAITER_BYTES // 8, "i8")
