@@ -7,7 +7,7 @@ many times as many, new ones each time.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -127,28 +127,33 @@ LEVELS = 16
 TOP = 100 + LEVELS - 1
 
 
-def sweep_commands(desk: Desk, how: str, count: int, taker_order: int) -> list[tuple[Fields, ...]]:
-    """A command that meets `count` resting sell orders of quantity 1 up to price TOP (`taker_order`: a resting buy)."""
+def sweep_commands(desk: Desk, how: str, count: int, taker_order: int) -> Iterator[tuple[Fields, ...]]:
+    """A command that meets `count` resting sell orders of quantity 1 up to price TOP (`taker_order`: a resting buy).
+
+    Each is made when it is asked for, and numbered then: after the continuations of the one before.
+    """
     order = {"client_order_id": "sweep", "correlation": count}
     quote = sum(100 + i % LEVELS for i in range(count)) * 10_000
     if how == "limit":
-        return [(desk.place(ALICE, BUY, TOP, count, **order),)]
-    if how == "limit, one left":
-        return [(desk.place(ALICE, BUY, TOP, count + 1, **order),), (desk.cancel_all(ALICE),)]
-    if how == "ioc, one left":
-        return [(desk.place(ALICE, BUY, TOP + 1, count + 1, time_in_force=TimeInForce.IOC, **order),)]
-    if how == "fok":
-        return [(desk.place(ALICE, BUY, TOP, count, time_in_force=TimeInForce.FOK, **order),)]
-    if how == "market":
-        return [(desk.market_order(ALICE, BUY, count, **order),)]
-    if how == "market by quote":
-        return [(desk.market_order(ALICE, BUY, quote_quantity=quote + 7, **order),)]
-    if how == "amend":
-        return [(desk.amend(ALICE, taker_order, price=TOP, quantity=count, **order),)]
-    if how == "cancel-replace":
-        return [(desk.cancel_leg(ALICE, taker_order, **order), desk.place(ALICE, BUY, TOP, count, **order))]
-    assert how == "cancel all"
-    return [(desk.cancel_all(BOB, -1),)]
+        yield (desk.place(ALICE, BUY, TOP, count, **order),)
+    elif how == "limit, one left":
+        yield (desk.place(ALICE, BUY, TOP, count + 1, **order),)
+        yield (desk.cancel_all(ALICE),)
+    elif how == "ioc, one left":
+        yield (desk.place(ALICE, BUY, TOP + 1, count + 1, time_in_force=TimeInForce.IOC, **order),)
+    elif how == "fok":
+        yield (desk.place(ALICE, BUY, TOP, count, time_in_force=TimeInForce.FOK, **order),)
+    elif how == "market":
+        yield (desk.market_order(ALICE, BUY, count, **order),)
+    elif how == "market by quote":
+        yield (desk.market_order(ALICE, BUY, quote_quantity=quote + 7, **order),)
+    elif how == "amend":
+        yield (desk.amend(ALICE, taker_order, price=TOP, quantity=count, **order),)
+    elif how == "cancel-replace":
+        yield (desk.cancel_leg(ALICE, taker_order, **order), desk.place(ALICE, BUY, TOP, count, **order))
+    else:
+        assert how == "cancel all"
+        yield (desk.cancel_all(BOB, -1),)
 
 
 @pytest.mark.parametrize(

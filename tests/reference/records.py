@@ -69,7 +69,7 @@ def _event_dtype(kind: int) -> np.dtype:
 @cache
 def _plain(dtype: np.dtype) -> np.dtype:
     """The same layout with ids and references (five words) as 40 bytes of text, and without reserved fields."""
-    kept = [name for name in dtype.names or () if not name.startswith(("_pad", "reserved"))]
+    kept = [name for name in dtype.names or () if not name.startswith(("_pad", "reserved", "unused"))]
     fields = {name: dtype.fields[name] for name in kept}  # type: ignore[index]
     return np.dtype(
         {
