@@ -33,6 +33,7 @@ from ringex.history.frames import Frame
 from ringex.history.join import ReplicaClient
 from ringex.history.readmodel import ReadModel
 from ringex.marketdata.position import Position
+from ringex.marketdata.publisher import WAIT_S
 from ringex.messages import EventKind, Side
 from ringex.ring import Producer, Ring
 
@@ -363,21 +364,24 @@ def has_gap(messages: list[dict[str, Any]]) -> bool:
     return any("U" in m and m["U"] != previous["u"] + 1 for previous, m in pairwise(messages))
 
 
-def test_a_publisher_ends_cleanly_on_sigterm_and_idles_cheaply(exchange: Exchange) -> None:
+def test_a_publisher_sleeps_while_nothing_happens_and_ends_cleanly_on_sigterm(exchange: Exchange) -> None:
     exchange.feed_share(0.1)
     publisher = exchange.start_publisher()
-    before = cpu_seconds(publisher.pid)
+    sleeps, started = sleeps_of(publisher.pid), time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
         publisher.wait(timeout=1)
-    assert cpu_seconds(publisher.pid) - before < 0.1
+    sleeps = sleeps_of(publisher.pid) - sleeps
+    # However slow the machine is, each sleep lasts WAIT_S; a loop that polls instead sleeps a thousand times or never.
+    assert 1 <= sleeps <= 2 * (time.monotonic() - started) / WAIT_S
     publisher.send_signal(signal.SIGINT)  # the terminal's, meant for the supervisor
     publisher.send_signal(signal.SIGTERM)
     assert publisher.wait(timeout=PATIENCE_S) == 0
 
 
-def cpu_seconds(pid: int) -> float:
-    words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+def sleeps_of(pid: int) -> int:
+    """How often the process's main thread has gone to sleep."""
+    status = Path(f"/proc/{pid}/task/{pid}/status").read_text()
+    return int(status.rsplit("\nvoluntary_ctxt_switches:", 1)[1].split()[0])
 
 
 def test_a_position_belongs_to_one_run(tmp_path: Path) -> None:
