@@ -64,8 +64,9 @@ _READER: Final = 1280  # per reader 128 bytes: `parked` (a ticket, or 0), `ticke
 _READER_BYTES: Final = 128
 _TICKET: Final = 8
 _DOORBELL: Final = 16
+_STATE: Final = 13568  # producer: what it tells its readers beside the records
 HEADER_BYTES: Final = 16384
-assert _RUNG + 8 * READERS_MAX <= _READER and _READER + _READER_BYTES * READERS_MAX <= HEADER_BYTES
+assert _RUNG + 8 * READERS_MAX <= _READER and _READER + _READER_BYTES * READERS_MAX <= _STATE < HEADER_BYTES - 128
 
 # How a reader waits: spin for a couple of microseconds, give way to others, then sleep. Two cores must be able to run a
 # whole exchange, so spinning is short; a futex round trip between two parked processes costs 70 us.
@@ -79,7 +80,7 @@ class RingError(Exception):
     """A ring could not be made, found or used as asked; the message says what would be right."""
 
 
-class Lapped(Exception):  # noqa: N818 - a state that readers expect and handle
+class Lapped(Exception):
     """The producer has overwritten what this reader wanted next: `cursor`. It still holds `oldest` and later ones."""
 
     def __init__(self, cursor: int, oldest: int) -> None:
@@ -161,6 +162,18 @@ def ring_publish(ring: int, cursor: int) -> None:
 def ring_consume(ring: int, cursor: int) -> None:
     """Consumer of a gated ring: the slots below `cursor` may be used again."""
     store_release(ring + _CONSUMED, cursor)
+
+
+@inlined
+def ring_set_state(ring: int, state: int) -> None:
+    """Producer: tell readers one number beside the records, 0 at first. Nobody is woken for it."""
+    store_release(ring + _STATE, state)
+
+
+@inlined
+def ring_state(ring: int) -> int:
+    """The number that the producer told last; what it means is for producer and readers to agree on."""
+    return load_acquire(ring + _STATE)
 
 
 @inlined

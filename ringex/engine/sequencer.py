@@ -28,6 +28,7 @@ from ringex.jit import compiled, inlined
 from ringex.journal.control import (
     DURABLE,
     FAILURE_ERRNO,
+    IS_FULL,
     journal_durable,
     journal_park_clear,
     journal_park_set,
@@ -39,7 +40,17 @@ from ringex.journal.writer import JournalWriter
 from ringex.memory import address_of, copy_bytes, record_at, zero_bytes
 from ringex.messages import COMMAND, EVENTS_PER_COMMAND_MAX, RECORD_BYTES, SCHEMA_VERSION, SEED_RING, CommandKind
 from ringex.ring import HEADER_BYTES as RING_HEADER_BYTES
-from ringex.ring import Ring, park_on, ring_claim, ring_consume, ring_publish, ring_published, ring_slot
+from ringex.ring import (
+    Ring,
+    park_on,
+    ring_claim,
+    ring_consume,
+    ring_publish,
+    ring_published,
+    ring_set_state,
+    ring_slot,
+    ring_state,
+)
 from ringex.system import WAITER_BYTES, monotonic_ns, now_ns, yield_cpu
 
 COMMANDS_PER_TURN_MAX: Final = 256
@@ -129,6 +140,9 @@ def sequencer_submit(address: int, commands: int, count: int, first_ring_sequenc
 @compiled
 def _round(s) -> int:  # type: ignore[no-untyped-def]
     s.rounds += 1
+    journal_full = load_acquire(s.journal + IS_FULL)
+    if journal_full != ring_state(s.event_ring):
+        ring_set_state(s.event_ring, journal_full)  # gateways refuse new orders while it is 1
     worked = _release(s)
     s.time_ns = max(s.time_ns, now_ns())
     for index in range(s.source_count):
