@@ -7,5 +7,6 @@ convert.py     MBO records -> intentions: what the clients must have asked for, 
 instrument.py  the market that the recording needs: tick, scales, bounds
 drive.py       intentions through `ringex.engine.Matcher`, in this process
 client.py      intentions through a running exchange, over ZeroMQ
+journal.py     what that exchange has journaled, replayed, against this process's matcher
 compare.py     recorded fills against the exchange's, each exception with its cause
 """

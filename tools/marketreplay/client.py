@@ -1,7 +1,8 @@
-"""Intentions through a running exchange, over ZeroMQ: one DEALER, requests pipelined, fills read from the user stream.
+"""Intentions through a running exchange, over ZeroMQ: one DEALER, requests pipelined.
 
-A reply says in which trades an order took part when it entered, by trade id; the execution report of the same
-trade's maker says which resting order it was. Both together are a fill.
+As msgpack requests, one for each: a reply says in which trades an order took part when it entered, by trade id; the
+execution report of the same trade's maker, on the user data stream, says which resting order it was. Both together
+are a fill. Or as binary frames of many COMMAND records, answered by EVENT records, which say all of it.
 """
 
 from __future__ import annotations
@@ -9,24 +10,32 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import pairwise
 from types import TracebackType
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import zmq
 
 from ringex.decimals import format_scaled
+from ringex.messages import EVENT, EventFlag
 
 from .compare import Outcome
+from .drive import command_records, outcome_of
 from .instrument import Instrument
 from .intention import Fill, Intention, Kind
 from .mbo import PRICE_ONE
 
 IN_FLIGHT_MAX: Final = 512
 """Requests sent and not yet answered; the gateway takes 4,096 of one connection."""
+RECORDS_PER_FRAME: Final = 512
+RECORDS_IN_FLIGHT_MAX: Final = 8 * RECORDS_PER_FRAME
+"""Binary commands; the gateway takes 16,384 of one connection."""
+BINARY: Final = b"RXB1"
+FIRST_REPLY_SECONDS_MAX: Final = 5.0
 REPLY_SECONDS_MAX: Final = 30.0
 _RECEIVE_HIGH_WATER: Final = 1 << 20
 """Messages: three or four come for each command, and none may be dropped while this end computes."""
@@ -34,6 +43,10 @@ _RECEIVE_HIGH_WATER: Final = 1 << 20
 
 class ExchangeError(Exception):
     """The exchange cannot be used for a replay; the message says why, and what would be right."""
+
+
+class _SilenceError(ExchangeError):
+    """No answer within the time."""
 
 
 @dataclass
@@ -68,24 +81,42 @@ class ReplayClient:
     ) -> None:
         self._socket.close()
 
-    def prepare(self, instrument: Instrument) -> None:
-        """Log on, subscribe to the account's reports, and see that the market is there and its book empty."""
+    def prepare(self, instrument: Instrument) -> int:
+        """Log on, and see that the market is there, fits, and has an empty book. The market's number.
+
+        Raises ExchangeError, which says what is missing and what makes it.
+        """
         symbol = instrument.market.symbol
-        found = self.call("exchangeInfo", {"symbol": symbol})["symbols"][0]
-        price_filter = found["filters"][0]
+        try:
+            markets = self.call("exchangeInfo", {}, FIRST_REPLY_SECONDS_MAX)["symbols"]
+        except _SilenceError as error:
+            raise ExchangeError(f"{error}: is an exchange running there? `ringex start` starts one") from None
+        symbols = [market["symbol"] for market in markets]
+        if symbol not in symbols:
+            raise ExchangeError(
+                f"the exchange has no market {symbol}, but {', '.join(symbols[:8])}; start one with a configuration "
+                "that --config-out writes, or use --start"
+            )
+        number = symbols.index(symbol)
+        price_filter = markets[number]["filters"][0]
         tick = format_scaled(instrument.market.tick, instrument.market.price_scale)
         if Decimal(price_filter["tickSize"]) != Decimal(tick):
             raise ExchangeError(f"{symbol} has tick {price_filter['tickSize']}; the recording needs {tick}")
         depth = self.call("depth", {"symbol": symbol, "limit": 5})
         if depth["bids"] or depth["asks"]:
             raise ExchangeError(f"{symbol} has orders already; a replay needs an empty book: start with a new --data")
-        self.call("session.logon", self._signed({}))
-        self.call("userDataStream.subscribe.signature", self._signed({}))
+        try:
+            self.call("session.logon", self._signed({}))
+        except ExchangeError as error:
+            raise ExchangeError(
+                f"{error} (`ringex keys create --account replay` prints a key and its secret)"
+            ) from None
+        return number
 
-    def call(self, method: str, params: Mapping[str, Any]) -> Any:
+    def call(self, method: str, params: Mapping[str, Any], seconds_max: float = REPLY_SECONDS_MAX) -> Any:
         """One request and its result, with nothing else in flight. Raises ExchangeError."""
         self._send(method, method, params)
-        deadline = time.monotonic() + REPLY_SECONDS_MAX
+        deadline = time.monotonic() + seconds_max
         while True:
             message = self._receive(deadline)
             if message.get("id") == method:
@@ -98,6 +129,7 @@ class ReplayClient:
         self, intentions: Sequence[Intention], instrument: Instrument, progress: Callable[[int], None]
     ) -> Outcome:
         """Send all intentions in order, at most IN_FLIGHT_MAX ahead of the replies. `progress`: replies so far."""
+        self.call("userDataStream.subscribe.signature", self._signed({}))
         replies = _Replies()
         sent = answered = 0
         started = time.perf_counter()
@@ -111,6 +143,28 @@ class ReplayClient:
         seconds = time.perf_counter() - started
         self._take_reports(replies)
         return _outcome(replies, seconds)
+
+    def replay_binary(
+        self, intentions: Sequence[Intention], instrument: Instrument, market: int, progress: Callable[[int], None]
+    ) -> Outcome:
+        """As `replay`, in binary frames; `market` is the market's number at the exchange."""
+        records = command_records(intentions, instrument)
+        records["market"] = market
+        sent = answered = 0
+        answers: list[bytes] = []
+        started = time.perf_counter()
+        while answered < len(records):
+            while sent < len(records) and sent - answered <= RECORDS_IN_FLIGHT_MAX - RECORDS_PER_FRAME:
+                frame = records[sent : sent + RECORDS_PER_FRAME]
+                self._socket.send_multipart([BINARY, frame.tobytes()])
+                sent += len(frame)
+            raw = self._receive_records(time.monotonic() + REPLY_SECONDS_MAX)
+            answers.append(raw)
+            answered += int(np.count_nonzero(np.frombuffer(raw, EVENT)["flag_bits"] & EventFlag.LAST))
+            progress(answered)
+        seconds = time.perf_counter() - started
+        outcome = outcome_of(intentions, np.frombuffer(b"".join(answers), EVENT), instrument)
+        return replace(outcome, seconds=seconds)
 
     def _take_reports(self, replies: _Replies) -> None:
         """The last reports may come after the last reply."""
@@ -143,10 +197,23 @@ class ReplayClient:
     def _send(self, number: int | str, method: str, params: Mapping[str, Any]) -> None:
         self._socket.send(self._encode({"id": number, "method": method, "params": params}))
 
+    def _receive_records(self, deadline: float) -> bytes:
+        """One frame of EVENT records."""
+        frames = self._receive_frames(deadline)
+        if len(frames) == 2 and frames[0] == BINARY:
+            return frames[1]
+        message = self._decode(frames[-1])
+        error = message.get("error", {}) if isinstance(message, dict) else {}
+        raise ExchangeError(f"binary orders: {error.get('code')} {error.get('msg', str(message)[:200])}")
+
+    def _receive_frames(self, deadline: float) -> list[bytes]:
+        allowed = max(deadline - time.monotonic(), 0.0)
+        if not self._socket.poll(int(allowed * 1000)):
+            raise _SilenceError(f"{self._endpoint} has not answered for {allowed:.0f} s")
+        return self._socket.recv_multipart()
+
     def _receive(self, deadline: float) -> dict[str, Any]:
-        if not self._socket.poll(max(int((deadline - time.monotonic()) * 1000), 0)):
-            raise ExchangeError(f"{self._endpoint} has not answered for {REPLY_SECONDS_MAX:.0f} s")
-        message = self._decode(self._socket.recv_multipart()[-1])
+        message = self._decode(self._receive_frames(deadline)[-1])
         if not isinstance(message, dict) or not ("id" in message or "event" in message):
             raise ExchangeError(f"{self._endpoint} sent what is no reply: {str(message)[:200]}")
         return message

@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .compare import Comparison
+from .compare import Comparison, Outcome
 from .convert import Conversion
+from .journal import JournalReport
 
 
 def print_report(console: Console, conversion: Conversion, comparison: Comparison, commands_per_second: float) -> None:
@@ -51,6 +52,24 @@ def print_report(console: Console, conversion: Conversion, comparison: Compariso
     for example in comparison.examples:
         console.print(f"[red]for example[/red] {example}", soft_wrap=True)
     console.print("every difference has a known cause" if comparison.explained else "[red]not explained[/red]")
+
+
+def print_journal(console: Console, journal: JournalReport, outcome: Outcome) -> bool:
+    """What the exchange's journal gives when it is replayed. Whether it agrees with all else."""
+    same_fills = journal.outcome.fills == outcome.fills
+    table = _table("the exchange's journal, replayed", "")
+    table.add_row("commands", f"{journal.commands:,}")
+    table.add_row("events", f"{journal.events:,}")
+    table.add_row("state hash", journal.state_hash[:16])
+    table.add_row("  of the snapshot written at the stop", journal.snapshot_hash[:16])
+    equal = f"{journal.order_events_equal:,} of {journal.order_events:,}"
+    table.add_row("events equal to a matcher's in this process (all but times and session)", equal)
+    table.add_row("fills equal to those that the client was told", "all" if same_fills else "NOT ALL")
+    console.print(table)
+    agrees = journal.agrees and same_fills
+    if not agrees:
+        console.print("[red]the journal does not agree with the run[/red]")
+    return agrees
 
 
 def _table(title: str, *columns: str) -> Table:
