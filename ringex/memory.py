@@ -28,7 +28,7 @@ def address_of(array: np.ndarray) -> int:
 def array_at(address: int, count: int, dtype: np.dtype) -> np.ndarray:
     """An array of `count` records over the memory at `address`, for Python code. Shape (count,)."""
     buffer = (ctypes.c_char * (count * dtype.itemsize)).from_address(address)
-    return np.frombuffer(buffer, dtype=dtype, count=count)
+    return np.frombuffer(memoryview(buffer), dtype=dtype, count=count)
 
 
 def _record_at_interpreted(address: int, index: int, dtype: np.dtype) -> Any:

@@ -206,7 +206,10 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.REQUEST_EXPIRED: (-1021, "Timestamp for this request is outside of the recvWindow."),
     Reason.TOO_MANY_REQUESTS_REMEMBERED: (-1015, "Too many new orders."),
     Reason.TOO_MANY_ORDERS: (-1013, "Filter failure: MAX_NUM_ORDERS"),
-    Reason.ENGINE_FULL: (-1008, "Server is currently overloaded with other requests. Please try again in a few minutes."),
+    Reason.ENGINE_FULL: (
+        -1008,
+        "Server is currently overloaded with other requests. Please try again in a few minutes.",
+    ),
     Reason.AMEND_NOTHING: (-2038, "The requested action would change no state; rejecting."),
     Reason.AMEND_LOSES_PRIORITY: (-2038, "Order amend (quantity increase) is not supported."),
     Reason.AMEND_BELOW_EXECUTED: (-2038, "The new quantity must be greater than what has been executed."),

@@ -28,7 +28,7 @@ from ringex.engine.replay import Replayer
 from ringex.engine.snapshot import SnapshotCorrupt, load_snapshot, snapshot_paths, write_snapshot
 from ringex.engine.state import State
 from ringex.history.eventlog import EventLog
-from ringex.history.frames import FrameError
+from ringex.history.frames import Frame, FrameError
 from ringex.history.join import answer
 from ringex.history.modelfile import load_model, model_path, write_model
 from ringex.history.readmodel import ReadModel
@@ -133,8 +133,8 @@ class Replica:
         # A command of two records is named by its first; its events are published, so the second is durable too.
         return commands if len(commands) else self._reader.poll(durable + 1, COMMANDS_PER_POLL_MAX)
 
-    def answer(self, request: list[bytes]) -> list[bytes | memoryview]:
-        return list(answer(request, self._model, self._log))
+    def answer(self, request: list[bytes]) -> list[Frame]:
+        return answer(request, self._model, self._log)
 
     def snapshot_if_due(self) -> None:
         if self._sequence >= self._snapshot_at:

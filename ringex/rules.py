@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.messages import AMOUNT_MAX, FEE_RATE_ONE, MARKET_EVENT, OrderType, Reason
 
 SCALE_MAX: Final = 18
@@ -98,13 +98,13 @@ def check_order(market: Any, order_type: int, price: int, quantity: int, quote_q
     if order_type == OrderType.MARKET:
         return _check_market_order(market, price, quantity, quote_quantity)
     if price < market.price_min:
-        return np.int64(Reason.PRICE_TOO_LOW)
+        return int64(Reason.PRICE_TOO_LOW)
     if price > market.price_max:
-        return np.int64(Reason.PRICE_TOO_HIGH)
+        return int64(Reason.PRICE_TOO_HIGH)
     if price % market.tick != 0:
-        return np.int64(Reason.PRICE_TICK)
+        return int64(Reason.PRICE_TICK)
     if quote_quantity != 0:
-        return np.int64(Reason.INVALID_QUANTITY)
+        return int64(Reason.INVALID_QUANTITY)
     reason = _check_quantity(market, quantity)
     if reason != Reason.NONE:
         return reason
@@ -114,9 +114,9 @@ def check_order(market: Any, order_type: int, price: int, quantity: int, quote_q
 @inlined
 def _check_market_order(market: Any, price: int, quantity: int, quote_quantity: int) -> int:
     if price != 0:
-        return np.int64(Reason.INVALID_ORDER_TYPE)
+        return int64(Reason.INVALID_ORDER_TYPE)
     if quantity < 0 or quote_quantity < 0 or (quantity > 0) == (quote_quantity > 0):
-        return np.int64(Reason.INVALID_QUANTITY)
+        return int64(Reason.INVALID_QUANTITY)
     if quantity > 0:
         return _check_quantity(market, quantity)
     return _check_notional(market, quote_quantity)
@@ -125,21 +125,21 @@ def _check_market_order(market: Any, price: int, quantity: int, quote_quantity: 
 @inlined
 def _check_quantity(market: Any, quantity: int) -> int:
     if quantity < market.quantity_min:
-        return np.int64(Reason.QUANTITY_TOO_LOW)
+        return int64(Reason.QUANTITY_TOO_LOW)
     if quantity > market.quantity_max:
-        return np.int64(Reason.QUANTITY_TOO_HIGH)
+        return int64(Reason.QUANTITY_TOO_HIGH)
     if quantity % market.lot != 0:
-        return np.int64(Reason.QUANTITY_LOT)
-    return np.int64(Reason.NONE)
+        return int64(Reason.QUANTITY_LOT)
+    return int64(Reason.NONE)
 
 
 @inlined
 def _check_notional(market: Any, amount: int) -> int:
     if amount < market.notional_min:
-        return np.int64(Reason.NOTIONAL_TOO_LOW)
+        return int64(Reason.NOTIONAL_TOO_LOW)
     if amount > market.notional_max:
-        return np.int64(Reason.NOTIONAL_TOO_HIGH)
-    return np.int64(Reason.NONE)
+        return int64(Reason.NOTIONAL_TOO_HIGH)
+    return int64(Reason.NONE)
 
 
 @compiled
@@ -163,34 +163,34 @@ def market_reason(market: Any, base_scale: int, quote_scale: int) -> int:
 
     The asset numbers have been checked; `base_scale` and `quote_scale` are those assets' scales, 0 .. 18.
     """
-    price_scale = np.int64(market.price_scale)
-    quantity_scale = np.int64(market.quantity_scale)
+    price_scale = int64(market.price_scale)
+    quantity_scale = int64(market.quantity_scale)
     if price_scale > SCALE_MAX or quantity_scale > base_scale:
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     if market.tick <= 0 or market.lot <= 0 or market.price_min <= 0 or market.quantity_min <= 0:
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     if market.price_min > market.price_max or market.quantity_min > market.quantity_max:
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     if market.price_min % market.tick != 0 or market.price_max % market.tick != 0:
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     if market.quantity_min % market.lot != 0 or market.quantity_max % market.lot != 0:
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     if market.notional_min < 0 or market.notional_min > market.notional_max or market.notional_max > AMOUNT_MAX:
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     if _product_exceeds(market.price_max, market.quantity_max, AMOUNT_MAX):
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     if _product_exceeds(market.quantity_max, power_of_ten(base_scale - quantity_scale), AMOUNT_MAX):
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     exponent = quote_scale - price_scale - quantity_scale
     if exponent >= 0:
         if _product_exceeds(market.price_max * market.quantity_max, power_of_ten(exponent), AMOUNT_MAX):
-            return np.int64(Reason.INVALID_MARKET)
+            return int64(Reason.INVALID_MARKET)
     elif exponent < -SCALE_MAX or market.tick * market.lot % power_of_ten(-exponent) != 0:
-        return np.int64(Reason.INVALID_MARKET)
-    maker_fee = np.int64(market.maker_fee)
-    taker_fee = np.int64(market.taker_fee)
+        return int64(Reason.INVALID_MARKET)
+    maker_fee = int64(market.maker_fee)
+    taker_fee = int64(market.taker_fee)
     if abs(maker_fee) >= FEE_RATE_ONE or abs(taker_fee) >= FEE_RATE_ONE or maker_fee + taker_fee < 0:
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     if market.orders_per_account_max <= 0 or (market.price_max // market.tick) >> TICK_NUMBER_BITS != 0:
-        return np.int64(Reason.INVALID_MARKET)
-    return np.int64(Reason.NONE)
+        return int64(Reason.INVALID_MARKET)
+    return int64(Reason.NONE)

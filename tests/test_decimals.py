@@ -56,7 +56,7 @@ def test_refuses_with_the_reason(text: str, scale: int, reason: str) -> None:
 
 @pytest.mark.parametrize("value", [0.1, 1, None, True, b"1"])
 def test_refuses_anything_but_text(value: object) -> None:
-    with pytest.raises(DecimalError, match='must be sent as a string such as "0.001", not as a'):
+    with pytest.raises(DecimalError, match=r'must be sent as a string such as "0\.001", not as a'):
         parse_scaled(value, 2)  # type: ignore[arg-type]
 
 

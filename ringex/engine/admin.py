@@ -30,7 +30,7 @@ from ringex.engine.records import (
     ROOT_WORDS_OFFSET,
     SYMBOL_OFFSET,
 )
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import copy_bytes, record_at, zero_bytes
 from ringex.messages import (
     ACCOUNT_COMMAND,
@@ -99,14 +99,14 @@ def move_money(root: int, command: int) -> None:
     """DEPOSIT or WITHDRAW, booked once by its reference."""
     reason = _money_refusal(root, command)
     if reason != Reason.NONE:
-        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
+        answer_plainly(root, command, int64(EventKind.REJECTED), reason)
         return
     if reference_find(root, command) != 0:
-        answer_plainly(root, command, np.int64(EventKind.DUPLICATE), np.int64(Reason.NONE))
+        answer_plainly(root, command, int64(EventKind.DUPLICATE), int64(Reason.NONE))
         return
     reason = _booking_refusal(root, command)
     if reason != Reason.NONE:
-        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
+        answer_plainly(root, command, int64(EventKind.REJECTED), reason)
         return
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, BALANCE_COMMAND)
@@ -119,8 +119,8 @@ def move_money(root: int, command: int) -> None:
     amount = c.amount if c.kind == CommandKind.DEPOSIT else -c.amount
     balance = record_at(s.balances, balance_make(root, c.account, c.asset), BALANCE)
     balance.free += amount
-    record_at(s.assets, np.int64(c.asset), ASSET).total += amount
-    event = emit(root, np.int64(EventKind.BALANCE), c.account, c.asset)
+    record_at(s.assets, int64(c.asset), ASSET).total += amount
+    event = emit(root, int64(EventKind.BALANCE), c.account, c.asset)
     e = record_at(event, 0, BALANCE_EVENT)
     e.amount = amount
     e.free = balance.free
@@ -133,14 +133,14 @@ def _money_refusal(root: int, command: int) -> int:
     """What is wrong with the request itself."""
     c = record_at(command, 0, BALANCE_COMMAND)
     if not account_exists(root, c.account):
-        return np.int64(Reason.UNKNOWN_ACCOUNT)
+        return int64(Reason.UNKNOWN_ACCOUNT)
     if c.asset < 0 or c.asset >= record_at(root, 0, ROOT).assets_count:
-        return np.int64(Reason.UNKNOWN_ASSET)
+        return int64(Reason.UNKNOWN_ASSET)
     if c.amount <= 0:
-        return np.int64(Reason.AMOUNT_OUT_OF_RANGE)
+        return int64(Reason.AMOUNT_OUT_OF_RANGE)
     if words_empty(command + REFERENCE_OFFSET):
-        return np.int64(Reason.INVALID_COMMAND)
-    return np.int64(Reason.NONE)
+        return int64(Reason.INVALID_COMMAND)
+    return int64(Reason.NONE)
 
 
 @inlined
@@ -150,18 +150,18 @@ def _booking_refusal(root: int, command: int) -> int:
     c = record_at(command, 0, BALANCE_COMMAND)
     slot = balance_find(root, c.account, c.asset)
     if c.kind == CommandKind.DEPOSIT:
-        if c.amount > AMOUNT_MAX - record_at(s.assets, np.int64(c.asset), ASSET).total:
-            return np.int64(Reason.AMOUNT_OUT_OF_RANGE)
+        if c.amount > AMOUNT_MAX - record_at(s.assets, int64(c.asset), ASSET).total:
+            return int64(Reason.AMOUNT_OUT_OF_RANGE)
     elif slot == 0 or record_at(s.balances, slot, BALANCE).free < c.amount:
-        return np.int64(Reason.INSUFFICIENT_BALANCE)
+        return int64(Reason.INSUFFICIENT_BALANCE)
     if pool_full(s.reference_pool) or (slot == 0 and pool_full(s.balance_pool)):
-        return np.int64(Reason.ENGINE_FULL)
-    return np.int64(Reason.NONE)
+        return int64(Reason.ENGINE_FULL)
+    return int64(Reason.NONE)
 
 
 @inlined
 def _reference_key(account: int, kind: int, words: int) -> int:
-    return words_hash((np.int64(account) << 8) | np.int64(kind), words)
+    return words_hash((int64(account) << 8) | int64(kind), words)
 
 
 @compiled
@@ -224,7 +224,7 @@ def _name_key(root: int, kind: int, name: int) -> int:
     words = root + ROOT_WORDS_OFFSET
     zero_bytes(words, WORDS_BYTES)
     copy_bytes(words, name, _name_bytes(kind))
-    return words_hash(np.int64(kind), words)
+    return words_hash(int64(kind), words)
 
 
 @compiled
@@ -243,11 +243,11 @@ def _name_refusal(root: int, kind: int, name: int, count: int, count_max: int) -
     at = index_first(s.name_index, key)
     while at >= 0 and not empty:
         if _names_equal(_name_of(root, kind, index_value(s.name_index, at) - 1), name, _name_bytes(kind)):
-            return np.int64(Reason.ALREADY_EXISTS)
+            return int64(Reason.ALREADY_EXISTS)
         at = index_next(s.name_index, key, at)
     if empty:
-        return np.int64(Reason.INVALID_COMMAND)
-    return np.int64(Reason.ENGINE_FULL) if count == count_max else np.int64(Reason.NONE)
+        return int64(Reason.INVALID_COMMAND)
+    return int64(Reason.ENGINE_FULL) if count == count_max else int64(Reason.NONE)
 
 
 @compiled
@@ -256,7 +256,7 @@ def add_fee_account(root: int) -> None:
     s = record_at(root, 0, ROOT)
     assert s.accounts_count == FEE_ACCOUNT
     s.accounts_count = 1
-    name_enter(root, np.int64(ACCOUNT_NAME), np.int64(FEE_ACCOUNT))
+    name_enter(root, int64(ACCOUNT_NAME), int64(FEE_ACCOUNT))
 
 
 # Assets, markets, accounts, keys.
@@ -267,22 +267,20 @@ def add_asset(root: int, command: int) -> None:
     """ASSET_ADD."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, ASSET_COMMAND)
-    reason = _name_refusal(
-        root, np.int64(ASSET_NAME), command + COMMAND_ASSET_NAME_OFFSET, s.assets_count, s.assets_max
-    )
+    reason = _name_refusal(root, int64(ASSET_NAME), command + COMMAND_ASSET_NAME_OFFSET, s.assets_count, s.assets_max)
     if reason == Reason.NONE and (c.scale < 0 or c.scale > SCALE_MAX):
-        reason = np.int64(Reason.INVALID_COMMAND)
+        reason = int64(Reason.INVALID_COMMAND)
     if reason != Reason.NONE:
-        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
+        answer_plainly(root, command, int64(EventKind.REJECTED), reason)
         return
     number = s.assets_count
     s.assets_count += 1
     asset = record_at(s.assets, number, ASSET)
     asset.total = 0
     asset.scale = c.scale
-    copy_bytes(_name_of(root, np.int64(ASSET_NAME), number), command + COMMAND_ASSET_NAME_OFFSET, ASSET_NAME_BYTES)
-    name_enter(root, np.int64(ASSET_NAME), number)
-    event = emit(root, np.int64(EventKind.ASSET), np.int64(0), number)
+    copy_bytes(_name_of(root, int64(ASSET_NAME), number), command + COMMAND_ASSET_NAME_OFFSET, ASSET_NAME_BYTES)
+    name_enter(root, int64(ASSET_NAME), number)
+    event = emit(root, int64(EventKind.ASSET), int64(0), number)
     record_at(event, 0, ASSET_EVENT).scale = c.scale
     copy_bytes(event + EVENT_ASSET_NAME_OFFSET, command + COMMAND_ASSET_NAME_OFFSET, ASSET_NAME_BYTES)
 
@@ -291,18 +289,18 @@ def add_asset(root: int, command: int) -> None:
 def add_market(root: int, command: int) -> None:
     """MARKET_ADD."""
     s = record_at(root, 0, ROOT)
-    reason = _name_refusal(root, np.int64(SYMBOL), command + COMMAND_SYMBOL_OFFSET, s.markets_count, s.markets_max)
+    reason = _name_refusal(root, int64(SYMBOL), command + COMMAND_SYMBOL_OFFSET, s.markets_count, s.markets_max)
     if reason == Reason.NONE:
         reason = _market_refusal(root, command)
     if reason != Reason.NONE:
-        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
+        answer_plainly(root, command, int64(EventKind.REJECTED), reason)
         return
     number = s.markets_count
     s.markets_count += 1
     body = s.markets + number * MARKET_BYTES + MARKET_BODY_OFFSET
     copy_bytes(body, command + COMMAND_MARKET_OFFSET, MARKET_BODY_BYTES)
     market_enter(root, number)
-    event = emit(root, np.int64(EventKind.MARKET), np.int64(0), number)
+    event = emit(root, int64(EventKind.MARKET), int64(0), number)
     copy_bytes(event + EVENT_MARKET_OFFSET, command + COMMAND_MARKET_OFFSET, MARKET_BODY_BYTES)
 
 
@@ -311,17 +309,17 @@ def _market_refusal(root: int, command: int) -> int:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, MARKET_COMMAND)
     if c.base_asset == c.quote_asset:
-        return np.int64(Reason.INVALID_MARKET)
+        return int64(Reason.INVALID_MARKET)
     if c.base_asset < 0 or c.base_asset >= s.assets_count or c.quote_asset < 0 or c.quote_asset >= s.assets_count:
-        return np.int64(Reason.UNKNOWN_ASSET)
-    base_scale = record_at(s.assets, np.int64(c.base_asset), ASSET).scale
-    quote_scale = record_at(s.assets, np.int64(c.quote_asset), ASSET).scale
+        return int64(Reason.UNKNOWN_ASSET)
+    base_scale = record_at(s.assets, int64(c.base_asset), ASSET).scale
+    quote_scale = record_at(s.assets, int64(c.quote_asset), ASSET).scale
     reason = market_reason(c, base_scale, quote_scale)
     if reason != Reason.NONE:
         return reason
-    if not balances_make(root, np.int64(FEE_ACCOUNT), c.base_asset, c.quote_asset):
-        return np.int64(Reason.ENGINE_FULL)
-    return np.int64(Reason.NONE)
+    if not balances_make(root, int64(FEE_ACCOUNT), c.base_asset, c.quote_asset):
+        return int64(Reason.ENGINE_FULL)
+    return int64(Reason.NONE)
 
 
 @compiled
@@ -329,12 +327,12 @@ def market_enter(root: int, number: int) -> None:
     """Make market `number`, whose body has been written: multipliers, an empty book, the fee balances."""
     s = record_at(root, 0, ROOT)
     market = record_at(s.markets, number, MARKET)
-    base_scale = record_at(s.assets, np.int64(market.base_asset), ASSET).scale
-    quote_scale = record_at(s.assets, np.int64(market.quote_asset), ASSET).scale
-    exponent = quote_scale - np.int64(market.price_scale) - np.int64(market.quantity_scale)
+    base_scale = record_at(s.assets, int64(market.base_asset), ASSET).scale
+    quote_scale = record_at(s.assets, int64(market.quote_asset), ASSET).scale
+    exponent = quote_scale - int64(market.price_scale) - int64(market.quantity_scale)
     market.quote_multiplier = power_of_ten(exponent) if exponent > 0 else 1
     market.quote_divisor = power_of_ten(-exponent) if exponent < 0 else 1
-    market.base_multiplier = power_of_ten(base_scale - np.int64(market.quantity_scale))
+    market.base_multiplier = power_of_ten(base_scale - int64(market.quantity_scale))
     market.trade_id = 0
     market.book_update_id = 0
     market.depth = prices_depth(market.price_max // market.tick)
@@ -345,7 +343,7 @@ def market_enter(root: int, number: int) -> None:
         prices = record_at(book_side(root, number, side), 0, BOOK_SIDE)
         prices.best = 0
         prices.root = prices_root(s.prices)
-    name_enter(root, np.int64(SYMBOL), number)
+    name_enter(root, int64(SYMBOL), number)
 
 
 @compiled
@@ -353,9 +351,9 @@ def add_account(root: int, command: int) -> None:
     """ACCOUNT_ADD."""
     s = record_at(root, 0, ROOT)
     name = command + COMMAND_ACCOUNT_NAME_OFFSET
-    reason = _name_refusal(root, np.int64(ACCOUNT_NAME), name, s.accounts_count, s.accounts_max)
+    reason = _name_refusal(root, int64(ACCOUNT_NAME), name, s.accounts_count, s.accounts_max)
     if reason != Reason.NONE:
-        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
+        answer_plainly(root, command, int64(EventKind.REJECTED), reason)
         return
     number = s.accounts_count
     s.accounts_count += 1
@@ -363,9 +361,9 @@ def add_account(root: int, command: int) -> None:
     account.oldest = 0
     account.youngest = 0
     account.requests = 0
-    copy_bytes(_name_of(root, np.int64(ACCOUNT_NAME), number), name, ACCOUNT_NAME_BYTES)
-    name_enter(root, np.int64(ACCOUNT_NAME), number)
-    event = emit(root, np.int64(EventKind.ACCOUNT), number, np.int64(0))
+    copy_bytes(_name_of(root, int64(ACCOUNT_NAME), number), name, ACCOUNT_NAME_BYTES)
+    name_enter(root, int64(ACCOUNT_NAME), number)
+    event = emit(root, int64(EventKind.ACCOUNT), number, int64(0))
     copy_bytes(event + EVENT_ACCOUNT_NAME_OFFSET, name, ACCOUNT_NAME_BYTES)
 
 
@@ -374,24 +372,24 @@ def add_key(root: int, command: int) -> None:
     """KEY_ADD."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, ACCOUNT_COMMAND)
-    reason = np.int64(Reason.NONE)
+    reason = int64(Reason.NONE)
     if not account_exists(root, c.account) or c.account == FEE_ACCOUNT:
-        reason = np.int64(Reason.UNKNOWN_ACCOUNT)
+        reason = int64(Reason.UNKNOWN_ACCOUNT)
     elif c.key_added == 0:
-        reason = np.int64(Reason.INVALID_COMMAND)
-    elif index_find(s.key_index, np.int64(c.key_added)) != 0:
-        reason = np.int64(Reason.ALREADY_EXISTS)
+        reason = int64(Reason.INVALID_COMMAND)
+    elif index_find(s.key_index, int64(c.key_added)) != 0:
+        reason = int64(Reason.ALREADY_EXISTS)
     elif pool_full(s.key_pool):
-        reason = np.int64(Reason.ENGINE_FULL)
+        reason = int64(Reason.ENGINE_FULL)
     if reason != Reason.NONE:
-        answer_plainly(root, command, np.int64(EventKind.REJECTED), reason)
+        answer_plainly(root, command, int64(EventKind.REJECTED), reason)
         return
     slot = pool_take(s.key_pool)
     key = record_at(s.keys, slot, KEY)
     key.key = c.key_added
     key.account = c.account
     key.scopes = c.scopes
-    index_put(s.key_index, np.int64(c.key_added), slot)
-    e = record_at(emit(root, np.int64(EventKind.KEY), c.account, np.int64(0)), 0, ACCOUNT_EVENT)
+    index_put(s.key_index, int64(c.key_added), slot)
+    e = record_at(emit(root, int64(EventKind.KEY), c.account, int64(0)), 0, ACCOUNT_EVENT)
     e.scopes = c.scopes
     e.key_added = c.key_added

@@ -6,8 +6,6 @@ A level knows its better and worse neighbour and its oldest and youngest order, 
 
 from __future__ import annotations
 
-import numpy as np
-
 from ringex.engine.records import (
     ACCOUNT,
     BOOK_SIDE,
@@ -23,7 +21,7 @@ from ringex.engine.records import (
     ORDER_COLD_BYTES,
     ROOT,
 )
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import Side
 from ringex.tables import (
@@ -52,13 +50,13 @@ from ringex.tables import (
 def book_side(root: int, market: int, side: int) -> int:
     """The address of one side of a market's book."""
     markets = record_at(root, 0, ROOT).markets
-    return markets + market * MARKET_BYTES + BUY_SIDE_OFFSET + (np.int64(side) - 1) * BOOK_SIDE_BYTES
+    return markets + market * MARKET_BYTES + BUY_SIDE_OFFSET + (int64(side) - 1) * BOOK_SIDE_BYTES
 
 
 @inlined
 def best_level(root: int, market: int, side: int) -> int:
     """The best level of a side, or 0."""
-    return np.int64(record_at(book_side(root, market, side), 0, BOOK_SIDE).best)
+    return int64(record_at(book_side(root, market, side), 0, BOOK_SIDE).best)
 
 
 @inlined
@@ -73,7 +71,7 @@ def level_find(root: int, market: int, side: int, price: int) -> int:
     s = record_at(root, 0, ROOT)
     m = record_at(s.markets, market, MARKET)
     prices = record_at(book_side(root, market, side), 0, BOOK_SIDE)
-    return prices_find(s.prices, np.int64(prices.root), m.depth, price // m.tick)
+    return prices_find(s.prices, int64(prices.root), m.depth, price // m.tick)
 
 
 @compiled
@@ -83,17 +81,17 @@ def _level_make(root: int, market: int, side: int, price: int) -> int:
     m = record_at(s.markets, market, MARKET)
     prices = record_at(book_side(root, market, side), 0, BOOK_SIDE)
     tick = price // m.tick
-    prices_root = np.int64(prices.root)
+    prices_root = int64(prices.root)
     number = pool_take(s.level_pool)
     assert number != 0
-    better = np.int64(0)
-    worse = np.int64(prices.best)
+    better = int64(0)
+    worse = int64(prices.best)
     if worse != 0 and not reaches(side, price, record_at(s.levels, worse, LEVEL).price):
         if side == Side.BUY:
             better = prices_above(s.prices, prices_root, m.depth, tick + 1)
         else:
             better = prices_below(s.prices, prices_root, m.depth, tick - 1)
-        worse = np.int64(record_at(s.levels, better, LEVEL).worse)
+        worse = int64(record_at(s.levels, better, LEVEL).worse)
     prices_insert(s.prices, prices_root, m.depth, tick, number)
     level = record_at(s.levels, number, LEVEL)
     level.price = price
@@ -118,17 +116,17 @@ def _level_drop(root: int, number: int) -> None:
     """Remove an empty level."""
     s = record_at(root, 0, ROOT)
     level = record_at(s.levels, number, LEVEL)
-    market = np.int64(level.market)
+    market = int64(level.market)
     m = record_at(s.markets, market, MARKET)
     prices = record_at(book_side(root, market, level.side), 0, BOOK_SIDE)
     assert level.quantity == 0
     if level.worse != 0:
-        record_at(s.levels, np.int64(level.worse), LEVEL).better = level.better
+        record_at(s.levels, int64(level.worse), LEVEL).better = level.better
     if level.better != 0:
-        record_at(s.levels, np.int64(level.better), LEVEL).worse = level.worse
+        record_at(s.levels, int64(level.better), LEVEL).worse = level.worse
     else:
         prices.best = level.worse
-    prices_remove(s.prices, np.int64(prices.root), m.depth, level.price // m.tick)
+    prices_remove(s.prices, int64(prices.root), m.depth, level.price // m.tick)
     pool_give(s.level_pool, number)
 
 
@@ -145,7 +143,7 @@ def book_enter(root: int, slot: int, market: int, price: int) -> int:
     order.prev = level.youngest
     order.next = 0
     if level.youngest != 0:
-        record_at(s.orders, np.int64(level.youngest), ORDER).next = slot
+        record_at(s.orders, int64(level.youngest), ORDER).next = slot
     else:
         level.oldest = slot
     level.youngest = slot
@@ -157,7 +155,7 @@ def book_enter(root: int, slot: int, market: int, price: int) -> int:
 def book_reduce(root: int, slot: int, quantity: int) -> int:
     """Take `quantity` of a resting order out of its level's sum. Returns what the level has left."""
     s = record_at(root, 0, ROOT)
-    level = record_at(s.levels, np.int64(record_at(s.orders, slot, ORDER).level), LEVEL)
+    level = record_at(s.levels, int64(record_at(s.orders, slot, ORDER).level), LEVEL)
     level.quantity -= quantity
     assert level.quantity >= 0
     return level.quantity
@@ -168,14 +166,14 @@ def book_leave(root: int, slot: int) -> None:
     """Unlink an order whose quantity has been taken out of its level; a level left empty goes."""
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
-    number = np.int64(order.level)
+    number = int64(order.level)
     level = record_at(s.levels, number, LEVEL)
     if order.prev != 0:
-        record_at(s.orders, np.int64(order.prev), ORDER).next = order.next
+        record_at(s.orders, int64(order.prev), ORDER).next = order.next
     else:
         level.oldest = order.next
     if order.next != 0:
-        record_at(s.orders, np.int64(order.next), ORDER).prev = order.prev
+        record_at(s.orders, int64(order.next), ORDER).prev = order.prev
     else:
         level.youngest = order.prev
     order.level = 0
@@ -192,14 +190,14 @@ def order_id_words(root: int, slot: int) -> int:
 @inlined
 def account_key(account: int, number: int) -> int:
     """One key for an account and a market or asset."""
-    return (np.int64(account) << NUMBER_BITS) | np.int64(number)
+    return (int64(account) << NUMBER_BITS) | int64(number)
 
 
 @compiled
 def client_id_find(root: int, account: int, words: int) -> int:
     """The account's open order with this client order id, or 0."""
     s = record_at(root, 0, ROOT)
-    key = words_hash(np.int64(account), words)
+    key = words_hash(int64(account), words)
     at = index_first(s.client_index, key)
     while at >= 0:
         slot = index_value(s.client_index, at)
@@ -214,7 +212,7 @@ def client_id_add(root: int, slot: int) -> None:
     words = order_id_words(root, slot)
     if not words_empty(words):
         s = record_at(root, 0, ROOT)
-        account = np.int64(record_at(s.orders, slot, ORDER).account)
+        account = int64(record_at(s.orders, slot, ORDER).account)
         index_put(s.client_index, words_hash(account, words), slot)
 
 
@@ -223,7 +221,7 @@ def client_id_remove(root: int, slot: int) -> None:
     words = order_id_words(root, slot)
     if not words_empty(words):
         s = record_at(root, 0, ROOT)
-        account = np.int64(record_at(s.orders, slot, ORDER).account)
+        account = int64(record_at(s.orders, slot, ORDER).account)
         found = index_remove_value(s.client_index, words_hash(account, words), slot)
         assert found
 
@@ -243,11 +241,11 @@ def order_open(root: int, slot: int, market: int) -> None:
     index_put(s.order_index, order.order_id, slot)
     client_id_add(root, slot)
     index_add(s.open_counts, account_key(order.account, market), 1)
-    account = record_at(s.accounts, np.int64(order.account), ACCOUNT)
+    account = record_at(s.accounts, int64(order.account), ACCOUNT)
     cold.older = account.youngest
     cold.younger = 0
     if account.youngest != 0:
-        record_at(s.orders_cold, np.int64(account.youngest), ORDER_COLD).younger = slot
+        record_at(s.orders_cold, int64(account.youngest), ORDER_COLD).younger = slot
     else:
         account.oldest = slot
     account.youngest = slot
@@ -263,12 +261,12 @@ def order_close(root: int, slot: int, market: int) -> None:
     assert found == slot
     client_id_remove(root, slot)
     index_add(s.open_counts, account_key(order.account, market), -1)
-    account = record_at(s.accounts, np.int64(order.account), ACCOUNT)
+    account = record_at(s.accounts, int64(order.account), ACCOUNT)
     if cold.older != 0:
-        record_at(s.orders_cold, np.int64(cold.older), ORDER_COLD).younger = cold.younger
+        record_at(s.orders_cold, int64(cold.older), ORDER_COLD).younger = cold.younger
     else:
         account.oldest = cold.younger
     if cold.younger != 0:
-        record_at(s.orders_cold, np.int64(cold.younger), ORDER_COLD).older = cold.older
+        record_at(s.orders_cold, int64(cold.younger), ORDER_COLD).older = cold.older
     else:
         account.youngest = cold.older

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from ringex.engine.book import order_id_words
 from ringex.engine.records import BALANCE, MARKET, ORDER, ORDER_COLD, ROOT
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at, zero_bytes
 from ringex.messages import (
     BALANCE_COMMAND,
@@ -102,7 +100,7 @@ def mark_level(root: int, event: int, market: int, price: int, quantity: int) ->
     m = record_at(record_at(root, 0, ROOT).markets, market, MARKET)
     m.book_update_id += 1
     e = record_at(event, 0, EVENT)
-    e.flag_bits = np.int64(e.flag_bits) | EventFlag.LEVEL
+    e.flag_bits = int64(e.flag_bits) | EventFlag.LEVEL
     e.book_update_id = m.book_update_id
     e.level_price = price
     e.level_quantity = quantity
@@ -111,13 +109,13 @@ def mark_level(root: int, event: int, market: int, price: int, quantity: int) ->
 @compiled
 def reject(root: int, command: int, command_kind: int, reason: int) -> None:
     """Refuse an order command."""
-    _answer(root, command, np.int64(EventKind.REJECTED), command_kind, record_at(command, 0, COMMAND).order_id, reason)
+    _answer(root, command, int64(EventKind.REJECTED), command_kind, record_at(command, 0, COMMAND).order_id, reason)
 
 
 @compiled
 def answer_duplicate(root: int, command: int, order_id: int, reason: int) -> None:
     """Answer a repeated order request with the first one's outcome."""
-    _answer(root, command, np.int64(EventKind.DUPLICATE), record_at(command, 0, COMMAND).kind, order_id, reason)
+    _answer(root, command, int64(EventKind.DUPLICATE), record_at(command, 0, COMMAND).kind, order_id, reason)
 
 
 @compiled
@@ -155,7 +153,7 @@ def answer_plainly(root: int, command: int, kind: int, reason: int) -> None:
 @compiled
 def emit_done(root: int, command_kind: int, account: int, market: int, count: int) -> None:
     """The end of a command that has no event of its own; `count` orders were canceled in this step."""
-    e = record_at(emit(root, np.int64(EventKind.DONE), account, market), 0, EVENT)
+    e = record_at(emit(root, int64(EventKind.DONE), account, market), 0, EVENT)
     e.command_kind = command_kind
     e.transport = record_at(root, 0, ROOT).transport
     e.count = min(count, 65_535)

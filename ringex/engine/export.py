@@ -30,7 +30,7 @@ from ringex.engine.records import (
 )
 from ringex.engine.requests import request_enter
 from ringex.engine.state import State
-from ringex.jit import compiled
+from ringex.jit import compiled, int64
 from ringex.memory import address_of, record_at
 from ringex.messages import CommandKind
 from ringex.rules import MARKET_BODY_NAMES
@@ -241,12 +241,12 @@ def export_orders(root: int, out: int) -> int:
             number = best_level(root, market, side)
             while number != 0:
                 level = record_at(s.levels, number, LEVEL)
-                slot = np.int64(level.oldest)
+                slot = int64(level.oldest)
                 while slot != 0:
                     export_order(root, slot, market, level.price, out + count * ORDER_OUT_BYTES)
                     count += 1
-                    slot = np.int64(record_at(s.orders, slot, ORDER).next)
-                number = np.int64(level.worse)
+                    slot = int64(record_at(s.orders, slot, ORDER).next)
+                number = int64(level.worse)
     return count
 
 
@@ -276,7 +276,7 @@ def import_order(root: int, source: int) -> int:
     """Make an order, not yet resting, of the ORDER_OUT record at `source`. Returns its slot."""
     s = record_at(root, 0, ROOT)
     o = record_at(source, 0, ORDER_OUT)
-    market = record_at(s.markets, np.int64(o.market), MARKET)
+    market = record_at(s.markets, int64(o.market), MARKET)
     slot = pool_take(s.order_pool)
     order = record_at(s.orders, slot, ORDER)
     order.order_id = o.order_id
@@ -303,7 +303,7 @@ def import_orders(root: int, source: int, count: int) -> None:
         slot = import_order(root, address)
         assert slot == number + 1
         o = record_at(address, 0, ORDER_OUT)
-        book_enter(root, slot, np.int64(o.market), o.price)
+        book_enter(root, slot, int64(o.market), o.price)
 
 
 @compiled
@@ -342,6 +342,6 @@ def _enter_names(root: int) -> None:
     """Enter the names of all assets and accounts but the fee account's."""
     s = record_at(root, 0, ROOT)
     for number in range(s.assets_count):
-        name_enter(root, np.int64(ASSET_NAME), number)
+        name_enter(root, int64(ASSET_NAME), number)
     for number in range(1, s.accounts_count):
-        name_enter(root, np.int64(ACCOUNT_NAME), number)
+        name_enter(root, int64(ACCOUNT_NAME), number)

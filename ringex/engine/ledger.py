@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ringex.engine.book import account_key
 from ringex.engine.records import BALANCE, ROOT
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.tables import index_find, index_put, pool_left, pool_take
 
@@ -68,7 +66,7 @@ def hold(root: int, slot: int, amount: int) -> None:
 @inlined
 def book_free(root: int, slot: int, amount: int) -> None:
     """Add `amount`, which may be negative, to what is free."""
-    balance = record_at(record_at(root, 0, ROOT).balances, np.int64(slot), BALANCE)
+    balance = record_at(record_at(root, 0, ROOT).balances, int64(slot), BALANCE)
     balance.free += amount
     assert balance.free >= 0
 
@@ -76,7 +74,7 @@ def book_free(root: int, slot: int, amount: int) -> None:
 @inlined
 def pay_locked(root: int, slot: int, amount: int) -> None:
     """Take `amount` from what is locked."""
-    balance = record_at(record_at(root, 0, ROOT).balances, np.int64(slot), BALANCE)
+    balance = record_at(record_at(root, 0, ROOT).balances, int64(slot), BALANCE)
     balance.locked -= amount
     assert balance.locked >= 0
 

@@ -6,15 +6,13 @@ into the caller's ring of EVENT records, which must have room for EVENTS_PER_COM
 
 from __future__ import annotations
 
-import numpy as np
-
 from ringex.engine.admin import account_exists, add_account, add_asset, add_key, add_market, move_money
 from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, reject
 from ringex.engine.matching import match
 from ringex.engine.orders import amend, cancel, cancel_all, cancel_all_step, cancel_replace, place
 from ringex.engine.records import REQUEST, RING, ROOT
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import COMMAND, EVENT, FEE_ACCOUNT, RECORD_BYTES, CommandKind, EventFlag, EventKind, Reason
 
@@ -34,14 +32,14 @@ def is_continuation_pending(root: int) -> bool:
     return record_at(root, 0, ROOT).continuation_pending != 0
 
 
-@compiled
+@separate
 def apply(root: int, command: int, second: int, event_base: int, event_mask: int, cursor: int) -> int:
     """Apply the stamped COMMAND at address `command`; `second` is its second record where it takes two, else 0.
 
     Event n (from 1) is written to slot (n - 1) & event_mask of the ring at `event_base`; `cursor` is how many have been
     given so far. Returns how many there are now: at least one more, at most EVENTS_PER_COMMAND_MAX.
     """
-    second = np.int64(second)  # a literal 0 would be a type of its own, and all below compiled twice
+    second = int64(second)  # a literal 0 would be a type of its own, and all below compiled twice
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     assert s.event_sequence == cursor
@@ -70,7 +68,7 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
     assert s.event_sequence > cursor
     if s.continuation_pending == 0:
         last = record_at(event_base + ((s.event_sequence - 1) & event_mask) * RECORD_BYTES, 0, EVENT)
-        last.flag_bits = np.int64(last.flag_bits) | EventFlag.LAST
+        last.flag_bits = int64(last.flag_bits) | EventFlag.LAST
     return s.event_sequence
 
 
@@ -78,7 +76,7 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
 def _note_ring(root: int, record: int) -> None:
     """Remember how far the command's ring has been taken (law 5)."""
     c = record_at(record, 0, COMMAND)
-    ring = record_at(record_at(root, 0, ROOT).rings, np.int64(c.ring), RING)
+    ring = record_at(record_at(root, 0, ROOT).rings, int64(c.ring), RING)
     ring.epoch = c.ring_epoch
     ring.ring_sequence = c.ring_sequence
 
@@ -88,15 +86,15 @@ def _dispatch(root: int, command: int, second: int) -> None:
     kind = record_at(command, 0, COMMAND).kind
     if not _well_formed(command, second):
         if CommandKind.PLACE <= kind <= CommandKind.CANCEL_REPLACE:
-            reject(root, command, np.int64(kind), np.int64(Reason.INVALID_COMMAND))
+            reject(root, command, int64(kind), int64(Reason.INVALID_COMMAND))
         else:
-            answer_plainly(root, command, np.int64(EventKind.REJECTED), np.int64(Reason.INVALID_COMMAND))
+            answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
     elif kind <= CommandKind.CANCEL_REPLACE:
         _client_command(root, command, second)
     elif kind == CommandKind.CONTINUE:
         _continue(root, command)
     elif kind == CommandKind.SESSION_LOST:
-        emit_done(root, np.int64(CommandKind.SESSION_LOST), np.int64(0), np.int64(0), np.int64(0))
+        emit_done(root, int64(CommandKind.SESSION_LOST), int64(0), int64(0), int64(0))
     elif kind <= CommandKind.WITHDRAW:
         move_money(root, command)
     elif kind == CommandKind.ASSET_ADD:
@@ -128,32 +126,32 @@ def _client_command(root: int, command: int, second: int) -> None:
     """Steps 3 and 4 of "Every command", then the command itself."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
-    kind = np.int64(c.kind)
+    kind = int64(c.kind)
     terms = second if kind == CommandKind.CANCEL_REPLACE else command
     t = record_at(terms, 0, COMMAND)
     s.request = 0
     if not account_exists(root, c.account) or c.account == FEE_ACCOUNT:
-        reject(root, command, kind, np.int64(Reason.UNKNOWN_ACCOUNT))
+        reject(root, command, kind, int64(Reason.UNKNOWN_ACCOUNT))
         return
     remembers = (kind == CommandKind.PLACE or kind == CommandKind.CANCEL_REPLACE) and is_remembered_kind(terms)
     if remembers:
         slot = request_find(root, terms)
         if slot != 0:
             r = record_at(s.requests, slot, REQUEST)
-            answer_duplicate(root, command, r.order_id, np.int64(r.reason))
+            answer_duplicate(root, command, r.order_id, int64(r.reason))
             return
     if t.expires_ns > 0 and t.expires_ns < s.time_ns:
-        reject(root, command, kind, np.int64(Reason.REQUEST_EXPIRED))
+        reject(root, command, kind, int64(Reason.REQUEST_EXPIRED))
         return
     if remembers:
         s.request = request_remember(root, terms)
         if s.request == 0:
-            reject(root, command, kind, np.int64(Reason.TOO_MANY_REQUESTS_REMEMBERED))
+            reject(root, command, kind, int64(Reason.TOO_MANY_REQUESTS_REMEMBERED))
             return
     everywhere = kind == CommandKind.CANCEL_ALL and c.market == WHOLE_EXCHANGE
     if (c.market < 0 or c.market >= s.markets_count) and not everywhere:
-        request_outcome(root, np.int64(0), np.int64(Reason.INVALID_SYMBOL))
-        reject(root, command, kind, np.int64(Reason.INVALID_SYMBOL))
+        request_outcome(root, int64(0), int64(Reason.INVALID_SYMBOL))
+        reject(root, command, kind, int64(Reason.INVALID_SYMBOL))
         return
     if kind == CommandKind.PLACE:
         place(root, command)
@@ -172,7 +170,7 @@ def _continue(root: int, command: int) -> None:
     """CONTINUE: go on with what is pending."""
     pending = record_at(root, 0, ROOT).continuation_pending
     if pending == 0:
-        answer_plainly(root, command, np.int64(EventKind.REJECTED), np.int64(Reason.INVALID_COMMAND))
+        answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
     elif pending == CommandKind.CANCEL_ALL:
         cancel_all_step(root)
     else:

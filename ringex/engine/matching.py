@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ringex.engine.book import (
     best_level,
     book_enter,
@@ -22,7 +20,7 @@ from ringex.engine.book import (
 from ringex.engine.events import emit, emit_order, emitted, mark_level
 from ringex.engine.ledger import book_fee, book_free, hold, pay_locked
 from ringex.engine.records import BALANCE, LEVEL, MARKET, ORDER, ROOT
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import (
     EVENT,
@@ -43,7 +41,7 @@ from ringex.tables import pool_give
 
 @inlined
 def opposite(side: int) -> int:
-    return 3 - np.int64(side)
+    return 3 - int64(side)
 
 
 @compiled
@@ -57,7 +55,7 @@ def trade_quantity(root: int) -> int:
     level = record_at(s.levels, number, LEVEL)
     if s.pending_price != 0 and not reaches(order.side, s.pending_price, level.price):
         return 0
-    maker = record_at(s.orders, np.int64(level.oldest), ORDER)
+    maker = record_at(s.orders, int64(level.oldest), ORDER)
     maker_left = maker.quantity - maker.executed
     if s.pending_quote == 0:
         return min(order.quantity - order.executed, maker_left)
@@ -109,13 +107,13 @@ def _finish(root: int, command_kind: int) -> None:
         pool_give(s.order_pool, slot)
         return
     if order.order_type == OrderType.MARKET or order.time_in_force != TimeInForce.GTC:
-        expire(root, command_kind, np.int64(Reason.NO_LIQUIDITY))
+        expire(root, command_kind, int64(Reason.NO_LIQUIDITY))
         return
     level_quantity = book_enter(root, slot, market, s.pending_price)
     if command_kind != CommandKind.AMEND:
         order_open(root, slot, market)
-    status = np.int64(OrderStatus.NEW) if order.executed == 0 else np.int64(OrderStatus.PARTIALLY_FILLED)
-    event = emit_order(root, np.int64(EventKind.RESTED), command_kind, slot, market, s.pending_price, status)
+    status = int64(OrderStatus.NEW) if order.executed == 0 else int64(OrderStatus.PARTIALLY_FILLED)
+    event = emit_order(root, int64(EventKind.RESTED), command_kind, slot, market, s.pending_price, status)
     mark_level(root, event, market, s.pending_price, level_quantity)
 
 
@@ -131,10 +129,8 @@ def expire(root: int, command_kind: int, reason: int) -> None:
         hold(root, held_balance(order), -held_amount(market, order.side, s.pending_price, left))
     if s.pending_quote != 0:
         order.quantity = order.executed
-    status = np.int64(OrderStatus.EXPIRED)
-    address = emit_order(
-        root, np.int64(EventKind.CANCELED), command_kind, slot, s.pending_market, s.pending_price, status
-    )
+    status = int64(OrderStatus.EXPIRED)
+    address = emit_order(root, int64(EventKind.CANCELED), command_kind, slot, s.pending_market, s.pending_price, status)
     e = record_at(address, 0, EVENT)
     e.reason = reason
     e.quote_quantity = s.pending_quote
@@ -144,7 +140,7 @@ def expire(root: int, command_kind: int, reason: int) -> None:
 @inlined
 def held_balance(order: Any) -> int:
     """The slot of the balance that an order holds: BUY quote, SELL base."""
-    return np.int64(order.quote_balance) if order.side == Side.BUY else np.int64(order.base_balance)
+    return int64(order.quote_balance) if order.side == Side.BUY else int64(order.base_balance)
 
 
 @inlined
@@ -162,7 +158,7 @@ def _trade(root: int, command_kind: int, quantity: int) -> None:
     market = record_at(s.markets, s.pending_market, MARKET)
     level = record_at(s.levels, best_level(root, s.pending_market, opposite(taker.side)), LEVEL)
     price = level.price
-    maker_slot = np.int64(level.oldest)
+    maker_slot = int64(level.oldest)
     maker = record_at(s.orders, maker_slot, ORDER)
     amount = notional(market, price, quantity)
 
@@ -173,8 +169,8 @@ def _trade(root: int, command_kind: int, quantity: int) -> None:
     maker.executed_quote += amount
     maker.trade_count += 1
     taker_limit = s.pending_price
-    taker_fee = _settle(root, s.pending_market, slot, taker_limit, quantity, amount, np.int64(market.taker_fee))
-    maker_fee = _settle(root, s.pending_market, maker_slot, price, quantity, amount, np.int64(market.maker_fee))
+    taker_fee = _settle(root, s.pending_market, slot, taker_limit, quantity, amount, int64(market.taker_fee))
+    maker_fee = _settle(root, s.pending_market, maker_slot, price, quantity, amount, int64(market.maker_fee))
 
     level_quantity = book_reduce(root, maker_slot, quantity)
     maker_done = maker.executed == maker.quantity
@@ -184,7 +180,7 @@ def _trade(root: int, command_kind: int, quantity: int) -> None:
 
     market.trade_id += 1
     market.book_update_id += 1
-    e = record_at(emit(root, np.int64(EventKind.TRADE), taker.account, s.pending_market), 0, TRADE)
+    e = record_at(emit(root, int64(EventKind.TRADE), taker.account, s.pending_market), 0, TRADE)
     e.flag_bits = EventFlag.LEVEL
     e.order_id = taker.order_id
     e.execution_id = s.execution_id + 1
@@ -207,16 +203,16 @@ def _trade(root: int, command_kind: int, quantity: int) -> None:
     e.maker_executed_quote = maker.executed_quote
     e.taker_fee = taker_fee
     e.maker_fee = maker_fee
-    base = record_at(s.balances, np.int64(taker.base_balance), BALANCE)
+    base = record_at(s.balances, int64(taker.base_balance), BALANCE)
     e.taker_base_free = base.free
     e.taker_base_locked = base.locked
-    quote = record_at(s.balances, np.int64(taker.quote_balance), BALANCE)
+    quote = record_at(s.balances, int64(taker.quote_balance), BALANCE)
     e.taker_quote_free = quote.free
     e.taker_quote_locked = quote.locked
-    base = record_at(s.balances, np.int64(maker.base_balance), BALANCE)
+    base = record_at(s.balances, int64(maker.base_balance), BALANCE)
     e.maker_base_free = base.free
     e.maker_base_locked = base.locked
-    quote = record_at(s.balances, np.int64(maker.quote_balance), BALANCE)
+    quote = record_at(s.balances, int64(maker.quote_balance), BALANCE)
     e.maker_quote_free = quote.free
     e.maker_quote_locked = quote.locked
     if maker_done:
@@ -237,13 +233,13 @@ def _settle(root: int, market: int, slot: int, limit: int, quantity: int, amount
             book_free(root, order.quote_balance, held - amount)
         else:
             book_free(root, order.quote_balance, -amount)
-        booked = book_fee(root, np.int64(m.fee_base_balance), fee(rate, base))
+        booked = book_fee(root, int64(m.fee_base_balance), fee(rate, base))
         book_free(root, order.base_balance, base - booked)
         return booked
     if limit != 0:
         pay_locked(root, order.base_balance, base)
     else:
         book_free(root, order.base_balance, -base)
-    booked = book_fee(root, np.int64(m.fee_quote_balance), fee(rate, amount))
+    booked = book_fee(root, int64(m.fee_quote_balance), fee(rate, amount))
     book_free(root, order.quote_balance, amount - booked)
     return booked

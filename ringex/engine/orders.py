@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ringex.engine.book import (
     best_level,
     book_enter,
@@ -34,7 +32,7 @@ from ringex.engine.ledger import balance_free, balances_make, hold
 from ringex.engine.matching import expire, held_amount, held_balance, match, opposite, trade_quantity
 from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT
 from ringex.engine.requests import request_outcome
-from ringex.jit import compiled
+from ringex.jit import compiled, int64
 from ringex.memory import record_at, zero_bytes
 from ringex.messages import (
     AMOUNT_MAX,
@@ -61,8 +59,8 @@ def place(root: int, command: int) -> None:
     """PLACE, or the second record of a CANCEL_REPLACE. Account, market and expiry have been checked."""
     reason = _place_refusal(root, command)
     if reason != Reason.NONE:
-        request_outcome(root, np.int64(0), reason)
-        reject(root, command, np.int64(CommandKind.PLACE), reason)
+        request_outcome(root, int64(0), reason)
+        reject(root, command, int64(CommandKind.PLACE), reason)
         return
     _accept(root, command)
 
@@ -72,35 +70,35 @@ def _place_refusal(root: int, command: int) -> int:
     """Why the order may not be: a Reason, or NONE. Finds the account's balances, into the root."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
-    market = record_at(s.markets, np.int64(c.market), MARKET)
+    market = record_at(s.markets, int64(c.market), MARKET)
     if c.side != Side.BUY and c.side != Side.SELL:
-        return np.int64(Reason.INVALID_SIDE)
+        return int64(Reason.INVALID_SIDE)
     if c.order_type < OrderType.LIMIT or c.order_type > OrderType.LIMIT_MAKER:
-        return np.int64(Reason.INVALID_ORDER_TYPE)
+        return int64(Reason.INVALID_ORDER_TYPE)
     if c.time_in_force < TimeInForce.GTC or c.time_in_force > TimeInForce.FOK:
-        return np.int64(Reason.INVALID_TIME_IN_FORCE)
+        return int64(Reason.INVALID_TIME_IN_FORCE)
     if c.order_type != OrderType.LIMIT and c.time_in_force != TimeInForce.GTC:
-        return np.int64(Reason.INVALID_TIME_IN_FORCE)
-    reason = check_order(market, np.int64(c.order_type), c.price, c.quantity, c.quote_quantity)
+        return int64(Reason.INVALID_TIME_IN_FORCE)
+    reason = check_order(market, int64(c.order_type), c.price, c.quantity, c.quote_quantity)
     if reason != Reason.NONE:
         return reason
     words = command + COMMAND_ID_OFFSET
     if not words_empty(words) and client_id_find(root, c.account, words) != 0:
-        return np.int64(Reason.DUPLICATE_CLIENT_ORDER_ID)
+        return int64(Reason.DUPLICATE_CLIENT_ORDER_ID)
     if open_count(root, c.account, c.market) >= market.orders_per_account_max:
-        return np.int64(Reason.TOO_MANY_ORDERS)
+        return int64(Reason.TOO_MANY_ORDERS)
     if pool_full(s.order_pool):
-        return np.int64(Reason.ENGINE_FULL)
+        return int64(Reason.ENGINE_FULL)
     if c.order_type != OrderType.MARKET and c.time_in_force == TimeInForce.GTC:
         if pool_full(s.level_pool) or _level_overflows(root, c.market, c.side, c.price, c.quantity, 0):
-            return np.int64(Reason.ENGINE_FULL)
+            return int64(Reason.ENGINE_FULL)
     if not balances_make(root, c.account, market.base_asset, market.quote_asset):
-        return np.int64(Reason.ENGINE_FULL)
+        return int64(Reason.ENGINE_FULL)
     if c.order_type == OrderType.LIMIT_MAKER and _would_take(root, c.market, c.side, c.price):
-        return np.int64(Reason.WOULD_TAKE)
+        return int64(Reason.WOULD_TAKE)
     if not _funds_suffice(root, command):
-        return np.int64(Reason.INSUFFICIENT_BALANCE)
-    return np.int64(Reason.NONE)
+        return int64(Reason.INSUFFICIENT_BALANCE)
+    return int64(Reason.NONE)
 
 
 @compiled
@@ -125,7 +123,7 @@ def _funds_suffice(root: int, command: int) -> bool:
     """Whether what is free covers the order: a limit order's hold, a market order's execution on the present book."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
-    market = record_at(s.markets, np.int64(c.market), MARKET)
+    market = record_at(s.markets, int64(c.market), MARKET)
     buys = c.side == Side.BUY
     free = balance_free(root, s.quote_balance if buys else s.base_balance)
     if c.order_type != OrderType.MARKET:
@@ -141,8 +139,8 @@ def _funds_suffice(root: int, command: int) -> bool:
 def _cost_within(root: int, market: int, quantity: int, funds: int) -> bool:
     """Whether buying `quantity`, or what there is of it, costs at most `funds` on the present book."""
     s = record_at(root, 0, ROOT)
-    m = record_at(s.markets, np.int64(market), MARKET)
-    number = best_level(root, market, np.int64(Side.SELL))
+    m = record_at(s.markets, int64(market), MARKET)
+    number = best_level(root, market, int64(Side.SELL))
     while number != 0 and quantity > 0:
         level = record_at(s.levels, number, LEVEL)
         part = min(quantity, level.quantity)
@@ -151,7 +149,7 @@ def _cost_within(root: int, market: int, quantity: int, funds: int) -> bool:
             return False
         funds -= cost
         quantity -= part
-        number = np.int64(level.worse)
+        number = int64(level.worse)
     return True
 
 
@@ -159,8 +157,8 @@ def _cost_within(root: int, market: int, quantity: int, funds: int) -> bool:
 def _lots_within(root: int, market: int, quote: int, quantity: int) -> bool:
     """Whether selling for `quote` needs at most `quantity` on the present book."""
     s = record_at(root, 0, ROOT)
-    m = record_at(s.markets, np.int64(market), MARKET)
-    number = best_level(root, market, np.int64(Side.BUY))
+    m = record_at(s.markets, int64(market), MARKET)
+    number = best_level(root, market, int64(Side.BUY))
     while number != 0:
         level = record_at(s.levels, number, LEVEL)
         lots = min(quote // notional(m, level.price, m.lot), level.quantity // m.lot)
@@ -171,7 +169,7 @@ def _lots_within(root: int, market: int, quote: int, quantity: int) -> bool:
             break
         quantity -= part
         quote -= notional(m, level.price, part)
-        number = np.int64(level.worse)
+        number = int64(level.worse)
     return True
 
 
@@ -180,7 +178,7 @@ def _accept(root: int, command: int) -> None:
     """Take an order that passed all checks: hold, ACCEPTED, then match, rest or expire."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
-    market = np.int64(c.market)
+    market = int64(c.market)
     slot = pool_take(s.order_pool)
     s.order_id += 1
     order = record_at(s.orders, slot, ORDER)
@@ -203,7 +201,7 @@ def _accept(root: int, command: int) -> None:
     cold.created_ns = s.time_ns
     cold.older = 0
     cold.younger = 0
-    request_outcome(root, s.order_id, np.int64(Reason.NONE))
+    request_outcome(root, s.order_id, int64(Reason.NONE))
     if c.order_type != OrderType.MARKET:
         m = record_at(s.markets, market, MARKET)
         hold(root, held_balance(order), held_amount(m, c.side, c.price, c.quantity))
@@ -213,21 +211,21 @@ def _accept(root: int, command: int) -> None:
     s.pending_account = c.account
     s.pending_quote = c.quote_quantity
 
-    new = np.int64(OrderStatus.NEW)
+    new = int64(OrderStatus.NEW)
     can_trade = trade_quantity(root) != 0
     if not can_trade and c.order_type != OrderType.MARKET and c.time_in_force == TimeInForce.GTC:
         level_quantity = book_enter(root, slot, market, c.price)
         order_open(root, slot, market)
-        event = emit_order(root, np.int64(EventKind.ACCEPTED), np.int64(CommandKind.PLACE), slot, market, c.price, new)
+        event = emit_order(root, int64(EventKind.ACCEPTED), int64(CommandKind.PLACE), slot, market, c.price, new)
         record_at(event, 0, EVENT).flag_bits = EventFlag.WORKING
         mark_level(root, event, market, c.price, level_quantity)
         return
-    event = emit_order(root, np.int64(EventKind.ACCEPTED), np.int64(CommandKind.PLACE), slot, market, c.price, new)
+    event = emit_order(root, int64(EventKind.ACCEPTED), int64(CommandKind.PLACE), slot, market, c.price, new)
     record_at(event, 0, EVENT).quote_quantity = c.quote_quantity
     if c.time_in_force == TimeInForce.FOK and not _available(root, market, c.side, c.price, c.quantity):
-        expire(root, np.int64(CommandKind.PLACE), np.int64(Reason.NOT_FILLED_AT_ONCE))
+        expire(root, int64(CommandKind.PLACE), int64(Reason.NOT_FILLED_AT_ONCE))
         return
-    match(root, np.int64(CommandKind.PLACE))
+    match(root, int64(CommandKind.PLACE))
 
 
 @compiled
@@ -240,7 +238,7 @@ def _available(root: int, market: int, side: int, price: int, quantity: int) -> 
         if not reaches(side, price, level.price):
             return False
         quantity -= level.quantity
-        number = np.int64(level.worse)
+        number = int64(level.worse)
     return quantity <= 0
 
 
@@ -261,7 +259,7 @@ def _order_meant(root: int, command: int) -> int:
     if slot == 0:
         return 0
     order = record_at(s.orders, slot, ORDER)
-    level = record_at(s.levels, np.int64(order.level), LEVEL)
+    level = record_at(s.levels, int64(order.level), LEVEL)
     return slot if order.account == c.account and level.market == c.market else 0
 
 
@@ -270,20 +268,20 @@ def cancel(root: int, command: int) -> int:
     """CANCEL, or the cancel leg of a CANCEL_REPLACE. Returns NONE, or the Reason of the REJECTED it has emitted."""
     c = record_at(command, 0, COMMAND)
     s = record_at(root, 0, ROOT)
-    reason = np.int64(Reason.NONE)
+    reason = int64(Reason.NONE)
     slot = _order_meant(root, command)
     if slot == 0:
-        reason = np.int64(Reason.UNKNOWN_ORDER)
+        reason = int64(Reason.UNKNOWN_ORDER)
     else:
         executed = record_at(s.orders, slot, ORDER).executed
-        only_new = np.int64(c.flag_bits) & CommandFlag.ONLY_NEW
-        only_partial = np.int64(c.flag_bits) & CommandFlag.ONLY_PARTIALLY_FILLED
+        only_new = int64(c.flag_bits) & CommandFlag.ONLY_NEW
+        only_partial = int64(c.flag_bits) & CommandFlag.ONLY_PARTIALLY_FILLED
         if (only_new != 0 and executed > 0) or (only_partial != 0 and executed == 0):
-            reason = np.int64(Reason.CANCEL_RESTRICTED)
+            reason = int64(Reason.CANCEL_RESTRICTED)
     if reason != Reason.NONE:
-        reject(root, command, np.int64(c.kind), reason)
+        reject(root, command, int64(c.kind), reason)
         return reason
-    event = _remove(root, slot, np.int64(c.kind), np.int64(Reason.CANCELED_BY_CLIENT))
+    event = _remove(root, slot, int64(c.kind), int64(Reason.CANCELED_BY_CLIENT))
     words_copy(event + EVENT_ID_OFFSET, command + COMMAND_ID_OFFSET)
     return reason
 
@@ -293,8 +291,8 @@ def _remove(root: int, slot: int, command_kind: int, reason: int) -> int:
     """Cancel a resting order. Returns the address of its CANCELED event, whose client_order_id is still empty."""
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
-    level = record_at(s.levels, np.int64(order.level), LEVEL)
-    market = np.int64(level.market)
+    level = record_at(s.levels, int64(order.level), LEVEL)
+    market = int64(level.market)
     price = level.price
     m = record_at(s.markets, market, MARKET)
     left = order.quantity - order.executed
@@ -302,8 +300,8 @@ def _remove(root: int, slot: int, command_kind: int, reason: int) -> int:
     book_leave(root, slot)
     order_close(root, slot, market)
     hold(root, held_balance(order), -held_amount(m, order.side, price, left))
-    status = np.int64(OrderStatus.CANCELED)
-    event = emit_order(root, np.int64(EventKind.CANCELED), command_kind, slot, market, price, status)
+    status = int64(OrderStatus.CANCELED)
+    event = emit_order(root, int64(EventKind.CANCELED), command_kind, slot, market, price, status)
     mark_level(root, event, market, price, level_quantity)
     record_at(event, 0, EVENT).reason = reason
     words_copy(event + EVENT_ORIGINAL_OFFSET, event + EVENT_ID_OFFSET)
@@ -319,8 +317,8 @@ def cancel_all(root: int, command: int) -> None:
     c = record_at(command, 0, COMMAND)
     s.pending_account = c.account
     s.pending_market = c.market
-    if _next_of(root, np.int64(record_at(s.accounts, s.pending_account, ACCOUNT).oldest)) == 0:
-        reject(root, command, np.int64(CommandKind.CANCEL_ALL), np.int64(Reason.UNKNOWN_ORDER))
+    if _next_of(root, int64(record_at(s.accounts, s.pending_account, ACCOUNT).oldest)) == 0:
+        reject(root, command, int64(CommandKind.CANCEL_ALL), int64(Reason.UNKNOWN_ORDER))
         return
     cancel_all_step(root)
 
@@ -331,9 +329,9 @@ def _next_of(root: int, slot: int) -> int:
     s = record_at(root, 0, ROOT)
     while slot != 0 and s.pending_market >= 0:
         order = record_at(s.orders, slot, ORDER)
-        if record_at(s.levels, np.int64(order.level), LEVEL).market == s.pending_market:
+        if record_at(s.levels, int64(order.level), LEVEL).market == s.pending_market:
             break
-        slot = np.int64(record_at(s.orders_cold, slot, ORDER_COLD).younger)
+        slot = int64(record_at(s.orders_cold, slot, ORDER_COLD).younger)
     return slot
 
 
@@ -342,24 +340,24 @@ def cancel_all_step(root: int) -> None:
     """Cancel as many orders of the pending CANCEL_ALL as this step's events allow."""
     s = record_at(root, 0, ROOT)
     s.continuation_pending = 0
-    slot = _next_of(root, np.int64(record_at(s.accounts, s.pending_account, ACCOUNT).oldest))
+    slot = _next_of(root, int64(record_at(s.accounts, s.pending_account, ACCOUNT).oldest))
     while slot != 0:
         if emitted(root) == EVENTS_PER_COMMAND_MAX - 1:
             s.continuation_pending = CommandKind.CANCEL_ALL
             return
-        younger = np.int64(record_at(s.orders_cold, slot, ORDER_COLD).younger)
-        _remove(root, slot, np.int64(CommandKind.CANCEL_ALL), np.int64(Reason.CANCELED_WITH_ALL))
+        younger = int64(record_at(s.orders_cold, slot, ORDER_COLD).younger)
+        _remove(root, slot, int64(CommandKind.CANCEL_ALL), int64(Reason.CANCELED_WITH_ALL))
         slot = _next_of(root, younger)
-    emit_done(root, np.int64(CommandKind.CANCEL_ALL), s.pending_account, s.pending_market, emitted(root))
+    emit_done(root, int64(CommandKind.CANCEL_ALL), s.pending_account, s.pending_market, emitted(root))
 
 
 @compiled
 def cancel_replace(root: int, command: int, second: int) -> None:
     """CANCEL_REPLACE: the cancel leg, then the new order, unless a failed cancel forbids it."""
-    allowed = np.int64(record_at(command, 0, COMMAND).flag_bits) & CommandFlag.ALLOW_FAILURE
+    allowed = int64(record_at(command, 0, COMMAND).flag_bits) & CommandFlag.ALLOW_FAILURE
     if cancel(root, command) != Reason.NONE and allowed == 0:
-        request_outcome(root, np.int64(0), np.int64(Reason.CANCEL_REJECTED))
-        reject(root, second, np.int64(CommandKind.PLACE), np.int64(Reason.CANCEL_REJECTED))
+        request_outcome(root, int64(0), int64(Reason.CANCEL_REJECTED))
+        reject(root, second, int64(CommandKind.PLACE), int64(Reason.CANCEL_REJECTED))
         return
     place(root, second)
 
@@ -368,9 +366,9 @@ def cancel_replace(root: int, command: int, second: int) -> None:
 def amend(root: int, command: int) -> None:
     """AMEND: a new price, quantity or client order id for an open order."""
     slot = _order_meant(root, command)
-    reason = np.int64(Reason.UNKNOWN_ORDER) if slot == 0 else _amend_refusal(root, command, slot)
+    reason = int64(Reason.UNKNOWN_ORDER) if slot == 0 else _amend_refusal(root, command, slot)
     if reason != Reason.NONE:
-        reject(root, command, np.int64(CommandKind.AMEND), reason)
+        reject(root, command, int64(CommandKind.AMEND), reason)
         return
     _amend_accepted(root, command, slot)
 
@@ -381,40 +379,40 @@ def _amend_refusal(root: int, command: int, slot: int) -> int:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     order = record_at(s.orders, slot, ORDER)
-    level = record_at(s.levels, np.int64(order.level), LEVEL)
-    market = record_at(s.markets, np.int64(c.market), MARKET)
+    level = record_at(s.levels, int64(order.level), LEVEL)
+    market = record_at(s.markets, int64(c.market), MARKET)
     if c.price < 0 or c.quantity < 0:
-        return np.int64(Reason.INVALID_QUANTITY)
+        return int64(Reason.INVALID_QUANTITY)
     price = c.price if c.price != 0 else level.price
     quantity = c.quantity if c.quantity != 0 else order.quantity
     reprices = price != level.price
     if not reprices and quantity == order.quantity:
-        return np.int64(Reason.AMEND_NOTHING)
+        return int64(Reason.AMEND_NOTHING)
     if quantity <= order.executed:
-        return np.int64(Reason.AMEND_BELOW_EXECUTED)
-    keeps = np.int64(c.flag_bits) & CommandFlag.KEEP_PRIORITY
+        return int64(Reason.AMEND_BELOW_EXECUTED)
+    keeps = int64(c.flag_bits) & CommandFlag.KEEP_PRIORITY
     if keeps != 0 and (reprices or quantity > order.quantity):
-        return np.int64(Reason.AMEND_LOSES_PRIORITY)
-    reason = check_order(market, np.int64(order.order_type), price, quantity, np.int64(0))
+        return int64(Reason.AMEND_LOSES_PRIORITY)
+    reason = check_order(market, int64(order.order_type), price, quantity, int64(0))
     if reason != Reason.NONE:
         return reason
     words = command + COMMAND_ID_OFFSET
     if not words_empty(words) and not words_equal(words, order_id_words(root, slot)):
         if client_id_find(root, c.account, words) != 0:
-            return np.int64(Reason.DUPLICATE_CLIENT_ORDER_ID)
+            return int64(Reason.DUPLICATE_CLIENT_ORDER_ID)
     if reprices and order.order_type == OrderType.LIMIT_MAKER and _would_take(root, c.market, order.side, price):
-        return np.int64(Reason.WOULD_TAKE)
+        return int64(Reason.WOULD_TAKE)
     if reprices and pool_full(s.level_pool):
-        return np.int64(Reason.ENGINE_FULL)
+        return int64(Reason.ENGINE_FULL)
     left = order.quantity - order.executed
     if _level_overflows(root, c.market, order.side, price, quantity, 0 if reprices else left):
-        return np.int64(Reason.ENGINE_FULL)
+        return int64(Reason.ENGINE_FULL)
     grows = held_amount(market, order.side, price, quantity - order.executed) - held_amount(
         market, order.side, level.price, left
     )
     if grows > balance_free(root, held_balance(order)):
-        return np.int64(Reason.INSUFFICIENT_BALANCE)
-    return np.int64(Reason.NONE)
+        return int64(Reason.INSUFFICIENT_BALANCE)
+    return int64(Reason.NONE)
 
 
 @compiled
@@ -422,8 +420,8 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     order = record_at(s.orders, slot, ORDER)
-    level = record_at(s.levels, np.int64(order.level), LEVEL)
-    market = np.int64(c.market)
+    level = record_at(s.levels, int64(order.level), LEVEL)
+    market = int64(c.market)
     m = record_at(s.markets, market, MARKET)
     old_price = level.price
     old_quantity = order.quantity
@@ -440,8 +438,8 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
         book_leave(root, slot)
     order.quantity = quantity
 
-    status = np.int64(OrderStatus.NEW) if order.executed == 0 else np.int64(OrderStatus.PARTIALLY_FILLED)
-    event = emit_order(root, np.int64(EventKind.AMENDED), np.int64(CommandKind.AMEND), slot, market, price, status)
+    status = int64(OrderStatus.NEW) if order.executed == 0 else int64(OrderStatus.PARTIALLY_FILLED)
+    event = emit_order(root, int64(EventKind.AMENDED), int64(CommandKind.AMEND), slot, market, price, status)
     if keeps:
         record_at(event, 0, EVENT).flag_bits = EventFlag.PRIORITY_KEPT
     mark_level(root, event, market, old_price, level_quantity)
@@ -459,4 +457,4 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
     s.pending_market = market
     s.pending_account = order.account
     s.pending_quote = 0
-    match(root, np.int64(CommandKind.AMEND))
+    match(root, int64(CommandKind.AMEND))

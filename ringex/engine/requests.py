@@ -5,11 +5,9 @@ A request is known by (account, client order id, timestamp). A heap by expiry le
 
 from __future__ import annotations
 
-import numpy as np
-
 from ringex.engine.events import COMMAND_ID_OFFSET
 from ringex.engine.records import ACCOUNT, EXPIRY, REQUEST, REQUEST_BYTES, REQUEST_ID_OFFSET, ROOT
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import COMMAND
 from ringex.tables import (
@@ -37,7 +35,7 @@ def is_remembered_kind(command: int) -> bool:
 
 @inlined
 def _key(account: int, timestamp_us: int, words: int) -> int:
-    return words_hash(np.int64(account) ^ (timestamp_us << 20), words)
+    return words_hash(int64(account) ^ (timestamp_us << 20), words)
 
 
 @inlined
@@ -67,7 +65,7 @@ def request_remember(root: int, command: int) -> int:
     """Make an entry for the PLACE record at `command`, its outcome open. Returns its slot, or 0 for want of room."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
-    account = record_at(s.accounts, np.int64(c.account), ACCOUNT)
+    account = record_at(s.accounts, int64(c.account), ACCOUNT)
     if account.requests >= s.requests_per_account_max:
         return 0
     slot = pool_take(s.request_pool)
@@ -89,7 +87,7 @@ def request_enter(root: int, slot: int) -> None:
     """Enter a filled request record in the index, its account's count and the heap."""
     s = record_at(root, 0, ROOT)
     r = record_at(s.requests, slot, REQUEST)
-    record_at(s.accounts, np.int64(r.account), ACCOUNT).requests += 1
+    record_at(s.accounts, int64(r.account), ACCOUNT).requests += 1
     index_put(s.request_index, _key(r.account, r.timestamp_us, _words(root, slot)), slot)
     at = pool_used(s.request_pool)
     while at > 1:
@@ -112,7 +110,7 @@ def requests_expire(root: int) -> None:
     while pool_used(s.request_pool) > 0 and record_at(s.expiries, 1, EXPIRY).expires_ns < s.time_ns:
         slot = record_at(s.expiries, 1, EXPIRY).request
         r = record_at(s.requests, slot, REQUEST)
-        record_at(s.accounts, np.int64(r.account), ACCOUNT).requests -= 1
+        record_at(s.accounts, int64(r.account), ACCOUNT).requests -= 1
         found = index_remove_value(s.request_index, _key(r.account, r.timestamp_us, _words(root, slot)), slot)
         assert found
         _heap_pop(root)

@@ -24,7 +24,7 @@ from ringex.atomics import load_acquire, pause, store_relaxed
 from ringex.engine.matcher import apply
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.journal.control import (
     DURABLE,
     FAILURE_ERRNO,
@@ -123,7 +123,6 @@ def sequencer_run(address: int, until_ns: int) -> int:
             yield_cpu()
         elif idle > 0:
             pause()
-    return RUNNING
 
 
 @compiled
@@ -158,7 +157,7 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
     taken = 0
     while source.cursor < published and taken < COMMANDS_PER_TURN_MAX and _may_take(s):
         command = ring_slot(source.ring, source.cursor)
-        second = np.int64(0)
+        second = int64(0)
         slots = 1
         if record_at(command, 0, COMMAND).slots == 2 and source.cursor + 1 < published:
             second = ring_slot(source.ring, source.cursor + 1)
@@ -173,12 +172,12 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sequence(
+def _sequence(  # type: ignore[no-untyped-def]
     s, command: int, second: int, ring: int, epoch: int, ring_sequence: int, source: int, cursor: int
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     """Give a command of one record, or two where `second` is not 0, its place in the journal; apply it."""
     first_slot = _stamp(s, command, ring, epoch, ring_sequence)
-    second_slot = np.int64(0)
+    second_slot = int64(0)
     if second != 0:
         # What stood before the command stands until it is whole: its first record alone releases nothing.
         _mark(s, -1, 0)
@@ -293,7 +292,7 @@ def _park(s, until_ns: int) -> None:  # type: ignore[no-untyped-def]
         # Where commands wait but nothing may be taken, only the journal's progress is worth waking up for.
         seen = source.cursor if _may_take(s) else ring_published(source.ring)
         store_relaxed(s.source_seen + index * 8, seen)
-    timeout_ns = max(np.int64(0), until_ns - monotonic_ns())
+    timeout_ns = max(int64(0), until_ns - monotonic_ns())
     journal_park_set(s.journal)
     durable_word = s.journal + DURABLE
     park_on(s.source_rings, s.source_count, s.source_seen, durable_word, s.released, s.waiters, timeout_ns)

@@ -82,7 +82,7 @@ class State:
     @property
     def root(self) -> np.void:
         """The root record; assigning to its fields by name writes the state."""
-        return self.root_record[0]  # type: ignore[no-any-return]
+        return self.root_record[0]
 
     def _point(self) -> None:
         for name in (
@@ -90,8 +90,10 @@ class State:
             *("requests", "expiries", "references", "rings"),
         ):
             self.root[name] = address_of(getattr(self, name))
-        for name, table in (*self.pools.items(), *self.indexes.items()):
-            self.root[name] = table.address
+        for name, pool in self.pools.items():
+            self.root[name] = pool.address
+        for name, index in self.indexes.items():
+            self.root[name] = index.address
         self.root["prices"] = self.prices.address
 
 

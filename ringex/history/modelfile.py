@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +69,7 @@ def load_model(path: Path, limits: Limits) -> ReadModel:
     return model
 
 
-def _digest(head: bytes, frames: list[Frame]) -> bytes:
+def _digest(head: bytes, frames: Sequence[Frame]) -> bytes:
     digest = hashlib.blake2b(head, digest_size=DIGEST_BYTES)
     for frame in frames:
         digest.update(frame)

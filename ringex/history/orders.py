@@ -10,8 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.jit import compiled, inlined
-from ringex.marketdata.integers import int64
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import address_of, copy_bytes, record_at
 from ringex.messages import EVENT, OrderStatus, OrderType
 from ringex.tables import (

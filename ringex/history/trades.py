@@ -6,8 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.jit import compiled
-from ringex.marketdata.integers import int64
+from ringex.jit import compiled, int64
 from ringex.memory import address_of, copy_bytes, record_at
 from ringex.messages import TRADE, Side
 

@@ -21,7 +21,7 @@ from numba import types
 from numba.core import config as numba_config
 from numba.extending import intrinsic
 
-from ringex.jit import INTERPRETED, compiled, inlined
+from ringex.jit import INTERPRETED, compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import COMMAND, RECORD_BYTES
 
@@ -66,8 +66,8 @@ BYTE_TABLE: Final[list[int]] = _table().tolist()
 @inlined
 def crc_word_by_table(state: int, word: int) -> int:
     """The state after eight more bytes, `word` little endian (uint64)."""
-    low = (np.int64(word & np.uint64(MASK))) ^ state
-    high = np.int64(word >> np.uint64(32))
+    low = (int64(word & np.uint64(MASK))) ^ state
+    high = int64(word >> np.uint64(32))
     return (
         TABLE[7 * 256 + (low & 0xFF)]
         ^ TABLE[6 * 256 + ((low >> 8) & 0xFF)]
@@ -122,7 +122,7 @@ def _bytes_checksum_interpreted(address: int, size_bytes: int) -> int:
 
 def record_checksum(address: int, salt: int) -> int:
     """The checksum that the COMMAND record at `address` should carry, its checksum field taken as zero."""
-    state = np.int64(salt)
+    state = int64(salt)
     for index in range(WORDS):
         word = np.uint64(record_at(address, index, WORD).value)
         if index == CHECKSUM_WORD:
@@ -133,7 +133,7 @@ def record_checksum(address: int, salt: int) -> int:
 
 def bytes_checksum(address: int, size_bytes: int) -> int:
     """The CRC-32C of `size_bytes` bytes (a multiple of 8) at `address`."""
-    state = np.int64(MASK)
+    state = int64(MASK)
     for index in range(size_bytes // 8):
         state = crc_word(state, np.uint64(record_at(address, index, WORD).value))
     return int(state ^ MASK)
@@ -164,8 +164,8 @@ def count_valid(address: int, count: int, salt: int, sequence: int) -> int:
     """
     for index in range(count):
         record = record_at(address, index, COMMAND)
-        if np.int64(record.sequence) != sequence + index:
+        if int64(record.sequence) != sequence + index:
             return index
-        if np.int64(record.checksum) != record_checksum(address + index * RECORD_BYTES, salt):
+        if int64(record.checksum) != record_checksum(address + index * RECORD_BYTES, salt):
             return index
     return count

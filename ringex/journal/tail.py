@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.journal.crc import WORD, WORDS, count_valid, record_checksum
 from ringex.journal.errors import JournalCorrupt
 from ringex.journal.segment import Segment, opened
@@ -63,11 +63,11 @@ def survey(address: int, count: int, salt: int, previous_salt: int, sequence: in
         if is_zero(here):
             continue
         record = record_at(here, 0, COMMAND)
-        checksum = np.int64(record.checksum)
-        if np.int64(record.sequence) == sequence + index and checksum == record_checksum(here, salt):
+        checksum = int64(record.checksum)
+        if int64(record.sequence) == sequence + index and checksum == record_checksum(here, salt):
             report.sound += 1
             report.last_sound = sequence + index
-            report.durable = max(np.int64(report.durable), np.int64(record.durable_sequence))
+            report.durable = max(int64(report.durable), int64(record.durable_sequence))
         elif checksum == record_checksum(here, previous_salt):
             continue
         else:
@@ -81,7 +81,7 @@ def count_whole(address: int, count: int) -> int:
     """How many of `count` records at `address`, which begin a command, belong to commands that are whole."""
     index = 0
     while index < count:
-        slots = max(np.int64(record_at(address, index, COMMAND).slots), np.int64(1))
+        slots = max(int64(record_at(address, index, COMMAND).slots), int64(1))
         if index + slots > count:
             break
         index += int(slots)

@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ringex.jit import compiled, inlined
-from ringex.marketdata.integers import int64
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import address_of, record_at
 from ringex.messages import EVENT, MARKET_EVENT, RECORD_BYTES, TRADE, EventFlag, EventKind, Side
 from ringex.tables import (

@@ -143,7 +143,7 @@ def index_remove_value(index: int, key: int, value: int) -> bool:
 
 @compiled
 def index_add(index: int, key: int, amount: int) -> int:
-    """Add `amount` to the number kept under a unique `key` (absent: 0). Returns the sum; an entry that falls to 0 goes."""
+    """Add `amount` to the number kept under a unique `key` (absent: 0). Returns the sum; at 0 the entry goes."""
     at = index_first(index, key)
     if at < 0:
         index_put(index, key, amount)

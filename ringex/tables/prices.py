@@ -3,7 +3,8 @@
 One set per book side: a 64-ary trie whose nodes hold a bitmap and 64 children; a leaf's children are level numbers.
 Its depth is chosen per market from the highest tick (`prices_depth`), so a step costs one node, never a search, and
 the cost does not grow with the number of levels. Every node but a root has a level below it: `levels_max` levels
-need at most `levels_max * (DEPTH_MAX - 1)` nodes besides the roots, and that is what is reserved (untouched nodes cost nothing).
+need at most `levels_max * (DEPTH_MAX - 1)` nodes besides the roots, and that is what is reserved (untouched nodes cost
+nothing).
 
 Level numbers are > 0; 0 means "no such price".
 """
@@ -14,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import address_of, record_at, zero_bytes
 from ringex.tables.bits import bit_at_or_above, bit_at_or_below, bit_clear, bit_set
 from ringex.tables.pool import Pool, pool_give, pool_take
@@ -75,7 +76,7 @@ def _digit(tick: int, height: int) -> int:
 
 @inlined
 def _child(prices: int, node: int, digit: int) -> int:
-    return np.int64(record_at(_node(prices, node) + _CHILDREN_OFFSET, digit, _CHILD).number)
+    return int64(record_at(_node(prices, node) + _CHILDREN_OFFSET, digit, _CHILD).number)
 
 
 @inlined
