@@ -44,7 +44,7 @@ _ENUMS: Final[dict[str, type[IntEnum]]] = {
     "transport": Transport,
 }
 _TEXTS: Final = ("client_order_id", "original_client_order_id", "reference")
-_UNSHOWN: Final = ("_pad", "_pad2", "reserved", "reserved_words")
+_UNSHOWN: Final = ("_pad", "_pad2", "unused", "reserved", "reserved_words")
 
 
 @dataclass(frozen=True)
