@@ -11,9 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ringex.warmup import warm_up
+
 SHM_DIR = Path("/dev/shm")
 PR_SET_CHILD_SUBREAPER = 36
 SETTLE_SECONDS = 5.0
+
+
+def pytest_sessionstart() -> None:
+    """Compile the hot loops, or load them from the cache, so that no test's time-out pays for a cold cache."""
+    warm_up()
 
 
 @pytest.fixture(scope="session", autouse=True)
