@@ -12,7 +12,7 @@ from ringex.engine.matching import match
 from ringex.engine.orders import amend, cancel, cancel_all, cancel_all_step, cancel_replace, place
 from ringex.engine.records import REQUEST, RING, ROOT
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import inlined, int64, separate
 from ringex.memory import record_at
 from ringex.messages import COMMAND, EVENT, FEE_ACCOUNT, RECORD_BYTES, CommandKind, EventFlag, EventKind, Reason
 
@@ -39,7 +39,6 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
     Event n (from 1) is written to slot (n - 1) & event_mask of the ring at `event_base`; `cursor` is how many have been
     given so far. Returns how many there are now: at least one more, at most EVENTS_PER_COMMAND_MAX.
     """
-    second = int64(second)  # a literal 0 would be a type of its own, and all below compiled twice
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     assert s.event_sequence == cursor
