@@ -93,23 +93,37 @@ class Exchange:
         self.pub_endpoint = f"ipc://{folder}/pub.sock"
         self._options = options
         self._log = folder / "log.txt"
+        self._log_seen = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start, and wait for the `ready` line. Raises AssertionError with the log if it does not come."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Start, and do not wait."""
         command = [sys.executable, "-m", "ringex", "start", "--data", str(self.data)]
         command += ["--zmq", self.zmq_endpoint, "--pub", self.pub_endpoint, *self._options]
-        seen = self._log.stat().st_size if self._log.exists() else 0
+        self._log_seen = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             # A session of its own, so that `kill_group` reaches all of it and nothing else.
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def wait_ready(self) -> None:
+        """Wait for the `ready` line. Raises AssertionError with the log if it does not come."""
+        assert self._process is not None
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline and self._process.poll() is None:
-            if any(line.startswith("ready ") for line in self.log[seen:].splitlines()):
+            if any(line.startswith("ready ") for line in self._new_log().splitlines()):
                 return
             time.sleep(0.02)
         self.kill_group()
-        raise AssertionError(f"the exchange did not become ready:\n{self.log[seen:]}")
+        raise AssertionError(f"the exchange did not become ready:\n{self._new_log()}")
+
+    def _new_log(self) -> str:
+        """What the present life has printed."""
+        return self._log.read_bytes()[self._log_seen :].decode(errors="replace")
 
     @property
     def log(self) -> str:
@@ -143,6 +157,11 @@ class Exchange:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(STOP_SECONDS_MAX)
+
+    def reap(self) -> None:
+        """Wait for a supervisor that was killed; its children may still be dying."""
+        assert self._process is not None
+        self._process.wait(STOP_SECONDS_MAX)
 
     def kill_group(self) -> None:
         """SIGKILL the supervisor and every process it has."""
