@@ -6,42 +6,14 @@ what a configuration says about them is no longer looked at.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import numpy as np
 
+from ringex.administration import add_account, add_asset, add_key, add_market, deposit
 from ringex.config import Settings
 from ringex.gateways.keystore import Key, Keystore, KeystoreError
-from ringex.markets import DEMO_ACCOUNT, Market
-from ringex.messages import (
-    ACCOUNT_COMMAND,
-    ASSET_COMMAND,
-    BALANCE_COMMAND,
-    COMMAND,
-    MARKET_COMMAND,
-    CommandKind,
-    KeyScope,
-    Transport,
-    commands,
-    words_of,
-)
-
-_MARKET_FIELDS = (
-    "price_scale",
-    "quantity_scale",
-    "tick",
-    "lot",
-    "price_min",
-    "price_max",
-    "quantity_min",
-    "quantity_max",
-    "notional_min",
-    "notional_max",
-    "maker_fee",
-    "taker_fee",
-    "orders_per_account_max",
-)
+from ringex.markets import DEMO_ACCOUNT
+from ringex.messages import COMMAND, KeyScope
 
 
 def seed(settings: Settings) -> np.ndarray:
@@ -56,36 +28,17 @@ def seed(settings: Settings) -> np.ndarray:
     assert len(asset_numbers) == len(settings.assets), "an asset's name is used once"
     assert len(account_numbers) == len(settings.accounts), "an account's name is used once"
 
-    records = [
-        _command(ASSET_COMMAND, CommandKind.ASSET_ADD, name=asset.name.encode("ascii"), scale=asset.scale)
-        for asset in settings.assets
-    ]
-    records += [_market(market, asset_numbers) for market in settings.markets]
-    records += [
-        _command(ACCOUNT_COMMAND, CommandKind.ACCOUNT_ADD, name=account.name.encode("ascii"))
-        for account in settings.accounts
-    ]
+    records = [add_asset(asset) for asset in settings.assets]
+    records += [add_market(market, asset_numbers) for market in settings.markets]
+    records += [add_account(account.name) for account in settings.accounts]
     for account in settings.accounts:
         number = account_numbers[account.name]
         records += [
-            _command(
-                BALANCE_COMMAND,
-                CommandKind.DEPOSIT,
-                account=number,
-                asset=asset_numbers[asset],
-                amount=amount,
-                reference=words_of(f"seed-{number}-{asset_numbers[asset]}"),
-            )
+            deposit(number, asset_numbers[asset], amount, f"seed-{number}-{asset_numbers[asset]}")
             for asset, amount in account.deposits
         ]
     records += [
-        _command(
-            ACCOUNT_COMMAND,
-            CommandKind.KEY_ADD,
-            account=account_numbers[key.account],
-            key_added=key.number,
-            scopes=key.scopes,
-        )
+        add_key(key.number, account_numbers[key.account], key.scopes)
         for key in stored_keys(settings)
         if key.account in account_numbers
     ]
@@ -115,27 +68,3 @@ def stored_keys(settings: Settings) -> tuple[Key, ...]:
         return ()
     except msgspec.MsgspecError as error:
         raise KeystoreError(f"{path}: not a list of keys as ringex writes it: {error}") from error
-
-
-def _market(market: Market, asset_numbers: dict[str, int]) -> np.ndarray:
-    fields = {name: getattr(market, name) for name in _MARKET_FIELDS}
-    return _command(
-        MARKET_COMMAND,
-        CommandKind.MARKET_ADD,
-        symbol=market.symbol.encode("ascii"),
-        base_asset=asset_numbers[market.base],
-        quote_asset=asset_numbers[market.quote],
-        **fields,
-    )
-
-
-def _command(dtype: np.dtype, kind: CommandKind, **fields: Any) -> np.ndarray:
-    """One COMMAND record of `kind` with the named fields of its body's dtype set."""
-    record = commands(1)
-    record["kind"] = kind
-    record["transport"] = Transport.ADMIN
-    body = record.view(dtype)
-    for name, value in fields.items():
-        body[name] = value
-    assert record.dtype == COMMAND
-    return record

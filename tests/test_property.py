@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ReferenceExchange, event_fields
 from reference.desk import ALICE, BOB, BTC, BUY, SELL, USDT, Desk
-from reference.records import Fields, command_record
+from reference.records import Fields, records_of
 from reference.soundness import Auditor
 from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
 
 from ringex.config import Limits
 from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
-from ringex.messages import COMMAND, CommandKind, EventKind, TimeInForce
+from ringex.messages import CommandKind, EventKind, TimeInForce
 
 settings.register_profile("ci", max_examples=400, derandomize=True, deadline=None)
 settings.register_profile("long", max_examples=50_000, deadline=None)
@@ -81,11 +81,6 @@ class Play:
         pairs = [(name, expected.get(name), actual.get(name)) for name in names]
         lines += [f"    {name}: {left!r}, {right!r}" for name, left, right in pairs if left != right]
         return "\n".join(lines)
-
-
-def records_of(commands: list[Fields]) -> np.ndarray:
-    """The commands as COMMAND records. Joined as bytes: NumPy copies only what a field covers."""
-    return np.frombuffer(bytearray().join(command_record(command).tobytes() for command in commands), COMMAND)
 
 
 def describe(record: Fields) -> str:

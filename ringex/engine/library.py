@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
+from ringex import administration
 from ringex.config import Limits
 from ringex.engine.export import export_state, state_hash
 from ringex.engine.matcher import apply, slots_of
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
-from ringex.jit import compiled
+from ringex.engine.views import account_balances, market_depth, market_orders
+from ringex.jit import compiled, int64
+from ringex.markets import DEFAULT_ASSETS, Asset, Market, market_fault
 from ringex.memory import address_of, record_at, zero_bytes
 from ringex.messages import (
     COMMAND,
     EVENT,
     EVENTS_PER_COMMAND_MAX,
+    REASON_TEXT,
     RECORD_BYTES,
     SCHEMA_VERSION,
     SEED_RING,
     CommandKind,
+    EventKind,
+    Reason,
+    Side,
 )
 
 EVENT_SLOTS: Final = 1 << 14
@@ -51,7 +58,7 @@ def apply_batch(batch: int) -> None:
         if b.stamps != 0 and s.continuation_pending != 0:
             command = b.continuation
             _continuation(command, s.command_sequence + 1, s.time_ns)
-            apply(b.root, command, np.int64(0), b.event_base, b.event_mask, s.event_sequence)
+            apply(b.root, command, int64(0), b.event_base, b.event_mask, s.event_sequence)
             continue
         if b.taken == b.count:
             break
@@ -59,7 +66,7 @@ def apply_batch(batch: int) -> None:
         slots = slots_of(command)
         if b.stamps != 0:
             _stamp(command, slots, s.command_sequence + 1, s.time_ns)
-        second = command + RECORD_BYTES if slots == 2 else np.int64(0)
+        second = command + RECORD_BYTES if slots == 2 else int64(0)
         apply(b.root, command, second, b.event_base, b.event_mask, s.event_sequence)
         b.taken += slots
 
@@ -139,15 +146,71 @@ def _is_cut(records: np.ndarray) -> bool:
 
 
 class Matcher:
-    """An exchange in memory.
+    """An exchange in memory: commands in, events out, in one process and without files.
 
-    `submit` takes COMMAND records (`ringex.messages.commands` makes them) as a client or operator would send them and
-    gives copies of the EVENT records that follow; sequence and time are stamped here.
+    `submit` takes COMMAND records as a client or operator would send them and gives copies of the EVENT records that
+    follow; sequence and time are stamped here. Prices, quantities and amounts are scaled integers: see
+    `ringex.messages` for the units, docs/trading-rules.md for what each command does.
+
+    >>> from ringex.markets import default_markets
+    >>> from ringex.messages import CommandKind, EventKind, OrderType, Side, TimeInForce, commands
+    >>> matcher = Matcher(default_markets())
+    >>> alice, bob = matcher.account_add("alice"), matcher.account_add("bob")
+    >>> matcher.deposit(alice, "USDT", 100_000 * 10**8, "a wire"), matcher.deposit(bob, "BTC", 10**8, "a block")
+    (True, True)
+    >>> orders = commands(2)
+    >>> orders["kind"], orders["market"] = CommandKind.PLACE, matcher.symbols.index("BTCUSDT")
+    >>> orders["order_type"], orders["time_in_force"] = OrderType.LIMIT, TimeInForce.GTC
+    >>> orders["account"], orders["side"] = [bob, alice], [Side.SELL, Side.BUY]
+    >>> orders["price"], orders["quantity"] = 60_000_00, [100_000, 40_000]  # 60000.00 USDT; 1 and 0.4 BTC
+    >>> [EventKind(event["kind"]).name for event in matcher.submit(orders)]
+    ['ACCEPTED', 'ACCEPTED', 'TRADE']
+    >>> bids, asks = matcher.depth(0, levels_max=5)
+    >>> asks.tolist()
+    [(6000000, 60000)]
+    >>> matcher.balances(alice)  # what was bought less 0.1 % of it; what is left of the money
+    {'BTC': (39960000, 0), 'USDT': (7600000000000, 0)}
     """
 
-    def __init__(self, *, limits: Limits | None = None, state: State | None = None) -> None:
+    def __init__(
+        self,
+        markets: Sequence[Market] = (),
+        *,
+        assets: Sequence[Asset] = DEFAULT_ASSETS,
+        limits: Limits | None = None,
+        state: State | None = None,
+    ) -> None:
+        """An exchange with `markets`, numbered in their order from 0, or one that is empty or goes on from `state`.
+
+        `assets` must name what the markets trade; without markets none is added. Raises ValueError for a market that
+        breaks MARKET_ADD's rules, saying which.
+        """
+        assert state is None or (limits is None and not markets), "a state brings its limits and markets along"
         self.state = state if state is not None else State(limits or Limits())
         self._batches = Batches(self.state)
+        if markets:
+            self._open(markets, {asset.name: asset for asset in assets})
+
+    def _open(self, markets: Sequence[Market], assets: dict[str, Asset]) -> None:
+        for asset in assets.values():
+            self._demand(administration.add_asset(asset), f"asset {asset.name}")
+        numbers = {name: number for number, name in enumerate(assets)}
+        for market in markets:
+            missing = {market.base, market.quote} - numbers.keys()
+            if missing:
+                raise ValueError(f"market {market.symbol}: {', '.join(sorted(missing))} is not among `assets`")
+            fault = market_fault(market, assets[market.base], assets[market.quote])
+            if fault is not None:
+                raise ValueError(f"market {market.symbol}: {fault.field}: {fault.message}")
+            self._demand(administration.add_market(market, numbers), f"market {market.symbol}")
+
+    def _demand(self, command: np.ndarray, what: str) -> np.void:
+        """The one event of an administrative command; raises ValueError where it is a refusal."""
+        event = self.submit(command)[0]
+        if event["kind"] == EventKind.REJECTED:
+            reason = Reason(event["reason"])
+            raise ValueError(f"{what}: {reason.name}: {REASON_TEXT[reason][1]}")
+        return event
 
     def submit(self, commands: np.ndarray) -> np.ndarray:
         """Apply commands in order. Shape (n,), COMMAND or a body's dtype -> shape (m,), EVENT. Input is left as it is.
@@ -158,28 +221,74 @@ class Matcher:
         return _joined(self._batches.apply(_records(commands), stamps=True))
 
     def replay(self, commands: np.ndarray) -> int:
-        """Apply commands that are sequenced already, a journal's, verbatim. Returns how many events they gave."""
-        return sum(len(events) for events in self._batches.apply(_records(commands), stamps=False))
+        """Apply commands that are sequenced already, a journal's, verbatim. Returns how many events they gave.
+
+        Raises ValueError, and applies nothing, where they do not follow on the last command one by one.
+        """
+        records = _records(commands)
+        first = int(self.state.root["command_sequence"]) + 1
+        if len(records) and np.any(records["sequence"] != np.arange(first, first + len(records))):
+            raise ValueError(f"commands to replay must be numbered from {first} on without gaps")
+        return sum(len(events) for events in self._batches.apply(records, stamps=False))
+
+    def account_add(self, name: str) -> int:
+        """Open an account and give its number, from 1. Raises ValueError: name taken, empty, or no room for more."""
+        return int(self._demand(administration.add_account(name), f"account {name!r}")["account"])
+
+    def deposit(self, account: int, asset: str, amount: int, reference: str) -> bool:
+        """Add `amount` smallest units of an asset to what an account has free; False if `reference` was booked before.
+
+        Raises ValueError: account or asset unknown, amount not above 0 or too large, reference empty or over 36 bytes.
+        """
+        if asset not in self.assets:
+            raise ValueError(
+                f"asset {asset!r}: there is none of that name, only {', '.join(self.assets) or 'none yet'}"
+            )
+        command = administration.deposit(account, self.assets.index(asset), amount, reference)
+        event = self._demand(command, f"deposit of {amount} {asset} to account {account}")
+        return bool(event["kind"] == EventKind.BALANCE)
+
+    @property
+    def assets(self) -> list[str]:
+        """The assets' names; an asset's number is its place."""
+        return [name.decode() for name in self.state.assets["name"][: self.state.root["assets_count"]]]
+
+    @property
+    def symbols(self) -> list[str]:
+        """The markets' symbols; a market's number is its place."""
+        return [name.decode() for name in self.state.markets["symbol"][: self.state.root["markets_count"]]]
+
+    def depth(self, market: int, levels_max: int) -> tuple[np.ndarray, np.ndarray]:
+        """The best levels of both sides, bids and asks, best first. Shapes (n,), (m,), `ringex.engine.views.DEPTH`."""
+        self._check_market(market)
+        if levels_max < 0:
+            raise ValueError(f"levels_max is {levels_max}; it must not be negative")
+        bids, asks = (market_depth(self.state, market, side, levels_max) for side in (Side.BUY, Side.SELL))
+        return bids, asks
+
+    def orders(self, market: int) -> np.ndarray:
+        """Open orders of a market, bids first, best price first, oldest first. Shape (n,), `export.ORDER_OUT`."""
+        self._check_market(market)
+        return market_orders(self.state, market)
+
+    def _check_market(self, market: int) -> None:
+        count = int(self.state.root["markets_count"])
+        if not 0 <= market < count:
+            raise ValueError(f"market {market}: there are {count}, numbered from 0")
+
+    def balances(self, account: int) -> dict[str, tuple[int, int]]:
+        """(free, locked) in smallest units of each asset that an account has or had, by the asset's name."""
+        names = self.assets
+        rows = account_balances(self.state, account)
+        return {names[b["asset"]]: (int(b["free"]), int(b["locked"])) for b in rows}
 
     def state_hash(self) -> str:
-        """The hash of the logical state, 64 hex digits."""
+        """The hash of the logical state, 64 hex digits: the same after the same commands, on any machine."""
         return state_hash(self.state)
 
     def export(self) -> dict[str, np.ndarray]:
         """The logical state as arrays: see `ringex.engine.export.TABLES`."""
         return export_state(self.state)
-
-    def balances(self, account: int) -> dict[str, tuple[int, int]]:
-        """Free and locked of each asset that an account has, by the asset's name."""
-        table = self.export()["balances"]
-        mine = table[table["account"] == account]
-        names = self.state.assets["name"]
-        return {names[b["asset"]].decode(): (int(b["free"]), int(b["locked"])) for b in mine}
-
-    def orders(self, market: int) -> np.ndarray:
-        """Open orders of a market, buy side first, best price first, oldest first. Shape (n,), ORDER_OUT."""
-        table = self.export()["orders"]
-        return table[table["market"] == market]
 
 
 def _joined(batches: Iterator[np.ndarray]) -> np.ndarray:

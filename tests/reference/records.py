@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -56,6 +57,11 @@ def command_record(fields: Fields) -> np.ndarray:
     for name, value in fields.items():
         body[name] = value.encode("latin-1") if isinstance(value, str) else value
     return record
+
+
+def records_of(commands: Sequence[Fields]) -> np.ndarray:
+    """Commands as COMMAND records, shape (commands,). Joined as bytes: NumPy copies only what a field covers."""
+    return np.frombuffer(bytearray().join(command_record(command).tobytes() for command in commands), messages.COMMAND)
 
 
 def _command_dtype(kind: int) -> np.dtype:
