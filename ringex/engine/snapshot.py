@@ -76,14 +76,15 @@ def read_snapshot(path: Path) -> dict[str, np.ndarray]:
     if hashlib.blake2b(rest, digest_size=_DIGEST_BYTES).digest() != digest:
         raise SnapshotCorrupt(f"{path}: the checksum over its {len(raw)} bytes does not match")
     length = int.from_bytes(rest[:_LENGTH_BYTES], "little")
-    manifest = json.loads(bytes(rest[_LENGTH_BYTES : _LENGTH_BYTES + length]))
-    _check_versions(path, manifest)
     offset = _LENGTH_BYTES + length
+    counts = _table_counts(path, bytes(rest[_LENGTH_BYTES:offset]))
+    size_bytes = sum(count * TABLES[name].itemsize for name, count in counts.items())
+    if len(rest) - offset != size_bytes:
+        raise SnapshotCorrupt(f"{path}: its tables have {len(rest) - offset} bytes; the manifest says {size_bytes}")
     tables = {}
-    for table in manifest["tables"]:
-        dtype = TABLES[table["name"]]
-        tables[table["name"]] = np.frombuffer(rest, dtype, table["count"], offset)
-        offset += table["count"] * dtype.itemsize
+    for name, count in counts.items():
+        tables[name] = np.frombuffer(rest, TABLES[name], count, offset)
+        offset += count * TABLES[name].itemsize
     return tables
 
 
@@ -104,16 +105,25 @@ def _layout(dtype: np.dtype) -> list[Any]:
     return [*fields, dtype.itemsize]
 
 
-def _check_versions(path: Path, manifest: dict[str, Any]) -> None:
-    versions = (manifest["snapshot"], manifest["schema"])
+def _table_counts(path: Path, text: bytes) -> dict[str, int]:
+    """How many records each table has, by a manifest that this version can read. Raises SnapshotCorrupt."""
+    try:
+        manifest = json.loads(text)
+        versions = (manifest["snapshot"], manifest["schema"])
+        layouts = [(table["name"], table["layout"]) for table in manifest["tables"]]
+        counts = {table["name"]: table["count"] for table in manifest["tables"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise SnapshotCorrupt(f"{path}: its manifest is malformed: {error!r}") from error
     if versions != (SNAPSHOT_VERSION, SCHEMA_VERSION):
         raise SnapshotCorrupt(
             f"{path}: snapshot format {versions[0]}, schema {versions[1]}; "
             f"this version reads {SNAPSHOT_VERSION} and {SCHEMA_VERSION}"
         )
-    layouts = {table["name"]: table["layout"] for table in manifest["tables"]}
-    if layouts != {name: _layout(dtype) for name, dtype in TABLES.items()}:
+    if layouts != [(name, _layout(dtype)) for name, dtype in TABLES.items()]:
         raise SnapshotCorrupt(f"{path}: its records are laid out otherwise than this version's")
+    if not all(type(count) is int and count >= 0 for count in counts.values()):
+        raise SnapshotCorrupt(f"{path}: its manifest is malformed: counts are {counts}")
+    return counts
 
 
 def _sync_directory(directory: Path) -> None:
