@@ -17,13 +17,12 @@ from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import invalid, of_reason
 from ringex.gateways.methods import Method, Security, table_of
 from ringex.gateways.parameters import Kind, Parameter, decimal
+from ringex.gateways.rows import Row
 from ringex.history.catalogue import Asset
 from ringex.messages import (
     ACCOUNT_COMMAND,
-    ACCOUNT_EVENT,
     ASSET_COMMAND,
     BALANCE_COMMAND,
-    BALANCE_EVENT,
     MARKET_COMMAND,
     CommandKind,
     EventKind,
@@ -49,9 +48,9 @@ def withdraw(call: Call) -> Submission:
 def create_account(call: Call) -> Submission:
     name = _name(call, "name", ACCOUNT_NAME_CHARACTERS_MAX)
 
-    def reply(events: np.ndarray) -> Any:
-        event = _expect(events, EventKind.ACCOUNT).view(ACCOUNT_EVENT)[0]
-        return {"account": name, "number": int(event["account"])}
+    def reply(events: list[Row]) -> Any:
+        event = _expect(events, EventKind.ACCOUNT)
+        return {"account": name, "number": event["account"]}
 
     return Submission(_account_add(name), reply)
 
@@ -64,9 +63,9 @@ def create_key(call: Call) -> Submission:
     if number is not None:
         return _key_add(call, name, number, scopes)
 
-    def reply(events: np.ndarray) -> Any:
-        event = _expect(events, EventKind.ACCOUNT).view(ACCOUNT_EVENT)[0]
-        return _key_add(call, name, int(event["account"]), scopes)
+    def reply(events: list[Row]) -> Any:
+        event = _expect(events, EventKind.ACCOUNT)
+        return _key_add(call, name, event["account"], scopes)
 
     return Submission(_account_add(name), reply)
 
@@ -78,8 +77,8 @@ def add_asset(call: Call) -> Submission:
     record["name"] = name
     record["scale"] = _small(call, "scale", 18)
 
-    def reply(events: np.ndarray) -> Any:
-        return {"asset": name, "number": int(_expect(events, EventKind.ASSET)[0]["market"])}
+    def reply(events: list[Row]) -> Any:
+        return {"asset": name, "number": _expect(events, EventKind.ASSET)["market"]}
 
     return Submission(record, reply)
 
@@ -109,8 +108,8 @@ def add_market(call: Call) -> Submission:
         record[column] = -value if unit == "fee" and text.startswith("-") else value
     record["orders_per_account_max"] = _small(call, "maxNumOrders", (1 << 31) - 1)
 
-    def reply(events: np.ndarray) -> Any:
-        return {"symbol": symbol, "number": int(_expect(events, EventKind.MARKET)[0]["market"])}
+    def reply(events: list[Row]) -> Any:
+        return {"symbol": symbol, "number": _expect(events, EventKind.MARKET)["market"]}
 
     return Submission(record, reply)
 
@@ -148,10 +147,10 @@ def _booking(call: Call, kind: CommandKind) -> Submission:
     record["amount"] = decimal("amount", call.arguments["amount"], asset.scale)
     record["reference"] = words_of(call.arguments.get("reference", f"ringex-{secrets.token_hex(12)}"))
 
-    def reply(events: np.ndarray) -> Any:
+    def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.DUPLICATE:
             return {"asset": asset.name, "duplicate": True}
-        event = _expect(events, EventKind.BALANCE).view(BALANCE_EVENT)[0]
+        event = _expect(events, EventKind.BALANCE)
         free, locked = format_scaled(event["free"], asset.scale), format_scaled(event["locked"], asset.scale)
         return {"asset": asset.name, "free": free, "locked": locked, "duplicate": False}
 
@@ -176,7 +175,7 @@ def _key_add(call: Call, name: str, account: int, scopes: int) -> Submission:
     record["key_added"] = key.number
     record["scopes"] = scopes
 
-    def reply(events: np.ndarray) -> Any:
+    def reply(events: list[Row]) -> Any:
         _expect(events, EventKind.KEY)
         named = [scope.name for scope in KeyScope if scopes & scope]
         return {"account": name, "apiKey": key.api_key, "secretKey": key.secret, "scopes": named}
@@ -184,11 +183,11 @@ def _key_add(call: Call, name: str, account: int, scopes: int) -> Submission:
     return Submission(record, reply)
 
 
-def _expect(events: np.ndarray, kind: EventKind) -> np.ndarray:
-    """The first event, shape (1,). Raises Refusal in the words of its reason when it is of another kind."""
+def _expect(events: list[Row], kind: EventKind) -> Row:
+    """The first event. Raises Refusal in the words of its reason when it is of another kind."""
     if events[0]["kind"] != kind:
-        raise of_reason(int(events[0]["reason"]) or Reason.INVALID_COMMAND)
-    return events[:1]
+        raise of_reason(events[0]["reason"] or Reason.INVALID_COMMAND)
+    return events[0]
 
 
 def _name(call: Call, parameter: str, characters_max: int) -> str:

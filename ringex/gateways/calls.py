@@ -13,6 +13,7 @@ from ringex.gateways.auth import UNTIMED, Timing
 from ringex.gateways.errors import Refusal, missing
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.parameters import Arguments
+from ringex.gateways.rows import Row
 from ringex.gateways.session import Connection
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import ReadModel
@@ -63,12 +64,12 @@ class Submission:
     """Commands to send, and how the events that answer them become a reply.
 
     `records` has shape (1,), or (2,) for a command of two slots: COMMAND or one of its siblings; the gateway fills in
-    the header. `reply` is given all events of the command, EVENT records of shape (n,), once the last one has come; it
+    the header. `reply` is given the events of the command, at least one, once the last one has come; it
     returns the result, or a further Submission, or raises Refusal.
     """
 
     records: np.ndarray
-    reply: Callable[[np.ndarray], Any]
+    reply: Callable[[list[Row]], Any]
 
 
 Handler = Callable[[Call], Any]

@@ -68,6 +68,11 @@ def overloaded() -> Refusal:
     return Refusal(-1008, OVERLOAD_TEXT)
 
 
+def journal_full() -> Refusal:
+    """The journal's disk is full: no command could be made durable. Queries go on."""
+    return Refusal(-1008, f"{OVERLOAD_TEXT} The journal's disk is full: no orders are taken, queries are answered.")
+
+
 def too_many(what: str, limit: int) -> Refusal:
     return Refusal(-1003, f"Too many requests queued. At most {limit} {what}; wait for replies before sending more.")
 

@@ -24,17 +24,17 @@ from ringex.gateways.admin import ADMIN_METHODS
 from ringex.gateways.auth import Timing, authenticate, require_scope, timing
 from ringex.gateways.binary import BinaryCommands
 from ringex.gateways.calls import Call, Submission
-from ringex.gateways.errors import Refusal, malformed, overloaded, timed_out
+from ringex.gateways.errors import Refusal, journal_full, malformed, overloaded, timed_out
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.methods import METHODS, Method, Security
 from ringex.gateways.parameters import decode
+from ringex.gateways.rows import Row, rows_of
 from ringex.gateways.session import Connection, Connections
 from ringex.gateways.streams import concerned, reports, terminated
 from ringex.history.follower import EventsGoneError, Follower
 from ringex.history.readmodel import ReadModel
 from ringex.messages import (
     EVENT,
-    TRADE,
     CommandKind,
     EventFlag,
     EventKind,
@@ -51,10 +51,13 @@ DEFERRED_MAX: Final = 1 << 14
 EVENTS_PER_POLL: Final = 4096
 EVENTS_PER_TURN_MAX: Final = 1 << 16
 ID_CHARACTERS_MAX: Final = 256
+JOURNAL_FULL: Final = 1
+"""What the matcher tells in the event ring's state while its journal has no room; else 0."""
 EVENTS_KEPT_MAX: Final = 1 << 14
-"""Events of one command that are kept for its reply; of a longer chain the first ones, and the last piece."""
+"""Events of one command that are kept for its reply: of a longer chain the first ones, and the last."""
 
 _RAW: Final = np.dtype("V256")
+_LAST: Final = int(EventFlag.LAST)
 
 Send = Callable[[Connection, Any], None]
 """Encodes and sends one message (a map, or a list of binary frames) to a peer; forgets a peer that is gone."""
@@ -70,8 +73,9 @@ class Pending:
     call: Call
     show_limits: bool
     deadline: float
-    events: list[np.ndarray] = field(default_factory=list)
-    events_count: int = 0
+    events: list[Row] = field(default_factory=list)
+    omitted: int = 0
+    """Events beyond EVENTS_KEPT_MAX that its reply cannot show."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +292,13 @@ class Gateway:
             records["account"] = account
 
     def _check_ring(self, slots: int) -> None:
-        """Raises Refusal -1008 where the command ring has no room for `slots` more: nothing is queued elsewhere."""
+        """Raises Refusal -1008 where the journal takes no commands, or the command ring has no room for `slots` more.
+
+        Nothing is queued elsewhere.
+        """
+        if self.follower.ring_state == JOURNAL_FULL:
+            self.counts["journal_full"] += 1
+            raise journal_full()
         if self._outgoing_slots + slots > self.producer.space():
             self.counts["overloads"] += 1
             raise overloaded()
@@ -336,25 +346,26 @@ class Gateway:
         if is_binary.any():
             self._reply_records(_chosen(own, is_binary))
             own = _chosen(own, ~is_binary)
-        for run in _runs(own):
-            self._collect(int(run[0]["correlation"]), run)
+        for event in rows_of(own):
+            self._collect(event)
 
-    def _collect(self, correlation: int, events: np.ndarray) -> None:
+    def _collect(self, event: Row) -> None:
+        correlation = event["correlation"]
         pending = self._pending.get(correlation)
         if pending is None:
             return  # given up, or a session that is gone
-        last = bool(events[-1]["flag_bits"] & EventFlag.LAST)
-        if last or pending.events_count < EVENTS_KEPT_MAX:
-            pending.events.append(events)
-            pending.events_count += len(events)
+        last = event["flag_bits"] & _LAST
+        if last or len(pending.events) < EVENTS_KEPT_MAX:
+            pending.events.append(event)
+        else:
+            pending.omitted += 1
         if last:
             self._finish(correlation, pending)
             self._complete(pending)
 
     def _complete(self, pending: Pending) -> None:
-        events = _joined(pending.events)
         try:
-            result = pending.submission.reply(events)
+            result = pending.submission.reply(pending.events)
             if isinstance(result, Submission):
                 following = Pending(
                     pending.connection, pending.request_id, result, pending.call, pending.show_limits, _deadline()
@@ -364,7 +375,7 @@ class Gateway:
         except Refusal as refusal:
             self._refuse(pending.connection, pending.request_id, refusal, pending.show_limits)
             return
-        self._answer(pending.connection, pending.request_id, result, pending.show_limits)
+        self._answer(pending.connection, pending.request_id, result, pending.show_limits, pending.omitted)
 
     def _finish(self, correlation: int, pending: Pending) -> None:
         del self._pending[correlation]
@@ -398,13 +409,13 @@ class Gateway:
             if not len(span):
                 continue
             self.model.apply(span)
-            for index in concerned(span, accounts):
-                self._push(span[index : index + 1], streams)
+            for event in rows_of(_chosen(span, concerned(span, accounts))):
+                self._push(event, streams)
 
-    def _push(self, event: np.ndarray, streams: dict[int, list[tuple[Connection, int]]]) -> None:
-        accounts = {int(event[0]["account"])}
-        if event[0]["kind"] == EventKind.TRADE:
-            accounts.add(int(event.view(TRADE)[0]["maker_account"]))
+    def _push(self, event: Row, streams: dict[int, list[tuple[Connection, int]]]) -> None:
+        accounts = {event["account"]}
+        if event["kind"] == EventKind.TRADE:
+            accounts.add(event["maker_account"])
         for account in sorted(accounts & streams.keys()):
             for report in reports(self.model, event, account):
                 for connection, number in streams[account]:
@@ -491,10 +502,17 @@ class Gateway:
         )
         return True
 
-    def _answer(self, connection: Connection, request_id: Any, result: Any, show_limits: bool) -> None:
+    def _answer(
+        self, connection: Connection, request_id: Any, result: Any, show_limits: bool, omitted: int = 0
+    ) -> None:
+        """`omitted`: so many fills or cancels did happen and are not in `result`; the reply says so beside it."""
         self.counts["replies"] += 1
         reply = {"id": request_id, "status": 200, "result": result}
-        self.send(connection, reply | {"rateLimits": []} if show_limits else reply)
+        if omitted:
+            reply["omitted"] = omitted
+        if show_limits:
+            reply["rateLimits"] = []
+        self.send(connection, reply)
 
     def _refuse(self, connection: Connection, request_id: Any, refusal: Refusal, show_limits: bool) -> None:
         self.counts["refusals"] += 1
@@ -530,22 +548,9 @@ def _params(message: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
-def _runs(events: np.ndarray) -> list[np.ndarray]:
-    """EVENT records split where the correlation changes."""
-    if not len(events):
-        return []
-    cuts = np.flatnonzero(np.diff(events["correlation"])) + 1
-    return np.split(events, cuts)
-
-
-def _chosen(events: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """`events[mask]`, copied as plain bytes: six times faster than field by field."""
-    return events.view(_RAW)[mask].view(EVENT)
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """EVENT records of several arrays in one. (NumPy would pack the fields of records that it concatenates.)"""
-    return parts[0] if len(parts) == 1 else np.concatenate([part.view(_RAW) for part in parts]).view(EVENT)
+def _chosen(events: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """`events[which]`, a mask or indices, copied as plain bytes: six times faster than field by field."""
+    return events.view(_RAW)[which].view(EVENT)
 
 
 def _deadline() -> float:

@@ -25,6 +25,7 @@ from ringex.gateways.parameters import (
     quantity_of,
 )
 from ringex.gateways.queries import find_order
+from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
 from ringex.messages import (
     CommandFlag,
@@ -95,7 +96,7 @@ def place(call: Call) -> Submission:
     record = new_order(market, call.arguments)
     response_type = _response_type(call.arguments)
 
-    def reply(events: np.ndarray) -> Any:
+    def reply(events: list[Row]) -> Any:
         kind = events[0]["kind"]
         if kind == EventKind.ACCEPTED:
             return replies.placed(market, events, response_type)
@@ -125,7 +126,7 @@ def cancel(call: Call) -> Submission:
     _set_text(record, "client_order_id", call.arguments.get("newClientOrderId"))
     record["flag_bits"] = _restriction(call.arguments)
 
-    def reply(events: np.ndarray) -> Any:
+    def reply(events: list[Row]) -> Any:
         if events[0]["kind"] != EventKind.CANCELED:
             raise replies.refusal_of(None, events[0])
         return replies.canceled(market, events[0])
@@ -139,15 +140,19 @@ def cancel_all(call: Call) -> Submission:
     record["kind"] = CommandKind.CANCEL_ALL
     record["market"] = market.number
 
-    def reply(events: np.ndarray) -> Any:
+    def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.REJECTED:
             raise replies.refusal_of(None, events[0])
-        return [replies.canceled(market, event) for event in events[events["kind"] == EventKind.CANCELED]]
+        return [replies.canceled(market, event) for event in events if event["kind"] == EventKind.CANCELED]
 
     return Submission(record, reply)
 
 
 def cancel_replace(call: Call) -> Submission:
+    """Both legs in one command. The same request sent again is answered like a repeated order.place: with the new
+    order as it stands and `duplicate`, or with the reason why it was refused (-2022 if the cancel leg failed and it
+    was not tried); what became of the cancel leg is not told a second time.
+    """
     market, arguments = call.market(), call.arguments
     records = commands(2)
     leg, order = records[:1], records[1:]
@@ -160,7 +165,7 @@ def cancel_replace(call: Call) -> Submission:
     leg["flag_bits"] = _restriction(arguments) | (CommandFlag.ALLOW_FAILURE if allows_failure else 0)
     response_type = _response_type(arguments)
 
-    def reply(events: np.ndarray) -> Any:
+    def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.DUPLICATE:
             return _first_outcome(call, market, events[0], response_type)
         return replies.cancel_replaced(market, events, response_type)
@@ -255,7 +260,7 @@ def _amend(call: Call, price: str | None, quantity: str | None, quantity_name: s
     _set_text(record, "client_order_id", call.arguments.get("newClientOrderId"))
     record["flag_bits"] = flags
 
-    def reply(events: np.ndarray) -> Any:
+    def reply(events: list[Row]) -> Any:
         if events[0]["kind"] != EventKind.AMENDED:
             raise replies.refusal_of(market, events[0])
         return replies.amended(market, events)
@@ -270,12 +275,12 @@ def _positive(value: int, name: str, reason: Reason, market: Market) -> int:
     return value
 
 
-def _first_outcome(call: Call, market: Market, event: Any, response_type: str) -> dict[str, Any]:
+def _first_outcome(call: Call, market: Market, event: Row, response_type: str) -> dict[str, Any]:
     """The reply to a request that was sent before: what became of the first one, marked `duplicate`."""
     if event["reason"] != Reason.NONE:
         refusal = replies.refusal_of(market, event)
         raise Refusal(refusal.code, refusal.message, {"duplicate": True}, refusal.status)
-    order_id = int(event["order_id"])
+    order_id = event["order_id"]
     try:
         order = find_order(call, market, order_id, "")
     except Refusal:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-
 from ringex.decimals import format_scaled
 from ringex.gateways.errors import Refusal, of_reason
 from ringex.gateways.parameters import shown_client_id
+from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import Order as HeldOrder
 from ringex.messages import (
     REASON_TEXT,
-    TRADE,
     CommandKind,
     EventKind,
     OrderStatus,
@@ -22,7 +20,6 @@ from ringex.messages import (
     Reason,
     Side,
     TimeInForce,
-    text_of,
 )
 
 SIDES: Final = {side.value: side.name for side in Side}
@@ -56,24 +53,24 @@ class Order:
     working_ns: int = 0
 
     @classmethod
-    def of(cls, event: Any, client_order_id: str | None = None) -> Order:
+    def of(cls, event: Row, client_order_id: str | None = None) -> Order:
         """From an ACCEPTED, RESTED, AMENDED or CANCELED event; CANCELED carries the order's own id apart: pass it."""
-        own = text_of(event["client_order_id"]) if client_order_id is None else client_order_id
-        order_id, time_ns = int(event["order_id"]), int(event["time_ns"])
+        own = event["client_order_id"] if client_order_id is None else client_order_id
+        order_id = event["order_id"]
         return cls(
             order_id=order_id,
             client_order_id=shown_client_id(own, order_id),
-            side=int(event["side"]),
-            order_type=int(event["order_type"]),
-            time_in_force=int(event["time_in_force"]),
-            status=int(event["status"]),
-            price=int(event["price"]),
-            quantity=int(event["quantity"]),
-            quote_quantity=int(event["quote_quantity"]),
-            executed_quantity=int(event["executed_quantity"]),
-            executed_quote=int(event["executed_quote"]),
-            created_ns=int(event["created_ns"]),
-            updated_ns=time_ns,
+            side=event["side"],
+            order_type=event["order_type"],
+            time_in_force=event["time_in_force"],
+            status=event["status"],
+            price=event["price"],
+            quantity=event["quantity"],
+            quote_quantity=event["quote_quantity"],
+            executed_quantity=event["executed_quantity"],
+            executed_quote=event["executed_quote"],
+            created_ns=event["created_ns"],
+            updated_ns=event["time_ns"],
         )
 
     @classmethod
@@ -96,26 +93,24 @@ class Order:
         )
 
 
-def order_of(events: np.ndarray) -> Order:
-    """The order after its events, which begin with ACCEPTED or AMENDED. `events` has shape (n,), n ≥ 1."""
+def order_of(events: list[Row]) -> Order:
+    """The order after its events, at least one, which begin with ACCEPTED or AMENDED. Trades between may be missing."""
     order = Order.of(events[0])
     if events[0]["kind"] == EventKind.ACCEPTED and order.order_type != OrderType.MARKET:
         order.working_ns = order.created_ns
-    own = events[events["order_id"] == order.order_id]
-    trades = own[own["kind"] == EventKind.TRADE]
-    if len(trades):
-        last = trades[-1:].view(TRADE)[0]
-        order.status = int(last["taker_status"])
-        order.executed_quantity = int(last["taker_executed_quantity"])
-        order.executed_quote = int(last["taker_executed_quote"])
+    last = next(event for event in reversed(events) if event["order_id"] == order.order_id)
+    taker = "taker_" if last["kind"] == EventKind.TRADE else ""
+    order.status = last[f"{taker}status"]
+    order.executed_quantity = last[f"{taker}executed_quantity"]
+    order.executed_quote = last[f"{taker}executed_quote"]
+    if order.executed_quantity:
         order.working_ns = order.working_ns or order.created_ns
-    order.status = int(own[-1]["status"]) if own[-1]["kind"] != EventKind.TRADE else order.status
     if order.order_type == OrderType.MARKET and order.quote_quantity:
         order.quantity = order.executed_quantity
     return order
 
 
-def placed(market: Market, events: np.ndarray, response_type: str) -> dict[str, Any]:
+def placed(market: Market, events: list[Row], response_type: str) -> dict[str, Any]:
     """order.place: the reply to PLACE's events, beginning with ACCEPTED. ACK, RESULT or FULL."""
     order = order_of(events)
     reply = {
@@ -136,52 +131,52 @@ def placed(market: Market, events: np.ndarray, response_type: str) -> dict[str, 
     return reply
 
 
-def fills(market: Market, events: np.ndarray) -> list[dict[str, Any]]:
+def fills(market: Market, events: list[Row]) -> list[dict[str, Any]]:
     """The taker's trades among `events`."""
     found = []
-    for trade in events[events["kind"] == EventKind.TRADE].view(TRADE):
+    for trade in events:
+        if trade["kind"] != EventKind.TRADE:
+            continue
         received = market.base if trade["side"] == Side.BUY else market.quote
         fill = {
             "price": format_scaled(trade["price"], market.price_scale),
             "qty": format_scaled(trade["quantity"], market.quantity_scale),
             "commission": format_scaled(trade["taker_fee"], received.scale),
             "commissionAsset": received.name,
-            "tradeId": int(trade["trade_id"]),
+            "tradeId": trade["trade_id"],
         }
         found.append(fill)
     return found
 
 
-def canceled(market: Market, event: Any) -> dict[str, Any]:
+def canceled(market: Market, event: Row) -> dict[str, Any]:
     """order.cancel: the reply to one CANCELED event."""
-    original = text_of(event["original_client_order_id"])
-    order = Order.of(event, original)
-    own_id = text_of(event["client_order_id"])
+    order = Order.of(event, event["original_client_order_id"])
+    own_id = event["client_order_id"]
     return {
         "symbol": market.symbol,
         "origClientOrderId": order.client_order_id,
         "orderId": order.order_id,
         "orderListId": NO_ORDER_LIST,
-        "clientOrderId": own_id or f"ringex-cancel-{int(event['execution_id'])}",
+        "clientOrderId": own_id or f"ringex-cancel-{event['execution_id']}",
         "transactTime": milliseconds(order.updated_ns),
         **_progress(market, order),
         "selfTradePreventionMode": "NONE",
     }
 
 
-def amended(market: Market, events: np.ndarray) -> dict[str, Any]:
+def amended(market: Market, events: list[Row]) -> dict[str, Any]:
     """order.amend, order.amend.keepPriority: the reply to AMENDED and what followed it (trades, RESTED)."""
     first = events[0]
     order = order_of(events)
-    original = text_of(first["original_client_order_id"])
     reply: dict[str, Any] = {
         "transactTime": milliseconds(order.updated_ns),
-        "executionId": int(first["execution_id"]),
+        "executionId": first["execution_id"],
         "amendedOrder": {
             "symbol": market.symbol,
             "orderId": order.order_id,
             "orderListId": NO_ORDER_LIST,
-            "origClientOrderId": shown_client_id(original, order.order_id),
+            "origClientOrderId": shown_client_id(first["original_client_order_id"], order.order_id),
             "clientOrderId": order.client_order_id,
             "price": format_scaled(order.price, market.price_scale),
             "qty": format_scaled(order.quantity, market.quantity_scale),
@@ -221,16 +216,16 @@ def status(market: Market, order: Order) -> dict[str, Any]:
     }
 
 
-def cancel_replaced(market: Market, events: np.ndarray, response_type: str) -> dict[str, Any]:
+def cancel_replaced(market: Market, events: list[Row], response_type: str) -> dict[str, Any]:
     """order.cancelReplace: both legs' outcome. Raises Refusal -2021 or -2022 with both in `data`."""
-    places = np.flatnonzero(events["command_kind"] == CommandKind.PLACE)
-    start = int(places[0]) if len(places) else len(events)
+    kinds = [event["command_kind"] for event in events]
+    start = kinds.index(CommandKind.PLACE) if CommandKind.PLACE in kinds else len(events)
     cancel, place = events[:start], events[start:]
-    canceled_well = bool(len(cancel)) and cancel[0]["kind"] == EventKind.CANCELED
+    canceled_well = bool(cancel) and cancel[0]["kind"] == EventKind.CANCELED
     cancel_response = canceled(market, cancel[0]) if canceled_well else _refused(market, cancel)
-    if len(place) and place[0]["kind"] == EventKind.ACCEPTED:
+    if place and place[0]["kind"] == EventKind.ACCEPTED:
         new_result, new_response = "SUCCESS", placed(market, place, response_type)
-    elif len(place) and place[0]["reason"] != Reason.CANCEL_REJECTED:
+    elif place and place[0]["reason"] != Reason.CANCEL_REJECTED:
         new_result, new_response = "FAILURE", _refused(market, place)
     else:
         new_result, new_response = "NOT_ATTEMPTED", None
@@ -247,16 +242,16 @@ def cancel_replaced(market: Market, events: np.ndarray, response_type: str) -> d
     raise Refusal(*REASON_TEXT[Reason.CANCEL_REJECTED], data=data)
 
 
-def refusal_of(market: Market | None, event: Any) -> Refusal:
+def refusal_of(market: Market | None, event: Row) -> Refusal:
     """A REJECTED or DUPLICATE event's reason as the error of a reply."""
-    reason = int(event["reason"])
+    reason = event["reason"]
     if reason == Reason.CANCEL_REJECTED:
         return Refusal(*REASON_TEXT[Reason.CANCEL_REJECTED])
-    return of_reason(reason, market, int(event["price"]), int(event["quantity"]), int(event["quote_quantity"]))
+    return of_reason(reason, market, event["price"], event["quantity"], event["quote_quantity"])
 
 
-def _refused(market: Market, events: np.ndarray) -> dict[str, Any]:
-    return refusal_of(market, events[0]).body() if len(events) else Refusal(-2011, "Unknown order sent.").body()
+def _refused(market: Market, events: list[Row]) -> dict[str, Any]:
+    return refusal_of(market, events[0]).body() if events else Refusal(-2011, "Unknown order sent.").body()
 
 
 def _progress(market: Market, order: Order) -> dict[str, Any]:

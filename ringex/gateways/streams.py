@@ -10,10 +10,10 @@ import numpy as np
 from ringex.decimals import format_scaled
 from ringex.gateways.parameters import shown_client_id
 from ringex.gateways.replies import NO_ORDER_LIST, ORDER_TYPES, SIDES, STATUSES, TIMES_IN_FORCE, Order, milliseconds
+from ringex.gateways.rows import Row
 from ringex.history.catalogue import Asset, Market
 from ringex.history.readmodel import ReadModel
 from ringex.messages import (
-    BALANCE_EVENT,
     REASON_TEXT,
     TRADE,
     CommandKind,
@@ -22,7 +22,6 @@ from ringex.messages import (
     OrderStatus,
     Reason,
     Side,
-    text_of,
 )
 
 _EXECUTION_TYPES: Final = {
@@ -43,28 +42,25 @@ def concerned(events: np.ndarray, accounts: np.ndarray) -> np.ndarray:
     return np.flatnonzero(own | made)
 
 
-def reports(model: ReadModel, event: np.ndarray, account: int) -> Iterator[dict[str, Any]]:
-    """What the stream of `account` says of one event; `event` has shape (1,), and the model has applied it."""
-    kind = int(event[0]["kind"])
+def reports(model: ReadModel, event: Row, account: int) -> Iterator[dict[str, Any]]:
+    """What the stream of `account` says of one event, which the model has applied."""
+    kind = event["kind"]
     if kind == EventKind.BALANCE:
-        yield from _balance_reports(model, event.view(BALANCE_EVENT)[0])
+        yield from _balance_reports(model, event)
         return
-    market = model.catalogue.markets[int(event[0]["market"])]
-    if kind == EventKind.TRADE:
-        yield from _trade_reports(model, market, event.view(TRADE)[0], account)
-        return
-    record = event[0]
     if kind == EventKind.REJECTED:
-        if record["command_kind"] == CommandKind.PLACE and record["reason"] == Reason.CANCEL_REJECTED:
-            return
-        if record["command_kind"] != CommandKind.PLACE:
-            return
-        yield _order_report(market, record)
+        known = 0 <= event["market"] < len(model.catalogue.markets)
+        if known and event["command_kind"] == CommandKind.PLACE and event["reason"] != Reason.CANCEL_REJECTED:
+            yield _order_report(model.catalogue.markets[event["market"]], event)
+        return
+    market = model.catalogue.markets[event["market"]]
+    if kind == EventKind.TRADE:
+        yield from _trade_reports(model, market, event, account)
         return
     if kind != EventKind.RESTED:
-        yield _order_report(market, record)
-    asset = market.quote if record["side"] == Side.BUY else market.base
-    yield _position(record, [(asset, int(record["free"]), int(record["locked"]))])
+        yield _order_report(market, event)
+    asset = market.quote if event["side"] == Side.BUY else market.base
+    yield _position(event, [(asset, event["free"], event["locked"])])
 
 
 def terminated(now_ns: int) -> dict[str, Any]:
@@ -72,51 +68,51 @@ def terminated(now_ns: int) -> dict[str, Any]:
     return {"e": "eventStreamTerminated", "E": milliseconds(now_ns)}
 
 
-def _order_report(market: Market, record: Any) -> dict[str, Any]:
-    kind = EventKind(int(record["kind"]))
-    order = Order.of(record)
+def _order_report(market: Market, event: Row) -> dict[str, Any]:
+    kind = EventKind(event["kind"])
+    order = Order.of(event)
     own_id, original_id = order.client_order_id, ""
     execution = _EXECUTION_TYPES[kind]
     if kind == EventKind.CANCELED:
-        original_id = shown_client_id(text_of(record["original_client_order_id"]), order.order_id)
-        given = text_of(record["client_order_id"])
-        if record["status"] == OrderStatus.EXPIRED:
+        original_id = shown_client_id(event["original_client_order_id"], order.order_id)
+        given = event["client_order_id"]
+        if event["status"] == OrderStatus.EXPIRED:
             execution, own_id, original_id = "EXPIRED", original_id, ""
         else:
-            own_id = given or f"ringex-cancel-{int(record['execution_id'])}"
+            own_id = given or f"ringex-cancel-{event['execution_id']}"
     elif kind == EventKind.AMENDED:
-        original_id = shown_client_id(text_of(record["original_client_order_id"]), order.order_id)
+        original_id = shown_client_id(event["original_client_order_id"], order.order_id)
     elif kind == EventKind.REJECTED:
-        own_id = text_of(record["client_order_id"])
+        own_id = event["client_order_id"]
     working = order.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED) and (
-        kind == EventKind.AMENDED or bool(record["flag_bits"] & EventFlag.WORKING)
+        kind == EventKind.AMENDED or bool(event["flag_bits"] & EventFlag.WORKING)
     )
-    report = _report(market, order, record, int(record["execution_id"]), execution, working)
+    report = _report(market, order, event, event["execution_id"], execution, working)
     report["c"], report["C"] = own_id, original_id
     if kind == EventKind.REJECTED:
-        code = REASON_TEXT[Reason(int(record["reason"]))][0]
+        code = REASON_TEXT[Reason(event["reason"])][0]
         report["r"], report["i"], report["X"] = str(code), -1, "REJECTED"
     return report
 
 
-def _trade_reports(model: ReadModel, market: Market, trade: Any, account: int) -> Iterator[dict[str, Any]]:
+def _trade_reports(model: ReadModel, market: Market, trade: Row, account: int) -> Iterator[dict[str, Any]]:
     for role in ("taker", "maker"):
         owner = trade["account"] if role == "taker" else trade["maker_account"]
-        if int(owner) != account:
+        if owner != account:
             continue
-        order_id = int(trade["order_id"] if role == "taker" else trade["maker_order_id"])
+        order_id = trade["order_id"] if role == "taker" else trade["maker_order_id"]
         held = model.order_by_id(account, order_id)
         if held is None:  # closed and pushed out within one batch of events: only its balances can be told
             yield _position(trade, _balances_after(market, trade, role))
             continue
         order = Order.held(held)
-        order.status = int(trade[f"{role}_status"])
-        order.executed_quantity = int(trade[f"{role}_executed_quantity"])
-        order.executed_quote = int(trade[f"{role}_executed_quote"])
-        side = int(trade["side"]) if role == "taker" else Side.BUY + Side.SELL - int(trade["side"])
+        order.status = trade[f"{role}_status"]
+        order.executed_quantity = trade[f"{role}_executed_quantity"]
+        order.executed_quote = trade[f"{role}_executed_quote"]
+        side = trade["side"] if role == "taker" else Side.BUY + Side.SELL - trade["side"]
         received = market.base if side == Side.BUY else market.quote
         maker = role == "maker"
-        execution_id = int(trade["execution_id"]) + maker
+        execution_id = trade["execution_id"] + maker
         working = maker and order.status != OrderStatus.FILLED
         report = _report(market, order, trade, execution_id, "TRADE", working)
         report.update(
@@ -126,7 +122,7 @@ def _trade_reports(model: ReadModel, market: Market, trade: Any, account: int) -
                 "Y": format_scaled(trade["quote_amount"], market.quote.scale),
                 "n": format_scaled(trade[f"{role}_fee"], received.scale),
                 "N": received.name,
-                "t": int(trade["trade_id"]),
+                "t": trade["trade_id"],
                 "m": maker,
             }
         )
@@ -134,21 +130,21 @@ def _trade_reports(model: ReadModel, market: Market, trade: Any, account: int) -
         yield _position(trade, _balances_after(market, trade, role))
 
 
-def _balances_after(market: Market, trade: Any, role: str) -> list[tuple[Asset, int, int]]:
-    base = (market.base, int(trade[f"{role}_base_free"]), int(trade[f"{role}_base_locked"]))
-    quote = (market.quote, int(trade[f"{role}_quote_free"]), int(trade[f"{role}_quote_locked"]))
+def _balances_after(market: Market, trade: Row, role: str) -> list[tuple[Asset, int, int]]:
+    base = (market.base, trade[f"{role}_base_free"], trade[f"{role}_base_locked"])
+    quote = (market.quote, trade[f"{role}_quote_free"], trade[f"{role}_quote_locked"])
     return [base, quote]
 
 
-def _balance_reports(model: ReadModel, event: Any) -> Iterator[dict[str, Any]]:
-    asset = model.catalogue.assets[int(event["market"])]
-    yield _position(event, [(asset, int(event["free"]), int(event["locked"]))])
+def _balance_reports(model: ReadModel, event: Row) -> Iterator[dict[str, Any]]:
+    asset = model.catalogue.assets[event["market"]]
+    yield _position(event, [(asset, event["free"], event["locked"])])
     time_ms = milliseconds(event["time_ns"])
     amount = format_scaled(event["amount"], asset.scale)
     yield {"e": "balanceUpdate", "E": time_ms, "a": asset.name, "d": amount, "T": time_ms}
 
 
-def _position(event: Any, balances: list[tuple[Asset, int, int]]) -> dict[str, Any]:
+def _position(event: Row, balances: list[tuple[Asset, int, int]]) -> dict[str, Any]:
     rows = [
         {"a": asset.name, "f": format_scaled(free, asset.scale), "l": format_scaled(locked, asset.scale)}
         for asset, free, locked in balances
@@ -158,7 +154,7 @@ def _position(event: Any, balances: list[tuple[Asset, int, int]]) -> dict[str, A
 
 
 def _report(
-    market: Market, order: Order, event: Any, execution_id: int, execution: str, working: bool
+    market: Market, order: Order, event: Row, execution_id: int, execution: str, working: bool
 ) -> dict[str, Any]:
     time_ms = milliseconds(event["time_ns"])
     none = format_scaled(0, 0)

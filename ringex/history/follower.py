@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError
+from ringex.jit import compiled
 from ringex.messages import EVENT
-from ringex.ring import Lapped, Reader, Ring
+from ringex.ring import Lapped, Reader, Ring, ring_state
 
 RETRY_S: Final = 0.01
 """How long to leave the replica alone when it is not as far as it was asked for."""
@@ -26,6 +27,7 @@ class Follower:
     """
 
     def __init__(self, ring: Ring, reader_number: int, doorbell_fd: int, replica: ReplicaClient, after: int) -> None:
+        self._ring = ring
         self._reader = Reader(ring, reader_number, doorbell_fd, after, EVENT)
         self._replica = replica
 
@@ -38,6 +40,11 @@ class Follower:
     def reader(self) -> Reader:
         """The ring's reader, to arm and disarm its doorbell where an event loop waits."""
         return self._reader
+
+    @property
+    def ring_state(self) -> int:
+        """What the matcher tells beside its events (`ringex.ring.ring_state`)."""
+        return int(_ring_state(self._ring.address))
 
     def restart(self, after: int) -> None:
         """Go on behind `after`: what follows a new `join`."""
@@ -69,3 +76,8 @@ class Follower:
         if events is None:
             raise EventsGoneError(f"event {self._reader.cursor + 1} is held neither by the ring nor by the replica")
         return events
+
+
+@compiled
+def _ring_state(ring: int) -> int:
+    return ring_state(ring)

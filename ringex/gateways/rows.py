@@ -1,0 +1,65 @@
+"""Events as rows: dicts of Python ints and texts, for code that handles one event after the other.
+
+Reading a field of a NumPy record from Python takes 100 to 200 ns, and a reply reads dozens; a whole row takes 2 µs.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+
+from ringex.messages import (
+    ACCOUNT_EVENT,
+    ASSET_EVENT,
+    BALANCE_EVENT,
+    EVENT,
+    MARKET_EVENT,
+    RECORD_BYTES,
+    TRADE,
+    EventKind,
+)
+
+Row = dict[str, Any]
+"""The fields of an event by the names of its kind's dtype: int, or str for names, ids and references."""
+
+_DTYPES: Final = {
+    EventKind.TRADE: TRADE,
+    EventKind.BALANCE: BALANCE_EVENT,
+    EventKind.ASSET: ASSET_EVENT,
+    EventKind.MARKET: MARKET_EVENT,
+    EventKind.ACCOUNT: ACCOUNT_EVENT,
+    EventKind.KEY: ACCOUNT_EVENT,
+}
+_KIND_OFFSET: Final = EVENT.fields["kind"][1]  # type: ignore[index]
+_CODES: Final = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"}
+
+
+def rows_of(events: np.ndarray) -> list[Row]:
+    """EVENT records of shape (n,) as n rows."""
+    content = events.tobytes()
+    return [_row(content, at) for at in range(0, len(content), RECORD_BYTES)]
+
+
+def _row(content: bytes, at: int) -> Row:
+    layout, names, texts = _layout(content[at + _KIND_OFFSET])
+    row = dict(zip(names, layout.unpack_from(content, at), strict=True))
+    for name in texts:
+        row[name] = row[name].rstrip(b"\0").decode("ascii", "replace")
+    return row
+
+
+@cache
+def _layout(kind: int) -> tuple[struct.Struct, tuple[str, ...], tuple[str, ...]]:
+    """(layout of a record, its fields, those of them that are text) of an event's kind."""
+    dtype = _DTYPES.get(kind, EVENT)  # type: ignore[call-overload]
+    names = [name for name in dtype.names if name != "unused"]
+    texts = [name for name in names if dtype[name].shape or dtype[name].kind == "S"]
+    codes, end = "<", 0
+    for name in names:
+        part, offset = dtype.fields[name][:2]
+        codes += f"{offset - end}x" + (f"{part.itemsize}s" if name in texts else _CODES[part.str[1:]])
+        end = offset + part.itemsize
+    return struct.Struct(codes), tuple(names), tuple(texts)
