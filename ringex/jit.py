@@ -39,6 +39,7 @@ else:
 """Makes any number a machine word, for compiled code; to a type checker it is the `int` that words are passed on as."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_ENTRIES: list[Callable[..., Any]] = []
 
 
 def compiled(function: _Function) -> _Function:
@@ -65,16 +66,20 @@ def separate(function: _Function) -> _Function:
     return _decorate(function, Separate)
 
 
-def compile_ahead(*functions: Callable[..., Any]) -> None:
-    """Compile entry points, whose arguments are all int64, or load them from the cache; nothing is run.
+def entry(function: _Function) -> _Function:
+    """Put before `compiled` or `inlined`, marks what Python calls with int64 alone: `compile_ahead` makes it ready."""
+    _ENTRIES.append(function)
+    return function
 
-    Every `separate` function that has been imported, whoever calls it, is made ready too.
-    """
+
+def compile_ahead() -> None:
+    """Compile all entry points that have been imported, and what is `separate`, or load them; nothing is run."""
     if INTERPRETED:
         return
-    for function in (*functions, *Separate.known):
+    functions: list[Any] = [*_ENTRIES, *Separate.known]
+    for function in functions:
         count = len(inspect.signature(function).parameters)
-        function.compile((numba.types.int64,) * count)  # type: ignore[attr-defined]
+        function.compile((numba.types.int64,) * count)
 
 
 def _decorate(function: _Function, kind: type[Dispatcher], *, forceinline: bool = False) -> _Function:

@@ -36,7 +36,7 @@ from ringex.atomics import (
     store_relaxed,
     store_release,
 )
-from ringex.jit import compiled, inlined
+from ringex.jit import compiled, entry, inlined
 from ringex.memory import address_of, array_at, copy_bytes
 from ringex.system import WAITER_BYTES, WAITER_KIND, doorbell_ring, futex_wait, futex_wait_any, futex_wake, yield_cpu
 
@@ -97,6 +97,7 @@ def ring_capacity(ring: int) -> int:
     return load_relaxed(ring + _CAPACITY)
 
 
+@entry
 @inlined
 def ring_published(ring: int) -> int:
     """Records below this cursor may be read."""
@@ -138,6 +139,7 @@ def ring_claim(ring: int, cursor: int) -> None:
     fence_release()
 
 
+@entry
 @compiled
 def ring_publish(ring: int, cursor: int) -> None:
     """Producer: records below `cursor` may be read from now on; wake who sleeps.
@@ -176,6 +178,7 @@ def ring_state(ring: int) -> int:
     return load_acquire(ring + _STATE)
 
 
+@entry
 @inlined
 def ring_set_parked(ring: int, reader: int, parked: int) -> None:
     """Reader: 1 before the last look and the sleep, with `fence_full` between; 0 afterwards. A consumer is reader 0."""
@@ -188,12 +191,14 @@ def ring_set_parked(ring: int, reader: int, parked: int) -> None:
         store_release(line, 0)
 
 
+@entry
 @inlined
 def ring_set_doorbell(ring: int, reader: int, doorbell_fd: int) -> None:
     """Reader: the eventfd that wakes it, as numbered in the producer's process; -1: it sleeps on the futex."""
     store_release(ring + _READER + reader * _READER_BYTES + _DOORBELL, doorbell_fd)
 
 
+@entry
 @inlined
 def ring_space(ring: int) -> int:
     """Producer: how many records may be published now."""
@@ -202,6 +207,7 @@ def ring_space(ring: int) -> int:
     return ring_consumed(ring) + ring_capacity(ring) - load_relaxed(ring + _PUBLISHED)
 
 
+@entry
 @compiled
 def ring_append(ring: int, source: int, count: int, whole: int) -> int:
     """Producer: copy `count` records from `source` into the ring and publish them. Returns how many fitted.
@@ -242,6 +248,7 @@ def ring_read(ring: int, cursor: int, count_max: int, destination: int) -> int:
     return count
 
 
+@entry
 @compiled
 def ring_poll_independent(ring: int, cursor: int, count_max: int, destination: int) -> int:
     """Like `ring_read`, of an independent ring: returns -1 when the reader was lapped, whatever was copied by then."""
@@ -258,6 +265,7 @@ def ring_poll_independent(ring: int, cursor: int, count_max: int, destination: i
     return count
 
 
+@entry
 @compiled
 def ring_spin(ring: int, cursor: int) -> int:
     """Look for a record at `cursor` for some microseconds, giving way to others. Returns 1 when it is there, else 0."""
@@ -272,6 +280,7 @@ def ring_spin(ring: int, cursor: int) -> int:
     return 0
 
 
+@entry
 @compiled
 def ring_arm(ring: int, reader: int, cursor: int) -> int:
     """Announce that `reader` is going to sleep. Returns 0, and it stays awake, if there is a record at `cursor`."""

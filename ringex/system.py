@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ringex.atomics import load_acquire
-from ringex.jit import INTERPRETED, compiled, inlined
+from ringex.jit import INTERPRETED, compiled, entry, inlined
 
 _MACHINE: Final = platform.machine()
 _SYS_FUTEX: Final = {"x86_64": 202, "aarch64": 98}.get(_MACHINE, -1)
@@ -185,6 +185,7 @@ def now_ns() -> int:
     return _clock_ns(_CLOCK_REALTIME)
 
 
+@entry
 @inlined
 def monotonic_ns() -> int:
     """Nanoseconds since some fixed moment; never steps backwards. The same clock in every process."""

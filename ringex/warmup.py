@@ -1,40 +1,28 @@
-"""The hot loops are compiled (or loaded from the cache) once, before the supervisor forks.
+"""All compiled code is compiled (or loaded from the cache) once, before the supervisor forks.
 
-The matcher and the replica then have their machine code from the first moment, and two processes do not compile the
-same thing at once. What is small is left to be compiled on first use.
+Every process then has its machine code from the first moment, and no two compile the same thing at once.
 """
 
 from __future__ import annotations
 
-import inspect
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
-from numba import types
+from ringex.jit import compile_ahead
 
-from ringex.engine.library import apply_batch
-from ringex.engine.sequencer import sequencer_run, sequencer_submit
-from ringex.jit import INTERPRETED
-from ringex.journal.commit import journal_loop
-
-HOT_LOOPS: Final[tuple[Callable[..., Any], ...]] = (sequencer_run, sequencer_submit, apply_batch, journal_loop)
 SLOW_SECONDS: Final = 2.0
 """From here on the user is told what takes so long. From the cache it takes less."""
 NOTICE: Final = "ringex: compiling for this machine; this happens once, and may take a minute or two"
 
 
 def warm_up() -> None:
-    """Compile the hot loops, whose parameters are all int64. Interpreted, there is nothing to do."""
-    if INTERPRETED:
-        return
+    """Compile what all rooms, which have been imported, let Python call. Interpreted, there is nothing to do."""
     with notice_when_slow(NOTICE, SLOW_SECONDS):
-        for function in HOT_LOOPS:
-            parameters = inspect.signature(function).parameters
-            function.compile((types.int64,) * len(parameters))  # type: ignore[attr-defined]
+        compile_ahead()
 
 
 @contextmanager

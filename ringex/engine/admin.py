@@ -30,7 +30,7 @@ from ringex.engine.records import (
     ROOT_WORDS_OFFSET,
     SYMBOL_OFFSET,
 )
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import copy_bytes, record_at, zero_bytes
 from ringex.messages import (
     ACCOUNT_COMMAND,
@@ -250,6 +250,7 @@ def _name_refusal(root: int, kind: int, name: int, count: int, count_max: int) -
     return int64(Reason.ENGINE_FULL) if count == count_max else int64(Reason.NONE)
 
 
+@entry
 @compiled
 def add_fee_account(root: int) -> None:
     """Make account 0, whose name has been written: the first entry of an empty state."""
@@ -322,6 +323,7 @@ def _market_refusal(root: int, command: int) -> int:
     return int64(Reason.NONE)
 
 
+@entry
 @compiled
 def market_enter(root: int, number: int) -> None:
     """Make market `number`, whose body has been written: multipliers, an empty book, the fee balances."""

@@ -30,7 +30,7 @@ from ringex.engine.records import (
 )
 from ringex.engine.requests import request_enter
 from ringex.engine.state import State
-from ringex.jit import compiled, int64
+from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
 from ringex.messages import CommandKind
 from ringex.rules import MARKET_BODY_NAMES
@@ -231,6 +231,7 @@ def _import_orders(state: State, tables: Mapping[str, np.ndarray]) -> None:
     open_orders(state.address, address_of(slots), address_of(markets_by_age), len(slots))
 
 
+@entry
 @compiled
 def export_orders(root: int, out: int) -> int:
     """Write every resting order as ORDER_OUT records at `out`. Returns how many."""
@@ -295,6 +296,7 @@ def import_order(root: int, source: int) -> int:
     return slot
 
 
+@entry
 @compiled
 def import_orders(root: int, source: int, count: int) -> None:
     """Make `count` ORDER_OUT records at `source` orders in slots 1 .. count, resting in the order they come."""
@@ -306,6 +308,7 @@ def import_orders(root: int, source: int, count: int) -> None:
         book_enter(root, slot, int64(o.market), o.price)
 
 
+@entry
 @compiled
 def open_orders(root: int, slots: int, markets: int, count: int) -> None:
     """Enter orders among the open ones, oldest first; slots and markets are arrays of int64."""
@@ -314,6 +317,7 @@ def open_orders(root: int, slots: int, markets: int, count: int) -> None:
         order_open(root, record_at(slots, number, _PLACE).place, market)
 
 
+@entry
 @compiled
 def import_balances(root: int, source: int, count: int) -> None:
     s = record_at(root, 0, ROOT)
@@ -324,6 +328,7 @@ def import_balances(root: int, source: int, count: int) -> None:
         balance.locked = b.locked
 
 
+@entry
 @compiled
 def import_entries(root: int, keys: int, references: int, requests: int) -> None:
     """Enter keys, references and requests, whose records have been written to slots 1, 2, ..., in pools and indexes."""
@@ -337,6 +342,7 @@ def import_entries(root: int, keys: int, references: int, requests: int) -> None
         request_enter(root, pool_take(s.request_pool))
 
 
+@entry
 @compiled
 def _enter_names(root: int) -> None:
     """Enter the names of all assets and accounts but the fee account's."""

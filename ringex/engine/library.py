@@ -14,7 +14,7 @@ from ringex.engine.matcher import apply, slots_of
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
 from ringex.engine.views import account_balances, market_depth, market_orders
-from ringex.jit import compiled, int64
+from ringex.jit import compiled, entry, int64
 from ringex.markets import DEFAULT_ASSETS, Asset, Market, market_fault
 from ringex.memory import address_of, record_at, zero_bytes
 from ringex.messages import (
@@ -48,6 +48,7 @@ BATCH: Final = np.dtype(
 )
 
 
+@entry
 @compiled
 def apply_batch(batch: int) -> None:
     """Apply records of a BATCH until all are taken or the event buffer might not hold one command's events more."""

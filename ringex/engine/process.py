@@ -24,11 +24,10 @@ import numpy as np
 
 from ringex.config import Run, Settings
 from ringex.engine.replay import recover_state
-from ringex.engine.sequencer import Sequencer, sequencer_run, sequencer_submit
+from ringex.engine.sequencer import Sequencer
 from ringex.engine.snapshot import snapshot_paths
 from ringex.engine.state import State
-from ringex.jit import compile_ahead, compiled
-from ringex.journal.commit import journal_loop
+from ringex.jit import compiled, entry
 from ringex.journal.recovery import recover
 from ringex.journal.segment import retire
 from ringex.journal.writer import JournalWriter
@@ -83,11 +82,6 @@ def matcher_main(settings: Settings, run: Run, seed: Callable[[], np.ndarray]) -
                 sequencer.run(0.01)
 
 
-def warm_up() -> None:
-    """Compile what the matcher runs, or load it from the cache: once, before processes are forked."""
-    compile_ahead(sequencer_run, sequencer_submit, journal_loop, _start_at)
-
-
 def _serve(sequencer: Sequencer, settings: Settings, stop: threading.Event) -> None:
     retire_at = time.monotonic() + RETIRE_SECONDS
     while not stop.is_set():
@@ -138,6 +132,7 @@ def _recover(settings: Settings, event_ring: Ring) -> State:
     return state
 
 
+@entry
 @compiled
 def _start_at(ring: int, cursor: int) -> None:
     """A new event ring begins behind the events that the journal implies: readers get those from the replica."""

@@ -24,7 +24,7 @@ from ringex.atomics import load_acquire, pause, store_relaxed
 from ringex.engine.matcher import apply
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import compiled, entry, inlined, int64
 from ringex.journal.control import (
     DURABLE,
     FAILURE_ERRNO,
@@ -101,6 +101,7 @@ MARK: Final = np.dtype([("event_cursor", "i8"), ("source", "i8"), ("source_curso
 """After a sequenced record: where the events stood, and up to where its source was taken (-1: no source)."""
 
 
+@entry
 @compiled
 def sequencer_run(address: int, until_ns: int) -> int:
     """Run rounds until `until_ns` (monotonic clock) or a failure of the journal. Returns RUNNING or JOURNAL_FAILED."""
@@ -125,6 +126,7 @@ def sequencer_run(address: int, until_ns: int) -> int:
             pause()
 
 
+@entry
 @compiled
 def sequencer_submit(address: int, commands: int, count: int, first_ring_sequence: int) -> int:
     """Sequence `count` commands at `commands` as the process's own (SEED_RING). They must fit the journal buffer."""
@@ -299,6 +301,7 @@ def _park(s, until_ns: int) -> None:  # type: ignore[no-untyped-def]
     journal_park_clear(s.journal)
 
 
+@entry
 @compiled
 def _give_back(ring: int, cursor: int) -> None:
     ring_consume(ring, cursor)

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.jit import compiled, int64
+from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
 from ringex.tables import Index, index_find, index_put
 
@@ -111,6 +111,7 @@ def _balance(balances: int, account: int, asset: int) -> int:
     return table.records + slot * _BALANCE_BYTES
 
 
+@entry
 @compiled
 def _balances_load(balances: int, source: int, count: int) -> None:
     for at in range(count):

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import address_of, copy_bytes, record_at
 from ringex.messages import EVENT, OrderStatus, OrderType
 from ringex.tables import (
@@ -232,6 +232,7 @@ def order_update(orders: int, event: int, takes_client_id: bool) -> None:
         _close(orders, slot)
 
 
+@entry
 @compiled
 def _orders_load(orders: int, source: int, count: int) -> None:
     """Add copies of ORDER records; closed ones come in order of closing, before open ones."""
@@ -325,6 +326,7 @@ def _forget_oldest(orders: int) -> None:
     pool_give(table.pool, slot)
 
 
+@entry
 @compiled
 def _slot_of_client_id(orders: int, account: int, words: int) -> int:
     """The slot of the order that the account's client order id at address `words` means, or 0."""
@@ -372,6 +374,7 @@ def _client_id_leave(orders: int, slot: int) -> None:
         index_put(table.by_client_id, key, outdone)
 
 
+@entry
 @compiled
 def _copy_open(orders: int, account: int, found: int, count_max: int) -> int:
     """Copy the account's open orders to ORDER records at address `found`, slots cleared. Returns how many."""
@@ -383,6 +386,7 @@ def _copy_open(orders: int, account: int, found: int, count_max: int) -> int:
     return count
 
 
+@entry
 @compiled
 def _copy_all(orders: int, found: int, accounts_count: int) -> int:
     table = record_at(orders, 0, ORDERS)

@@ -19,7 +19,7 @@ from ringex.history.catalogue import Asset, Catalogue, Key, Market
 from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
 from ringex.history.orders import ORDER, Orders, order_accept, order_trade, order_update
 from ringex.history.trades import RECENT_TRADE, RecentTrades, trades_record
-from ringex.jit import compiled, int64
+from ringex.jit import compiled, entry, int64
 from ringex.marketdata.depth import LEVEL, Depth, Quote, depth_apply_one
 from ringex.memory import address_of, array_at, record_at
 from ringex.messages import (
@@ -341,6 +341,7 @@ class ReadModel:
             at += bids + asks
 
 
+@entry
 @compiled
 def _apply(model: int, events: int, count: int) -> None:
     m = record_at(model, 0, _ROOT)

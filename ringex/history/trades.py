@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.jit import compiled, int64
+from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, copy_bytes, record_at
 from ringex.messages import TRADE, Side
 
@@ -81,6 +81,7 @@ def trades_record(trades: int, event: int) -> None:
     record.buyer_is_maker = np.int32(1) if t.side == Side.SELL else np.int32(0)
 
 
+@entry
 @compiled
 def _trades_load(trades: int, source: int, count: int) -> None:
     for at in range(count):

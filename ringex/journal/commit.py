@@ -15,7 +15,7 @@ from typing import Final
 
 from ringex.atomics import fence_full, load_acquire, pause, store_release
 from ringex.config import Durability
-from ringex.jit import compiled
+from ringex.jit import compiled, entry
 from ringex.journal.control import (
     DURABLE,
     FAILURE_ERRNO,
@@ -118,6 +118,7 @@ def journal_commit(control: int) -> int:
     return COMMITTED
 
 
+@entry
 @compiled
 def journal_loop(control: int, deadline_ns: int) -> int:
     """Commit until there is something for Python to do, or until `deadline_ns` of the monotonic clock.

@@ -21,7 +21,7 @@ from numba import types
 from numba.core import config as numba_config
 from numba.extending import intrinsic
 
-from ringex.jit import INTERPRETED, compiled, inlined, int64
+from ringex.jit import INTERPRETED, compiled, entry, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import COMMAND, RECORD_BYTES
 
@@ -156,6 +156,7 @@ def stamp_records(address: int, count: int, salt: int, durable: int) -> None:
         record.checksum = np.uint32(record_checksum(address + index * RECORD_BYTES, salt))
 
 
+@entry
 @compiled
 def count_valid(address: int, count: int, salt: int, sequence: int) -> int:
     """How many of `count` records at `address` are sound, up to the first that is not: checksum, and place.

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import compiled, entry, inlined, int64
 from ringex.journal.crc import WORD, WORDS, count_valid, record_checksum
 from ringex.journal.errors import JournalCorrupt
 from ringex.journal.segment import Segment, opened
@@ -54,6 +54,7 @@ def is_zero(address: int) -> bool:
     return bits == np.uint64(0)
 
 
+@entry
 @compiled
 def survey(address: int, count: int, salt: int, previous_salt: int, sequence: int, report_address: int) -> None:
     """Add to the SURVEY at `report_address` what `count` records at `address` are; `sequence` is the first one's."""
@@ -76,6 +77,7 @@ def survey(address: int, count: int, salt: int, previous_salt: int, sequence: in
             report.first = sequence + index
 
 
+@entry
 @compiled
 def count_whole(address: int, count: int) -> int:
     """How many of `count` records at `address`, which begin a command, belong to commands that are whole."""
@@ -140,6 +142,8 @@ def refuse_if_known_durable(segments: list[Segment], bad_sequence: int) -> list[
     for segment in behind:
         report = survey_segment(segment, max(bad_sequence, segment.first_sequence))
         if int(report["durable"][0]) >= bad_sequence:
+            if first_bad(behind[0], bad_sequence) > bad_sequence:
+                break  # a running writer has written it since it was looked at
             why = (
                 f"the record is damaged, but was on disk: a later one, up to sequence {int(report['last_sound'][0])}, "
                 f"knew sequence {int(report['durable'][0])} as durable"

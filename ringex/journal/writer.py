@@ -20,7 +20,7 @@ import numpy as np
 
 from ringex.atomics import fence_full, load_acquire, store_release
 from ringex.config import Durability
-from ringex.jit import compiled
+from ringex.jit import compiled, entry
 from ringex.journal.commit import (
     DEADLINE,
     DURABILITY_NUMBER,
@@ -356,17 +356,20 @@ class JournalWriter:
         _store(self.control_address + SYNCED, self.written)
 
 
+@entry
 @compiled
 def _store(address: int, value: int) -> None:
     store_release(address, value)
     fence_full()
 
 
+@entry
 @compiled
 def _load(address: int) -> int:
     return load_acquire(address)
 
 
+@entry
 @compiled
 def _wake(address: int) -> None:
     futex_wake(address, 1)

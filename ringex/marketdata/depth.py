@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import address_of, record_at
 from ringex.messages import EVENT, MARKET_EVENT, RECORD_BYTES, TRADE, EventFlag, EventKind, Side
 from ringex.tables import (
@@ -126,6 +126,7 @@ class Depth:
         assert 0 <= market < self.markets_count, f"market {market}; there are {self.markets_count}"
 
 
+@entry
 @compiled
 def depth_apply(depth: int, events: int, count: int) -> None:
     """Apply `count` EVENT records from address `events` on."""
@@ -149,6 +150,7 @@ def depth_apply_one(depth: int, event: int) -> None:
         depth_add_book(depth, int64(m.market), m.tick, m.price_max)
 
 
+@entry
 @compiled
 def depth_add_book(depth: int, market: int, tick: int, price_max: int) -> None:
     d = record_at(depth, 0, DEPTH)
@@ -197,6 +199,7 @@ def _set_level(depth: int, market: int, side: int, price: int, quantity: int) ->
         prices_insert(d.prices, root, book.height, tick_number, slot)
 
 
+@entry
 @compiled
 def _best(depth: int, market: int, side: int) -> int:
     """The slot of the side's best level, or 0."""
@@ -207,6 +210,7 @@ def _best(depth: int, market: int, side: int) -> int:
     return prices_above(d.prices, book.asks, book.height, 0)
 
 
+@entry
 @compiled
 def _copy_levels(depth: int, market: int, side: int, found: int, count_max: int) -> int:
     """Copy the side's best levels to LEVEL records at address `found`. Returns how many."""
