@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,12 +35,14 @@ def sign(secret: str, params: dict[str, Any]) -> str:
 
 
 class Client:
-    """A DEALER that asks and waits; `send` and `receive` alone pipeline."""
+    """A DEALER, or a REQ, that asks and waits; on a DEALER `send` and `receive` alone pipeline."""
 
-    def __init__(self, endpoint: str, key: str = "", secret: str = "") -> None:
+    def __init__(self, endpoint: str, key: str = "", secret: str = "", socket_type: int = zmq.DEALER) -> None:
         self.key, self.secret = key, secret
+        self.pushed: deque[dict[str, Any]] = deque()
+        """Events of user streams that came while `call` waited for its reply."""
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
+        self._socket = self._context.socket(socket_type)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.connect(endpoint)
         self._last_id = 0
@@ -61,13 +64,15 @@ class Client:
         return msgpack.unpackb(self._socket.recv())  # type: ignore[no-any-return]
 
     def call(self, method: str, params: dict[str, Any] | None = None, timeout_s: float = 10.0) -> dict[str, Any]:
-        """Ask, and return the reply to it. Pushed events that come first are dropped. Raises TimeoutError."""
+        """Ask, and return the reply to it. Events that come first go to `pushed`. Raises TimeoutError."""
         asked = self.send(method, params)
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
             reply = self.receive(left)
             if reply is not None and reply.get("id") == asked:
                 return reply
+            if reply is not None and "event" in reply:
+                self.pushed.append(reply)
         raise TimeoutError(f"{method}: no reply within {timeout_s} s")
 
     def order(self, method: str, timeout_s: float = 10.0, **params: Any) -> dict[str, Any]:
@@ -137,9 +142,11 @@ class Exchange:
     def keys(self) -> list[dict[str, Any]]:
         return json.loads((self.data / "keys.json").read_text())  # type: ignore[no-any-return]
 
-    def client(self, account: str = "demo") -> Client:
+    def client(self, account: str = "demo", gateway: int = 0, socket_type: int = zmq.DEALER) -> Client:
+        """A client of that gateway, with the first key of `account`."""
         key = next(key for key in self.keys() if key["account"] == account)
-        return Client(self.zmq_endpoint, key["api_key"], key["secret"])
+        endpoint = f"{self.zmq_endpoint}.{gateway}" if gateway else self.zmq_endpoint
+        return Client(endpoint, key["api_key"], key["secret"], socket_type)
 
     def child(self, role: str) -> int:
         """The process id of the present life of `matcher`, `gateway-0`, `publisher` or `replica`; 0 if it is down."""
@@ -152,10 +159,10 @@ class Exchange:
             [sys.executable, "-m", "ringex", *words], capture_output=True, text=True, timeout=timeout_s, check=False
         )
 
-    def stop(self) -> int:
-        """SIGTERM, and the exit code."""
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send the signal, wait; the exit code."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
         return self._process.wait(STOP_SECONDS_MAX)
 
     def reap(self) -> None:
