@@ -11,26 +11,30 @@ import numpy as np
 import pytest
 import zstandard
 from click.testing import CliRunner
+from exchange import Exchange, running
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+
+import replay_day
+from local_exchange import LocalExchange
+from marketreplay.client import ExchangeError, ReplayClient
+from marketreplay.compare import Difference, Outcome, compare
+from marketreplay.convert import Conversion, Converter
+from marketreplay.databento import read_databento
+from marketreplay.drive import command_records, run_in_process
+from marketreplay.instrument import Instrument, instrument_of
+from marketreplay.intention import Cause, Fill, Intention, Kind
+from marketreplay.lobster import read_lobster
+from marketreplay.mbo import FLAG_LAST, FLAG_SNAPSHOT, MBO, PRICE_ONE, RTYPE_MBO
+
+from ringex.config import Durability
+from ringex.configfile import load_settings
+from ringex.engine import Matcher
+from ringex.journal import JournalReader, JournalWriter
+from ringex.messages import CommandKind, TimeInForce
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-
-import replay_day  # noqa: E402
-from marketreplay.compare import Difference, Outcome, compare  # noqa: E402
-from marketreplay.convert import Conversion, Converter  # noqa: E402
-from marketreplay.databento import read_databento  # noqa: E402
-from marketreplay.drive import command_records, run_in_process  # noqa: E402
-from marketreplay.instrument import instrument_of  # noqa: E402
-from marketreplay.intention import Cause, Fill, Intention, Kind  # noqa: E402
-from marketreplay.lobster import read_lobster  # noqa: E402
-from marketreplay.mbo import FLAG_LAST, FLAG_SNAPSHOT, MBO, PRICE_ONE, RTYPE_MBO  # noqa: E402
-
-from ringex.config import Durability  # noqa: E402
-from ringex.configfile import load_settings  # noqa: E402
-from ringex.engine import Matcher  # noqa: E402
-from ringex.journal import JournalReader, JournalWriter  # noqa: E402
-from ringex.messages import CommandKind, TimeInForce  # noqa: E402
-
+DAY_CONFIG = ROOT / "tools" / "marketreplay" / "esh4.toml"
 DAY = Path(os.environ.get("RINGEX_DAY", ROOT.parent / "shared" / "data" / "esh4-20231225.mbo.dbn.zst"))
 CENT = PRICE_ONE // 100
 
@@ -454,6 +458,83 @@ def test_the_command_line_replays_and_reports(tmp_path: Path) -> None:
     assert "every difference has a known cause" in run.output
 
 
+def _key(exchange: Exchange) -> tuple[str, str]:
+    made = exchange.command("keys", "create", "--account", "replay", "--data", str(exchange.data))
+    assert made.returncode == 0, made.stderr
+    key = exchange.keys()[-1]
+    return key["api_key"], key["secret"]
+
+
+def _over_zeromq(exchange: Exchange, conversion: Conversion, instrument: Instrument, *, binary: bool) -> Outcome:
+    seen: list[int] = []
+    with ReplayClient(exchange.zmq_endpoint, *_key(exchange)) as client:
+        market = client.prepare(instrument)
+        if binary:
+            outcome = client.replay_binary(conversion.intentions, instrument, market, seen.append)
+        else:
+            outcome = client.replay(conversion.intentions, instrument, seen.append)
+    assert seen[-1] == len(conversion.intentions)
+    return outcome
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_one_command_replays_through_an_exchange_of_its_own_and_its_journal(tmp_path: Path, binary: bool) -> None:
+    path = _dbn(tmp_path / "day.dbn.zst", recording(SMALL_DAY), compressed=True)
+    run = CliRunner().invoke(replay_day.main, [str(path), "--start", *(["--binary"] if binary else [])])
+    assert run.exit_code == 0, run.output
+    assert "every difference has a known cause" in run.output
+    events = len(run_in_process(*_small_day()).events) - SEED_EVENTS
+    assert f"{events} of {events}" in run.output
+
+
+SEED_EVENTS = 6
+"""Two assets, a market, an account, two deposits."""
+
+
+def _small_day() -> tuple[list[Intention], Instrument]:
+    records = recording(SMALL_DAY)
+    return Converter().convert(records).intentions, instrument_of(records, "ESH4", "ES", "USD")
+
+
+def test_an_exchange_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    records = recording(SMALL_DAY)
+    conversion = Converter().convert(records)
+    instrument = instrument_of(records, "TEST", "SHARE", "USD")
+    other = instrument_of(recording("A A 10.10 2 1 ."), "TEST", "SHARE", "USD")
+    config = tmp_path / "small.toml"
+    config.write_text(instrument.config())
+    with ReplayClient(f"ipc://{tmp_path}/nobody", "", "") as client, pytest.raises(ExchangeError, match="ringex start"):
+        client.prepare(instrument)
+    with running(tmp_path, "--config", str(config)) as exchange:
+        key, secret = _key(exchange)
+        for client, asked, why in (
+            (ReplayClient(exchange.zmq_endpoint, key, secret), other, "has tick 0.25"),
+            (
+                ReplayClient(exchange.zmq_endpoint, key, secret),
+                instrument_of(records, "NONE", "SHARE", "USD"),
+                "has no market NONE, but TEST",
+            ),
+            (ReplayClient(exchange.zmq_endpoint, "x" * 64, secret), instrument, "keys create --account replay"),
+            (ReplayClient(exchange.zmq_endpoint, key, "wrong"), instrument, "keys create --account replay"),
+        ):
+            with client, pytest.raises(ExchangeError, match=why):
+                client.prepare(asked)
+        assert compare(conversion, _over_zeromq(exchange, conversion, instrument, binary=False)).explained
+        with (
+            ReplayClient(exchange.zmq_endpoint, key, secret) as client,
+            pytest.raises(ExchangeError, match="empty book"),
+        ):
+            client.prepare(instrument)
+
+
+def test_an_exchange_of_one_s_own_goes_away_with_its_directory() -> None:
+    with LocalExchange() as exchange:
+        folder = exchange.data.parent
+        assert exchange.settings.markets
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
 @pytest.fixture(scope="module")
 def day() -> tuple[np.ndarray, Conversion]:
     if not DAY.is_file():
@@ -491,9 +572,28 @@ def test_the_day_twice_and_from_the_journal_is_the_same(day: tuple[np.ndarray, C
     assert matcher.state_hash() == first.state_hash
 
 
+@pytest.mark.parametrize("binary", [False, True])
+def test_the_day_s_morning_over_a_running_exchange_gives_the_same_fills(
+    day: tuple[np.ndarray, Conversion], tmp_path: Path, binary: bool
+) -> None:
+    records, _ = day
+    conversion = Converter().convert(records[:MORNING_RECORDS])
+    instrument = instrument_of(records, "ESH4", "ES", "USD")
+    with running(tmp_path, "--config", str(DAY_CONFIG)) as exchange:
+        outcome = _over_zeromq(exchange, conversion, instrument, binary=binary)
+    comparison = compare(conversion, outcome)
+    assert comparison.explained, comparison.examples
+    assert (comparison.trades_expected, comparison.trades_matched) == (MORNING_TRADES, MORNING_TRADES)
+    assert outcome.fills == run_in_process(conversion.intentions, instrument).outcome.fills
+
+
+MORNING_RECORDS = 12_000
+MORNING_TRADES = 121
+
+
 def test_the_ready_configuration_fits_the_recorded_day(day: tuple[np.ndarray, Conversion], tmp_path: Path) -> None:
     made = instrument_of(day[0], "ESH4", "ES", "USD").settings(tmp_path)
-    read = load_settings(ROOT / "tools" / "marketreplay" / "esh4.toml")
+    read = load_settings(DAY_CONFIG)
     assert (read.assets, read.markets, read.accounts) == (made.assets, made.markets, made.accounts)
 
 
@@ -503,6 +603,6 @@ def test_the_command_line_says_what_it_needs(tmp_path: Path) -> None:
     run = CliRunner().invoke(replay_day.main, [str(path), "--in-process"])
     assert (run.exit_code, "line 1: has 1 fields" in run.output) == (replay_day.UNUSABLE, True)
     run = CliRunner().invoke(replay_day.main, [str(path)])
-    assert "choose one of --in-process, --endpoint and --config-out" in run.output
+    assert "choose one of --start, --in-process, --endpoint and --config-out" in run.output
     run = CliRunner().invoke(replay_day.main, [str(path), "--endpoint", "tcp://127.0.0.1:1"])
     assert "--endpoint needs --key and --secret" in run.output

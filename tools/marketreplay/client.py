@@ -66,7 +66,7 @@ class ReplayClient:
     def __init__(self, endpoint: str, key: str, secret: str) -> None:
         self._key, self._secret = key, secret
         self._endpoint = endpoint
-        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVHWM, _RECEIVE_HIGH_WATER)
         self._socket.connect(endpoint)
