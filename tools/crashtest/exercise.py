@@ -19,11 +19,11 @@ from typing import Any, Final
 
 import psutil
 import zmq
+from exchange import Client, Exchange
+
 from crashtest.trader import Request, Trader
 from crashtest.truth import Truth
 from crashtest.watchers import MarketWatcher, UserStream
-from exchange import Client, Exchange
-
 from ringex.adminclient import AdminError, NoAnswerError, request
 from ringex.config import Limits
 from ringex.decimals import format_scaled, parse_scaled
@@ -34,10 +34,18 @@ PRICE_SCALE: Final = 2
 QUANTITY_SCALE: Final = 3
 GATEWAYS: Final = 2
 ACCOUNTS: Final = ["demo", "second", "third"]
-KINDS: Final = ("matcher", "gateway-0", "gateway-1", "publisher", "replica", "supervisor", "group", "group-twice")
+ROLES: Final = ("matcher", "gateway-0", "gateway-1", "publisher", "replica")
+TOGETHER: Final = (
+    "matcher+gateway-0",
+    "matcher+gateway-1",
+    "matcher+replica",
+    "replica+publisher",
+    "replica+gateway-1",
+)
+"""Killed at one moment: what the first leaves undone, the second can no longer tell."""
+WHOLE: Final = ("supervisor", "group", "group-twice")
 """`supervisor`: it alone, and its children die with it; `group`: every process, in random order; `group-twice`: once
 more while it starts again."""
-WHOLE: Final = ("supervisor", "group", "group-twice")
 OTHERS: Final = ", others meanwhile"
 FOLLOW_SECONDS: Final = 0.5
 SETTLE_SECONDS: Final = 60.0
@@ -166,9 +174,9 @@ class Exercise:
         admin = f"ipc://{self.exchange.data}/admin.sock"
         for name in ACCOUNTS[1:]:
             request(admin, "admin.keys.create", {"account": name, "scopes": ["TRADE", "USER_DATA", "USER_STREAM"]})
-        keys = {key["account"]: key for key in self.exchange.keys()}
+        stored = self.exchange.keys()
+        keys = {key["account"]: key for key in stored}
         gateways = [self.exchange.zmq_endpoint, f"{self.exchange.zmq_endpoint}.1"]
-        self._gateways = gateways
         self.traders = []
         for index in range(6):
             account, lockstep = index % len(ACCOUNTS), index >= 4
@@ -277,15 +285,11 @@ class Exercise:
         before = time.monotonic()
         if kind in WHOLE:
             self._kill_whole(kind)
-        elif not self._kill_role(kind):
+            self.tally.kills[kind] += 1
+        elif self._kill_roles(kind.split("+")) == 0:
             return
-        self.tally.kills[kind] += 1
-        if kind.startswith("gateway"):
-            self.streams[int(kind[-1])].lost()
-        if kind == "publisher":
-            self.market.disturbed()
         self._awaited = [(f"{named.removesuffix(OTHERS)}{OTHERS}", since) for named, since in self._awaited]
-        if kind == "matcher" or kind in WHOLE:
+        if kind.startswith("matcher") or kind in WHOLE:
             self._awaited.append((kind, before))
 
     def _note_recoveries(self) -> None:
@@ -296,6 +300,9 @@ class Exercise:
                 self._awaited.remove((kind, since))
                 self.tally.recoveries.setdefault(kind, []).append(min(answered) - since)
 
+    def _kill_roles(self, roles: list[str]) -> int:
+        return sum(self._kill_role(role) for role in roles)
+
     def _kill_role(self, role: str) -> bool:
         """Kill one process, unless it is down at this moment."""
         pid = self.exchange.child(role)
@@ -305,6 +312,11 @@ class Exercise:
             os.kill(pid, signal.SIGKILL)
         except (psutil.NoSuchProcess, ProcessLookupError):
             return False
+        self.tally.kills[role] += 1
+        if role.startswith("gateway"):
+            self.streams[int(role[-1])].lost()
+        if role == "publisher":
+            self.market.disturbed()
         return True
 
     def _kill_whole(self, kind: str) -> None:
@@ -436,7 +448,8 @@ class Exercise:
             return
         executed = self.truth.orders[placed[0]].executed
         self._expect(
-            executed >= parse_scaled(result.get("executedQty", "0"), QUANTITY_SCALE), f"only {executed} executed: {told}"
+            executed >= parse_scaled(result.get("executedQty", "0"), QUANTITY_SCALE),
+            f"only {executed} executed: {told}",
         )
         self._check_fills(result, told)
 
@@ -469,7 +482,9 @@ class Exercise:
                 asset = tables["assets"][int(balance["asset"])]
                 name, scale = asset["name"].decode(), int(asset["scale"])
                 held = format_scaled(int(balance["free"]), scale), format_scaled(int(balance["locked"]), scale)
-                self._expect(told.get(name) == held, f"account {trader.account}: {name} is {held}, told {told.get(name)}")
+                self._expect(
+                    told.get(name) == held, f"account {trader.account}: {name} is {held}, told {told.get(name)}"
+                )
             listed = trader.ask("openOrders.status")["result"]
             told_open = {int(row["orderId"]): row["executedQty"] for row in listed}
             orders = tables["orders"][tables["orders"]["account"] == trader.account]

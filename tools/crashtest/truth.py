@@ -167,5 +167,6 @@ class Truth:
             account, asset, locked = int(balance["account"]), int(balance["asset"]), int(balance["locked"])
             if locked != needed.pop((account, asset), 0):
                 faults.append(f"account {account}, asset {asset}: {locked} is locked, which open orders do not need")
-        faults += [f"account {account}, asset {asset}: {amount} must be locked" for (account, asset), amount in needed.items()]
+        for (account, asset), amount in needed.items():
+            faults.append(f"account {account}, asset {asset}: {amount} must be locked")
         return faults
