@@ -6,9 +6,11 @@ apiKey included, booleans as true and false. The signature is its HMAC-SHA256 un
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from ringex.gateways.errors import Refusal, invalid, missing
@@ -20,6 +22,8 @@ RECV_WINDOW_MS_MAX: Final = 60_000
 AHEAD_US_MAX: Final = 1_000_000
 MICROSECONDS_FROM: Final = 100_000_000_000_000
 """A timestamp from here on counts microseconds: in milliseconds it would be the year 5138."""
+
+_KEYED_MAX: Final = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,21 @@ UNTIMED: Final = Timing()
 
 def signed_text(params: Mapping[str, Any]) -> str:
     """The text that a request's signature covers."""
-    return "&".join(f"{name}={_plain(params[name])}" for name in sorted(params) if name != "signature")
+    return "&".join(
+        [
+            f"{name}={value if type(value) is str else _plain(value)}"
+            for name, value in sorted(params.items())
+            if name != "signature"
+        ]
+    )
 
 
 def sign(secret: str, params: Mapping[str, Any]) -> str:
     """The signature of `params` under `secret`: 64 hexadecimal digits."""
-    return hmac.digest(secret.encode(), signed_text(params).encode(), "sha256").hex()
+    first, second = (state.copy() for state in _keyed(secret))
+    first.update(signed_text(params).encode())
+    second.update(first.digest())
+    return str(second.hexdigest())
 
 
 def authenticate(keystore: Keystore, params: Mapping[str, Any]) -> Key:
@@ -90,6 +103,14 @@ def timing(params: Mapping[str, Any], now_ns: int, *, mandatory: bool) -> Timing
         text = "Timestamp for this request is outside of the recvWindow."
         raise Refusal(-1021, f"{text} It is {behind_us // 1000} ms behind; recvWindow is {window_ms} ms.")
     return Timing(timestamp_us, timestamp_us * 1000 + window_ms * 1_000_000)
+
+
+@lru_cache(_KEYED_MAX)
+def _keyed(secret: str) -> tuple[Any, Any]:
+    """HMAC-SHA256's two hashes with the key in them: a copy of each takes 0.8 us, to begin anew 2 to 3."""
+    key = secret.encode()
+    padded = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+    return tuple(hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))  # type: ignore[return-value]
 
 
 def _whole(params: Mapping[str, Any], name: str, default: int) -> int:

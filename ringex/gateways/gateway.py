@@ -63,6 +63,17 @@ Send = Callable[[Connection, Any], None]
 """Encodes and sends one message (a map, or a list of binary frames) to a peer; forgets a peer that is gone."""
 
 
+class _Request(msgspec.Struct):
+    """What a client sends. Decoded so in one go; a message that does not fit is looked at again, to say why."""
+
+    method: str
+    id: int | str | None = None
+    params: dict[str, Any] | None = None
+
+
+_REQUEST: Final = msgspec.msgpack.Decoder(_Request)
+
+
 @dataclass
 class Pending:
     """A command under way."""
@@ -121,10 +132,17 @@ class Gateway:
         """Take one message, msgpack; answer it now, or when its commands are."""
         request_id, show_limits = None, True
         try:
-            message = _decoded(raw)
-            request_id = _checked_id(message)
-            show_limits = _params(message).get("returnRateLimits") is not False
-            self._serve(connection, request_id, message, show_limits)
+            try:
+                message = _REQUEST.decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+                found = _decoded(raw)
+                request_id = _checked_id(found)
+                raise _fault(found) from None
+            request_id, params = message.id, message.params or {}
+            if type(request_id) is str and len(request_id) > ID_CHARACTERS_MAX:
+                request_id = _checked_id({"id": request_id})
+            show_limits = params.get("returnRateLimits") is not False
+            self._serve(connection, request_id, message.method, params, show_limits)
         except Refusal as refusal:
             self._refuse(connection, request_id, refusal, show_limits)
         except Exception:  # one request must not take the gateway down with it
@@ -188,11 +206,10 @@ class Gateway:
                 self.send(connection, {"subscriptionId": number, "event": event})
             connection.subscriptions.clear()
 
-    def _serve(self, connection: Connection, request_id: Any, message: dict[str, Any], show_limits: bool) -> None:
-        name, params = message.get("method"), _params(message)
+    def _serve(
+        self, connection: Connection, request_id: Any, name: str, params: dict[str, Any], show_limits: bool
+    ) -> None:
         table = ADMIN_METHODS if connection.transport == Transport.ADMIN else METHODS
-        if not isinstance(name, str) or not name:
-            raise malformed("'method' must be the name of a method.")
         method = table.get(name)
         if method is None:
             raise Refusal(-1020, f"This operation is not supported. There is no method '{name[:64]}'.")
@@ -539,13 +556,12 @@ def _checked_id(message: dict[str, Any]) -> Any:
     return request_id
 
 
-def _params(message: dict[str, Any]) -> dict[str, Any]:
+def _fault(message: dict[Any, Any]) -> Refusal:
+    """What keeps a map whose 'id' is in order from being a request."""
     params = message.get("params")
-    if params is None:
-        return {}
-    if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
-        raise malformed("'params' must be a map from names to values.")
-    return params
+    if params is not None and (not isinstance(params, dict) or not all(isinstance(name, str) for name in params)):
+        return malformed("'params' must be a map from names to values.")
+    return malformed("'method' must be the name of a method.")
 
 
 def _chosen(events: np.ndarray, which: np.ndarray) -> np.ndarray:

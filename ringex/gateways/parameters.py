@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Any, Final
 
 from ringex.decimals import DecimalError, TooLargeError, TooPreciseError, parse_scaled
@@ -31,7 +31,7 @@ _CLIENT_ID: Final = re.compile(CLIENT_ID_RANGE[:-1] + r"\Z")
 _DERIVED_ID: Final = re.compile(RESERVED_PREFIX + r"([1-9][0-9]{0,17})\Z")
 
 
-class Kind(Enum):
+class Kind(IntEnum):
     TEXT = auto()
     INTEGER = auto()
     DECIMAL = auto()
