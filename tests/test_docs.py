@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,38 +75,38 @@ def with_endpoints(code: str, exchange: Exchange) -> str:
     return code
 
 
-def python(code: str) -> subprocess.Popen[str]:
+def python(code: str) -> subprocess.Popen[bytes]:
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
     )
 
 
 def output_of(code: str) -> str:
     with python(code) as process:
         output, _ = process.communicate(timeout=SECONDS_MAX)
-    assert process.returncode == 0, output
-    return output
+    assert process.returncode == 0, output.decode()
+    return output.decode()
 
 
 def test_readme_first_order_and_subscriber(exchange: Exchange) -> None:
     order, subscriber, _ = blocks(ROOT / "README.md")
     with python(with_endpoints(subscriber, exchange)) as watching:
         assert watching.stdout is not None
+        seen = b""
+        deadline = time.monotonic() + SECONDS_MAX
         try:
             # A subscription takes a moment to arrive, and what is published before is not seen: order until it is.
-            seen: list[str] = []
-            with zmq.Context() as context, context.socket(zmq.SUB) as probe:
-                probe.connect(exchange.pub_endpoint)
-                probe.subscribe("btcusdt@depth")
-                os.set_blocking(watching.stdout.fileno(), False)
-                while not seen:
-                    reply = output_of(with_endpoints(order, exchange))
-                    assert "'status': 200" in reply, reply
-                    assert "'status': 'NEW'" in reply, reply
-                    assert probe.poll(int(SECONDS_MAX * 1000)) or watching.poll() is None
-                    seen += [line for line in watching.stdout if line.startswith("btcusdt@depth")]
-            assert "'b': [['25000.00000000', '" in seen[0]
+            while not re.search(rb"^btcusdt@depth .*\n", seen, re.MULTILINE):
+                assert time.monotonic() < deadline, seen.decode()
+                reply = output_of(with_endpoints(order, exchange))
+                assert "'status': 200" in reply, reply
+                assert "'status': 'NEW'" in reply, reply
+                while select.select([watching.stdout], [], [], 0.5)[0]:
+                    output = os.read(watching.stdout.fileno(), 1 << 16)
+                    assert output, f"the subscriber has ended: {seen.decode()}"
+                    seen += output
+            assert b"'b': [['25000.00000000', '" in seen
         finally:
             watching.kill()
     with exchange.client() as client:
