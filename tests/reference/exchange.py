@@ -502,7 +502,7 @@ class ReferenceExchange:
             raise RefusedError(Reason.INSUFFICIENT_BALANCE)
 
     def _cancel_replace(self, cancel: Fields, place: Fields | None) -> None:
-        is_pair = place is not None and place["kind"] == CommandKind.PLACE and place["slots"] == 1
+        is_pair = place is not None and place["kind"] == CommandKind.PLACE
         if place is None or not is_pair or any(cancel[name] != place[name] for name in ("account", "market")):
             raise RefusedError(Reason.INVALID_COMMAND)
         self._request(place, cancel)

@@ -140,6 +140,7 @@ class Stream:
             self._cancel_all,
             self._add,
             self._odd,
+            self._malformed,
         )
 
     def opening(self) -> list[tuple[Fields, ...]]:
@@ -282,6 +283,23 @@ class Stream:
         """Kinds that a client does not send."""
         kind = dice.one_of((CommandKind.SESSION_LOST, CommandKind.CONTINUE, 0, 14, 255))
         return (self.desk.command(kind, account=dice.below(ACCOUNTS + 1), gateway=3, incarnation=4),)
+
+    def _malformed(self, dice: Dice) -> tuple[Fields, ...]:
+        """A command that has not the records its kind takes."""
+        how = dice.below(4)
+        if how == 0:
+            (record,) = dice.one_of((self._place, self._cancel, self._amend, self._book, self._add))(dice)
+            return (record | {"slots": dice.one_of((0, 3, 255))},)
+        if how == 1:
+            (record,) = dice.one_of((self._place, self._cancel, self._cancel_all, self._book))(dice)
+            return (record | {"slots": 2}, *self._place(dice))
+        if how == 2:
+            (leg, place) = self._cancel_replace(dice)
+            kind = dice.one_of((CommandKind.CANCEL, CommandKind.AMEND, CommandKind.CONTINUE, 0))
+            return (leg, place | {"kind": int(kind), "slots": dice.one_of((1, 0, 3))})
+        target = self._target(dice)
+        leg = self.desk.cancel_leg(**target, client_order_id=self._id(dice))
+        return (leg | {"slots": dice.one_of((1, 0, 3))},)
 
     def _spoil(self, dice: Dice, record: Fields) -> None:
         """Put a strange value into one field."""
