@@ -126,7 +126,7 @@ def keys() -> None:
 
 @keys.command("create")
 @data_option
-@click.option("--account", required=True, help="The name of the account that the key acts for.")
+@click.option("--account", required=True, help="The account that the key acts for; made if there is none.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="May be repeated. [default: all]")
 def keys_create(data: Path | None, account: str, scopes: tuple[str, ...]) -> None:
     """Make a key and print it. Its secret is shown this once."""

@@ -143,23 +143,38 @@ class Replica:
             self.snapshot()
 
     def snapshot(self) -> None:
-        """Write the pair at the present command, unless it is there; keep the newest few."""
+        """Write the pair at the present command, unless it is there; keep the newest few.
+
+        A disk that is full costs this snapshot, not the replica: the next is tried when it is due.
+        """
         started = time.monotonic()
         self._snapshot_at = self._sequence + self._settings.snapshot_commands
         if self._sequence == 0 or any(
             int(path.stem) == self._sequence for path in snapshot_paths(self._settings.snapshot_dir)
         ):
             return
-        # The model first: a state's file vouches for its pair.
-        write_model(self._model, model_path(self._settings.snapshot_dir, self._sequence))
-        path = write_snapshot(self._state, self._settings.snapshot_dir)
+        try:
+            # The model first: a state's file vouches for its pair.
+            write_model(self._model, model_path(self._settings.snapshot_dir, self._sequence))
+            path = write_snapshot(self._state, self._settings.snapshot_dir)
+        except OSError as error:
+            log.error("the snapshot at command %d cannot be written: %s", self._sequence, error)
+            model_path(self._settings.snapshot_dir, self._sequence).unlink(missing_ok=True)
+            self._remove_unfinished()
+            return
         log.info("snapshot %s took %.0f ms", path.name, (time.monotonic() - started) * 1e3)
         for old in snapshot_paths(self._settings.snapshot_dir)[:-SNAPSHOTS_KEPT]:
             model_path(old.parent, int(old.stem)).unlink(missing_ok=True)
             old.unlink(missing_ok=True)
 
+    def _remove_unfinished(self) -> None:
+        """What a full disk or a kill cut short; nobody else writes snapshots."""
+        for path in self._settings.snapshot_dir.glob("*.tmp"):
+            path.unlink()
+
     def _start(self) -> tuple[State, ReadModel]:
         """The newest sound pair of snapshots, or an empty state and model where there is none."""
+        self._remove_unfinished()
         for path in reversed(snapshot_paths(self._settings.snapshot_dir)):
             try:
                 model = load_model(model_path(path.parent, int(path.stem)), self._settings.limits)
