@@ -7,6 +7,8 @@ many times as many, new ones each time.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -228,3 +230,33 @@ def test_a_snapshot_goes_on_as_the_original(rolls: Rolls, cut: int) -> None:
     assert loaded.state_hash() == original.state_hash()
     assert loaded.submit(records[cut:]).tobytes() == original.submit(records[cut:]).tobytes()
     assert loaded.state_hash() == original.state_hash()
+
+
+INTERPRETED = """
+import sys
+import numpy as np
+from reference.streams import SMALL
+from ringex.engine import Matcher
+from ringex.jit import INTERPRETED
+from ringex.messages import COMMAND
+assert INTERPRETED
+matcher = Matcher(limits=SMALL)
+events = matcher.submit(np.frombuffer(sys.stdin.buffer.read(), COMMAND))
+sys.stdout.buffer.write(matcher.state_hash().encode() + events.tobytes())
+"""
+
+
+def test_interpreted_and_compiled_are_one_engine() -> None:
+    random = np.random.default_rng(2)
+    records = Play(
+        [tuple(rolls) for rolls in random.integers(0, ROLL_MAX, (300, ROLLS_PER_COMMAND)).tolist()]
+    ).records()
+    compiled = Matcher(limits=SMALL)
+    events = compiled.submit(records)
+    assert set(np.unique(events["kind"])) >= {EventKind.TRADE, EventKind.CANCELED, EventKind.AMENDED}
+    tests_dir = Path(__file__).parent
+    paths = os.pathsep.join(map(str, (tests_dir, tests_dir.parent, os.environ.get("PYTHONPATH", ""))))
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": paths}
+    command = [sys.executable, "-c", INTERPRETED]
+    run = subprocess.run(command, input=records.tobytes(), env=environment, check=True, capture_output=True)
+    assert run.stdout == compiled.state_hash().encode() + events.tobytes()
