@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ import zmq
 from exchange import Client, Exchange, running
 
 from ringex.config import Settings
+from ringex.journal.segment import segment_path
 from ringex.ring import Ring
 from ringex.supervisor import ring_prefix
 
@@ -281,7 +283,7 @@ def test_accounts_and_keys_are_made_while_it_runs(exchange: Exchange) -> None:
     assert "insufficient balance" in complaint(exchange, "account", "withdraw", "new", "USDT", "1001", *data)
     assert "(code -" in complaint(exchange, "account", "deposit", "nobody", "USDT", "1", *data)
     assert "(code -" in complaint(exchange, "account", "create", "new", *data)
-    assert "(code -" in complaint(exchange, "keys", "create", "--account", "nobody", *data)
+    assert "(code -" in complaint(exchange, "keys", "create", "--account", "no body", *data)
 
 
 def test_a_second_exchange_on_the_same_data_is_refused(exchange: Exchange) -> None:
@@ -367,6 +369,37 @@ def test_stopped_and_started_again_it_is_as_it_was(folder: Path) -> None:
         assert exchange.command("replay", str(exchange.data)).stdout.splitlines()[0] == f"sequence: {len(dumped)}"
     finally:
         exchange.kill_group()
+
+
+def test_while_no_segment_can_be_made_orders_are_refused_and_queries_served(folder: Path) -> None:
+    config = folder / "ringex.toml"
+    config.write_text("segment_records = 4096\n")
+    with running(folder, "--config", str(config)) as exchange, exchange.client() as client:
+        # As on a full disk, the next segment cannot be made: a folder lies where it would be.
+        obstacle = segment_path(exchange.data / "journal", 4097).with_suffix(".tmp")
+        obstacle.mkdir()
+        order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "price": "20000.00", "quantity": "0.01"}
+        taken = 0
+        while (reply := client.order("order.place", **order, timeInForce="IOC"))["status"] == 200:
+            taken += 1
+            assert taken < 4096, "what could never become durable was acknowledged"
+        assert taken > 0 and (reply["status"], reply["error"]["code"]) == (503, -1008)
+        assert "disk is full" in reply["error"]["msg"]
+
+        assert client.call("depth", {"symbol": "BTCUSDT"})["status"] == 200
+        assert client.order("account.status")["status"] == 200
+        data = ("--data", str(exchange.data))
+        assert exchange.command("status", *data).returncode == 0
+        assert "disk is full" in complaint(exchange, "account", "deposit", "demo", "BTC", "1", *data)
+
+        obstacle.rmdir()
+        deadline = time.monotonic() + SECONDS_MAX
+        while client.order("order.place", **order, timeInForce="GTC")["status"] != 200:
+            assert time.monotonic() < deadline, "there is room again, and orders are still refused"
+        assert len(result(client.order("openOrders.status", symbol="BTCUSDT"))) == 1
+        restarts = json.loads((exchange.data / "run.json").read_text())["children"].values()
+        assert all(child["restarts"] == 0 for child in restarts)
+    assert exchange.command("journal", "verify", str(exchange.data)).stdout.endswith("sound\n")
 
 
 def observed(client: Client) -> dict[str, Any]:
