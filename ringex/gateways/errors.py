@@ -13,6 +13,7 @@ from ringex.history.catalogue import Market
 from ringex.messages import REASON_TEXT, Reason
 
 TIMEOUT_TEXT: Final = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
+NO_SUCH_ORDER: Final = -2013
 OVERLOAD_TEXT: Final = REASON_TEXT[Reason.ENGINE_FULL][1]
 
 _STATUS: Final = {-1003: 429, -1015: 429, -1006: 500, -1007: 504, -1008: 503, -1002: 401, -2014: 401, -2015: 401}
@@ -82,7 +83,7 @@ def unsupported(why: str) -> Refusal:
 
 
 def no_such_order() -> Refusal:
-    return Refusal(-2013, "Order does not exist.")
+    return Refusal(NO_SUCH_ORDER, "Order does not exist.")
 
 
 def of_reason(

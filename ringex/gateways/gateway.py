@@ -13,7 +13,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -22,9 +22,10 @@ import numpy as np
 from ringex.gateways import binary
 from ringex.gateways.admin import ADMIN_METHODS
 from ringex.gateways.auth import Timing, authenticate, require_scope, timing
+from ringex.gateways.backlog import Backlog, Mark
 from ringex.gateways.binary import BinaryCommands
 from ringex.gateways.calls import Call, Submission
-from ringex.gateways.errors import Refusal, journal_full, malformed, overloaded, timed_out
+from ringex.gateways.errors import NO_SUCH_ORDER, Refusal, journal_full, malformed, overloaded, timed_out
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.methods import METHODS, Method, Security
 from ringex.gateways.parameters import decode
@@ -46,6 +47,8 @@ from ringex.ring import Producer
 
 ANSWER_SECONDS: Final = 5.0
 """After that long without the command's last event the answer is -1007."""
+BACKLOG_SECONDS: Final = 0.005
+"""How often the backlog is looked at while a query waits for it."""
 PENDING_MAX: Final = 1 << 16
 DEFERRED_MAX: Final = 1 << 14
 EVENTS_PER_POLL: Final = 4096
@@ -100,6 +103,8 @@ class Deferred:
     show_limits: bool
     after: int
     deadline: float
+    backlog: Mark | None = None
+    """It found no order, and looks again once the backlog up to here is settled; empty: it is. None: not tried yet."""
 
 
 @dataclass
@@ -112,6 +117,7 @@ class Gateway:
     model: ReadModel
     follower: Follower
     producer: Producer
+    backlog: Backlog
     join: Callable[[], ReadModel | None]
     send: Send
 
@@ -125,6 +131,7 @@ class Gateway:
         self._outgoing: list[np.ndarray] = []
         self._outgoing_slots = 0
         self._gap = False
+        self._look_again = False
 
     # Requests in
 
@@ -181,6 +188,8 @@ class Gateway:
         """By `time.monotonic`: when something under way will be given up."""
         firsts = [pending.deadline for pending in list(self._pending.values())[:1]]
         firsts += [deferred.deadline for deferred in list(self._deferred)[:1]]
+        if any(deferred.backlog for deferred in self._deferred):
+            firsts.append(time.monotonic() + BACKLOG_SECONDS)
         if self.binary.next_deadline is not None:
             firsts.append(self.binary.next_deadline)
         return min(firsts, default=None)
@@ -195,7 +204,7 @@ class Gateway:
         self._give_up_late()
         if not more:
             self._answer_deferred()
-        return more or self._outgoing_slots > 0
+        return more or self._look_again or self._outgoing_slots > 0
 
     def end_streams(self, why_code: str) -> None:
         """Tell every stream that it ends here: after a gap, or at a stop."""
@@ -450,6 +459,7 @@ class Gateway:
 
     def _answer_deferred(self) -> None:
         """Answer the queries whose turn has come; the event ring has been read to its end."""
+        self._look_again = False
         for _ in range(len(self._deferred)):
             deferred = self._deferred.popleft()
             connection = deferred.connection
@@ -457,12 +467,22 @@ class Gateway:
             if oldest is not None and oldest < deferred.after:
                 self._deferred.append(deferred)
                 continue
-            connection.deferred -= 1
+            if deferred.backlog:
+                settled = self.backlog.is_settled(deferred.backlog)
+                self._deferred.append(replace(deferred, backlog=()) if settled else deferred)
+                self._look_again |= settled  # once what the event ring holds by now has been read
+                continue
             try:
                 result = deferred.method.handler(deferred.call)
             except Refusal as refusal:
+                if refusal.code == NO_SUCH_ORDER and deferred.backlog is None:
+                    self._deferred.append(replace(deferred, backlog=self.backlog.mark()))
+                    self._look_again = True
+                    continue
+                connection.deferred -= 1
                 self._refuse(connection, deferred.request_id, refusal, deferred.show_limits)
                 continue
+            connection.deferred -= 1
             self._answer(connection, deferred.request_id, result, deferred.show_limits)
 
     def _give_up_late(self) -> None:
@@ -505,18 +525,7 @@ class Gateway:
         self.follower.restart(model.sequence)
         self.keystore.reload()
         self._gap = False
-        self._deferred = deque(
-            Deferred(
-                waiting.connection,
-                waiting.request_id,
-                waiting.method,
-                waiting.call.with_model(model),
-                waiting.show_limits,
-                waiting.after,
-                waiting.deadline,
-            )
-            for waiting in self._deferred
-        )
+        self._deferred = deque(replace(waiting, call=waiting.call.with_model(model)) for waiting in self._deferred)
         return True
 
     def _answer(

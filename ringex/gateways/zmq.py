@@ -22,6 +22,7 @@ import zmq
 
 from ringex.config import Run, Settings
 from ringex.gateways import binary
+from ringex.gateways.backlog import Backlog
 from ringex.gateways.errors import Refusal
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.keystore import Keystore
@@ -118,7 +119,7 @@ class ZmqGateway:
         self._context = zmq.Context()
         self._replica = ReplicaClient(settings.replica_endpoint, JOIN_SECONDS, self._context)
         self._event_ring = Ring.attach(run.event_ring)
-        self._command_ring = Ring.attach(run.command_rings[number])
+        self._command_rings = [Ring.attach(name) for name in run.command_rings]
         self._run = run
         self._number = number
         self._fronts: dict[Transport, _Front] = {}
@@ -177,7 +178,8 @@ class ZmqGateway:
             keystore=Keystore(self._settings.keystore_path),
             model=model,
             follower=Follower(self._event_ring, self._number, doorbell, self._replica, model.sequence),
-            producer=Producer(self._command_ring),
+            producer=Producer(self._command_rings[self._number]),
+            backlog=Backlog(self._command_rings),
             join=self._join,
             send=self._send,
         )
@@ -249,7 +251,8 @@ class ZmqGateway:
         self._replica.close()
         self._context.term()
         self._event_ring.close()
-        self._command_ring.close()
+        for ring in self._command_rings:
+            ring.close()
         self._wake_reading.close()
         self._wake_writing.close()
 
