@@ -151,7 +151,7 @@ class Exchange:
     def child(self, role: str) -> int:
         """The process id of the present life of `matcher`, `gateway-0`, `publisher` or `replica`; 0 if it is down."""
         run = json.loads((self.data / "run.json").read_text())
-        return int(run["children"][role]["pid"])
+        return int(run["children"][role]["pid"] or 0)
 
     def command(self, *words: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run `ringex WORDS` and return what it printed."""

@@ -25,9 +25,11 @@ from crashtest.trader import Request, Trader
 from crashtest.truth import Truth
 from crashtest.watchers import MarketWatcher, UserStream
 from ringex.adminclient import AdminError, NoAnswerError, request
-from ringex.config import Limits
+from ringex.config import Limits, Settings
 from ringex.decimals import format_scaled, parse_scaled
 from ringex.messages import OrderStatus, Side
+from ringex.ring import Ring
+from ringex.supervisor import ring_prefix
 
 SYMBOLS: Final = ["AAAUSD", "BBBUSD"]
 PRICE_SCALE: Final = 2
@@ -205,6 +207,8 @@ class Exercise:
 
     def __exit__(self, *_: object) -> None:
         self.exchange.kill_group()
+        for name in Ring.list(self._prefix()):  # after an exercise that was broken off
+            Ring.unlink(name)
         for closing in (*self.traders, self.market, *self.streams.values(), self.public, self.truth):
             closing.close()
         self._context.term()
@@ -219,7 +223,8 @@ class Exercise:
         for kind, moment in zip(kinds, moments, strict=True):
             self._step_until(lambda moment=moment: time.monotonic() - begun >= moment, load=True)
             self._kill(kind)
-        self._step_until(lambda: time.monotonic() - begun >= seconds and not self._awaited, load=True)
+        patient = self.rng.random() < 0.5  # else outcomes are asked for while processes still come back
+        self._step_until(lambda: time.monotonic() - begun >= seconds and not (patient and self._awaited), load=True)
         self._step_until(lambda: not any(trader.busy for trader in self.traders), load=False)
         self._resolve()
         self._check()
@@ -235,13 +240,10 @@ class Exercise:
             replayed = self.exchange.command("replay", data)
             said = dict(line.split(": ", 1) for line in replayed.stdout.splitlines() if ": " in line)
             self._expect(said.get("hash") == self.truth.hash, f"ringex replay: {replayed}; expected {self.truth.hash}")
-        left = [path.name for path in Path("/dev/shm").iterdir() if path.name.startswith(self._prefix())]
+        left = Ring.list(self._prefix())
         self._expect(not left, f"left in shared memory: {left}")
 
     def _prefix(self) -> str:
-        from ringex.config import Settings
-        from ringex.supervisor import ring_prefix
-
         return ring_prefix(Settings(data_dir=self.exchange.data))
 
     def _expect(self, holds: bool, otherwise: str) -> None:
