@@ -24,8 +24,8 @@ from ringex.gateways.auth import sign
 from ringex.gateways.zmq import ZmqGateway
 from ringex.history.eventlog import EventLog
 from ringex.history.readmodel import ReadModel
-from ringex.messages import COMMAND, SEED_RING
-from ringex.ring import Consumer, Producer, Ring
+from ringex.messages import BALANCE_COMMAND, COMMAND, SEED_RING, CommandKind, commands
+from ringex.ring import Consumer, Producer, Ring, ring_claim, ring_published, ring_set_state
 from ringex.seed import seed
 
 LIMITS = Limits(
@@ -38,7 +38,7 @@ LIMITS = Limits(
     levels_max=1 << 12,
     requests_remembered_max=1 << 12,
     requests_remembered_per_account_max=1 << 10,
-    references_max=1 << 10,
+    references_max=1 << 16,
 )
 _numbers = count(1)
 
@@ -53,6 +53,8 @@ class EngineThread:
         self._stopping = False
         self.lock = threading.Lock()
         self.model = ReadModel(LIMITS)
+        self.log = EventLog(1)
+        self._ring = event_ring
         self._publish(self.matcher.submit(first))
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -60,6 +62,24 @@ class EngineThread:
     def stop(self) -> None:
         self._stopping = True
         self._thread.join()
+
+    def deposit_at_once(self, account: int, count: int) -> None:
+        """Book `count` deposits and publish their events as if in one go: readers are lapped, however fast they are.
+
+        The caller holds `lock`.
+        """
+        records = commands(count).view(BALANCE_COMMAND)
+        records["kind"], records["account"], records["amount"] = CommandKind.DEPOSIT, account, 1
+        records["time_ns"] = time.time_ns()
+        records["reference"][:, 0] = np.arange(count) + 1
+        events = self.matcher.submit(records.view(COMMAND))
+        ring_claim(self._ring.address, ring_published(self._ring.address) + len(events))
+        for part in np.array_split(events, 2):
+            self._publish(part)
+
+    def tell(self, state: int) -> None:
+        """Set the event ring's state, as the matcher's process does."""
+        ring_set_state(self._ring.address, state)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -74,6 +94,7 @@ class EngineThread:
         if len(events):
             self._producer.publish(events)
             self.model.apply(events)
+            self.log.append(events)
 
 
 class Client:
@@ -177,7 +198,7 @@ def running(folder: Path) -> Iterator[Exchange]:
     engine = EngineThread(command_ring, event_ring, first)
     clients: list[Client] = []
     try:
-        with ReplicaServer(settings.replica_endpoint, engine.model, EventLog(1)) as replica:
+        with ReplicaServer(settings.replica_endpoint, engine.model, engine.log) as replica:
             replica.lock = engine.lock
             gateway = ZmqGateway(settings, run, 0)
             failures: list[BaseException] = []
