@@ -19,11 +19,11 @@ from exchange import Exchange, running
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
-from crashtest.exercise import SMALL, Exercise  # noqa: E402
+from crashtest.exercise import SMALL, Exercise
 
-from ringex.config import Settings  # noqa: E402
-from ringex.ring import Ring, ring_published  # noqa: E402
-from ringex.supervisor import ring_prefix  # noqa: E402
+from ringex.config import Settings
+from ringex.ring import Ring, ring_published
+from ringex.supervisor import ring_prefix
 
 SEED = 20_240_601
 WAIT_SECONDS_MAX = 60.0
