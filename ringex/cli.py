@@ -24,6 +24,7 @@ data_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=None,
     envvar="RINGEX_DATA",
+    show_envvar=True,
     help="The data directory. [default: ./ringex-data]",
 )
 
@@ -196,7 +197,13 @@ def _administer(data: Path | None, method: str, params: dict[str, Any], hint: st
 
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
-@click.option("--to", "to_sequence", type=click.IntRange(min=0), help="Stop after this command. [default: the last]")
+@click.option(
+    "--to",
+    "to_sequence",
+    metavar="SEQ",
+    type=click.IntRange(min=0),
+    help="Stop after this command. [default: the last]",
+)
 def replay(directory: Path, to_sequence: int | None) -> None:
     """Apply the journal of the data directory DIR again; print sequence, command counts and the state's hash."""
     from ringex.replaying import ReplayError, replay_directory
@@ -237,8 +244,8 @@ def journal_verify(directory: Path) -> None:
 
 @journal.command("dump")
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
-@click.option("--from", "from_sequence", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--to", "to_sequence", type=click.IntRange(min=0), help="[default: the last]")
+@click.option("--from", "from_sequence", metavar="SEQ", type=click.IntRange(min=1), default=1, help="[default: 1]")
+@click.option("--to", "to_sequence", metavar="SEQ", type=click.IntRange(min=0), help="[default: the last]")
 def journal_dump(directory: Path, from_sequence: int, to_sequence: int | None) -> None:
     """Print the journal's commands, one JSON object a line."""
     from ringex.journal.errors import JournalError
