@@ -66,11 +66,11 @@ LISTED_MAX: Final = 1 << 20
 
 _SLOTS: Final = {
     "command_ring_slots": (1 << 8, 1 << 22),
-    "event_ring_slots": (1 << 11, 1 << 24),
+    "event_ring_slots": (1 << 12, 1 << 24),
     "journal_buffer_slots": (1 << 12, 1 << 22),
     "segment_records": (1 << 12, 1 << 24),
 }
-"""Powers of two, from, to. A ring or buffer must hold more than one command's events (1024)."""
+"""Powers of two, from, to. The event ring must hold four times what one command may emit (1024)."""
 _COUNTS: Final = {
     "gateways": (1, GATEWAYS_MAX),
     "snapshot_commands": (1, 1 << 40),
