@@ -2,14 +2,14 @@
 
     tools/bench_exchange.py [--repeats N] [--seconds S]
 
-request       one REQ client, one order at a time; beside a bare REQ/REP pair that decodes and answers, and an fdatasync
-pipelined     one DEALER, msgpack, WINDOW orders under way; beside a bare ROUTER that decodes and answers
+req           one REQ client, one order at a time; beside a bare REQ/REP pair that decodes and answers, and an fdatasync
+msgpack       one DEALER, WINDOW orders under way; beside a bare ROUTER that decodes and answers
 binary        one DEALER, frames of BATCH orders; beside a bare ROUTER that receives them and answers as many bytes
 market data   messages that a subscriber gets under the binary load; beside a bare publisher of the same messages
 
 Exchange and bare peer take turns, each run a few seconds; a ratio is of one turn, the figure is the median of all.
-On a machine that does other work only ratios mean something. The exchange's is a temporary one, on the disk of
-$TMPDIR, with every order synced before it is answered.
+On a machine that does other work CPU time an order means most, then ratios. The exchange is a temporary one, on the
+disk of $TMPDIR, with every order synced before it is answered.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(repeats: int, seconds: float) -> None:
         for wire in Wire:
             bench.load(wire, WARM_UP_SECONDS)
         for turn in range(repeats):
-            for part in (bench.request, bench.pipelined, bench.binary):
+            for part in (bench.req, bench.msgpack, bench.binary):
                 console.print(f"{turn + 1} of {repeats}: {part.__name__}")
                 part()
     table = Table(title="medians", title_justify="left")
@@ -82,20 +82,20 @@ class Bench:
         assert not result.errors and not result.unanswered, result.errors
         return result
 
-    def request(self) -> None:
+    def req(self) -> None:
         result, bare = self._both(Wire.REQ)
         sync = sync_us(self._folder)
         latency, floor = result.percentiles_us()[0], bare.percentiles_us()[0]
-        self._add("request: p50, µs", latency)
-        self._add("request: bare REQ/REP p50, µs", floor)
-        self._add("request: write + fdatasync p50, µs", sync)
-        self._add("request: ratio to both together", latency / (floor + sync))
+        self._add("req: p50, µs", latency)
+        self._add("req: bare REQ/REP p50, µs", floor)
+        self._add("req: write + fdatasync p50, µs", sync)
+        self._add("req: ratio to both together", latency / (floor + sync))
 
-    def pipelined(self) -> None:
+    def msgpack(self) -> None:
         before = cpu_seconds(self._exchange)
         result, bare = self._both(Wire.MSGPACK)
-        self._rates("pipelined", result, bare)
-        self._cpu("pipelined", before, result)
+        self._rates("msgpack", result, bare)
+        self._cpu("msgpack", before, result)
 
     def binary(self) -> None:
         before = cpu_seconds(self._exchange)
@@ -113,8 +113,11 @@ class Bench:
 
     def _both(self, wire: Wire) -> tuple[Result, Result]:
         result = self.load(wire, self._seconds)
-        with bare_peer(wire, self._folder) as endpoint:
-            return result, self.load(wire, self._seconds, endpoint)
+        with bare_peer(wire, self._folder) as (endpoint, peer):
+            bare = self.load(wire, self._seconds, endpoint)
+            times = peer.cpu_times()
+        self._add(f"{wire}: bare peer's CPU an order, µs", (times.user + times.system) / bare.answered * 1e6)
+        return result, bare
 
     def _rates(self, name: str, result: Result, bare: Result) -> None:
         self._add(f"{name}: orders/s", result.rate)

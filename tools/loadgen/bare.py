@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import psutil
 import zmq
 
 from ringex.messages import COMMAND, EVENT, RECORD_BYTES, EventFlag, EventKind
@@ -26,8 +27,8 @@ _READY_SECONDS_MAX: Final = 10.0
 
 
 @contextmanager
-def bare_peer(wire: Wire, folder: Path) -> Iterator[str]:
-    """The endpoint of a peer, in a process of its own, that answers clients of `wire` at once."""
+def bare_peer(wire: Wire, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The endpoint of a peer that answers clients of `wire` at once, and the process of its own that it is."""
     endpoint = f"ipc://{folder}/bare-{wire}"
     ready = _FORK.Event()
     process = _FORK.Process(target=_serve, args=(_ANSWERERS[wire], endpoint, ready), daemon=True)
@@ -35,7 +36,7 @@ def bare_peer(wire: Wire, folder: Path) -> Iterator[str]:
     try:
         if not ready.wait(_READY_SECONDS_MAX):
             raise TimeoutError(f"{endpoint}: the bare peer did not come up within {_READY_SECONDS_MAX:.0f} s")
-        yield endpoint
+        yield endpoint, psutil.Process(process.pid)
     finally:
         process.terminate()
         process.join()
