@@ -159,18 +159,21 @@ class Replica:
             path = write_snapshot(self._state, self._settings.snapshot_dir)
         except OSError as error:
             log.error("the snapshot at command %d cannot be written: %s", self._sequence, error)
-            model_path(self._settings.snapshot_dir, self._sequence).unlink(missing_ok=True)
             self._remove_unfinished()
             return
         log.info("snapshot %s took %.0f ms", path.name, (time.monotonic() - started) * 1e3)
         for old in snapshot_paths(self._settings.snapshot_dir)[:-SNAPSHOTS_KEPT]:
-            model_path(old.parent, int(old.stem)).unlink(missing_ok=True)
             old.unlink(missing_ok=True)
+        self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:
-        """What a full disk or a kill cut short; nobody else writes snapshots."""
+        """What a full disk or a kill cut short, and models without their snapshot. Nobody else writes here."""
         for path in self._settings.snapshot_dir.glob("*.tmp"):
             path.unlink()
+        kept = {int(path.stem) for path in snapshot_paths(self._settings.snapshot_dir)}
+        for path in self._settings.snapshot_dir.glob("*.model"):
+            if int(path.stem) not in kept:
+                path.unlink()
 
     def _start(self) -> tuple[State, ReadModel]:
         """The newest sound pair of snapshots, or an empty state and model where there is none."""

@@ -24,7 +24,8 @@ from ringex.journal import (
     retire,
     verify,
 )
-from ringex.journal.segment import HEADER_BYTES, POOL_SEGMENTS, SCHEMA_VERSION, header_bytes, list_segments
+from ringex.journal.segment import HEADER_BYTES, POOL_SEGMENTS, SCHEMA_VERSION, header_bytes, list_segments, opened
+from ringex.journal.tail import read_records, refuse_if_known_durable
 from ringex.memory import address_of
 from ringex.messages import CommandKind, Side, commands, words_of
 
@@ -149,6 +150,20 @@ def test_a_reader_of_a_segment_that_is_used_again_learns_that_it_is_gone(tmp_pat
         with pytest.raises(JournalGone) as gone:
             reader.poll(256)
     assert (gone.value.wanted, gone.value.first_available) == (11, 257)
+
+
+def test_a_record_written_between_two_looks_is_no_damage(tmp_path: Path) -> None:
+    fill(tmp_path, 3, 3)
+    segments = list_segments(tmp_path)
+    with opened(segments[0].path) as fd:
+        later, _ = read_records(fd, segments[0], 6, 1)
+    assert int(later["durable_sequence"][0]) >= 3, "what a reader that had found 3 missing sees behind it"
+    refuse_if_known_durable(segments, 3)
+    damaged = bytearray(segments[0].path.read_bytes())
+    damaged[segments[0].offset_of(3) + 100] ^= 1
+    segments[0].path.write_bytes(damaged)
+    with pytest.raises(JournalCorrupt, match="sequence 3: the record is damaged"):
+        refuse_if_known_durable(segments, 3)
 
 
 def test_a_batch_holds_whole_commands_only(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from ringex.adminclient import AdminError, NoAnswerError, request
 from ringex.config import Limits, Settings
 from ringex.decimals import format_scaled, parse_scaled
 from ringex.messages import OrderStatus, Side
+from ringex.replica import SNAPSHOTS_KEPT
 from ringex.ring import Ring
 from ringex.supervisor import ring_prefix
 
@@ -240,6 +241,10 @@ class Exercise:
             replayed = self.exchange.command("replay", data)
             said = dict(line.split(": ", 1) for line in replayed.stdout.splitlines() if ": " in line)
             self._expect(said.get("hash") == self.truth.hash, f"ringex replay: {replayed}; expected {self.truth.hash}")
+        snapshots = sorted(path.name for path in (self.exchange.data / "snapshots").iterdir())
+        pairs = {path.partition(".")[0] for path in snapshots}
+        complete = sorted(f"{stem}.{kind}" for stem in pairs for kind in ("model", "snap"))
+        self._expect(snapshots == complete and len(pairs) <= SNAPSHOTS_KEPT, f"snapshots are no pairs: {snapshots}")
         left = Ring.list(self._prefix())
         self._expect(not left, f"left in shared memory: {left}")
 
