@@ -115,7 +115,9 @@ def _recover(settings: Settings, event_ring: Ring) -> State:
         if published > 0 and int(events["sequence"][-1]) > published:
             missing.append(events[events["sequence"] > published].copy())
 
-    state, _ = recover_state(settings.snapshot_dir, settings.journal_dir, settings.limits, on_events=on_events)
+    state, report = recover_state(settings.snapshot_dir, settings.journal_dir, settings.limits, on_events=on_events)
+    for complaint in report.complaints:
+        log.warning("snapshot passed over: %s", complaint)
     event_sequence = int(state.root["event_sequence"])
     if published == 0:
         _start_at(event_ring.address, event_sequence)
