@@ -1,10 +1,10 @@
 """How fast the engine is by itself: book, ledger and events, one thread, no rings and no journal.
 
 The flow is that of a liquid symbol. Prices walk at random; passive orders lie at a power-law distance from the middle
-with a hump near 8 ticks; quantities are uniform in 1 .. 100; 15 % of the orders are IOC; of the others 20 % are amended
-(a larger quantity, four in five also a tick's reprice) and 95 % canceled after an exponential life; 2 % of the cancels and
-amends are sent twice, and the second is refused. Five regimes of the middle: still, and swings of 2, 25, 40 and 60 %.
-The result is the worst of the five, each the median of some runs:
+with a hump near 8 ticks; quantities are uniform in 1 .. 100; 15 % of the orders are IOC; of the others 20 % are
+amended (a larger quantity, four in five also a tick's reprice) and 95 % canceled after an exponential life; 2 % of
+the cancels and amends are sent twice, and the second is refused. Five regimes of the middle: still, and swings of 2,
+25, 40 and 60 %. The result is the worst of the five, each the median of some runs:
 
     taskset -c 1 python -m tools.bench_engine [--json]
 
@@ -86,7 +86,7 @@ class Result:
 
 
 def flow(placements: int, swing: float, seed: int) -> np.ndarray:
-    """The commands of one regime in order of time, COMMAND, shape (n,). Every placement is accepted: order k has id k."""
+    """The commands of one regime in order of time: COMMAND, shape (n,). All placements are accepted: order k has id k."""
     random = np.random.default_rng(seed)
     middle = _walk(random, placements, swing)
     is_ioc = random.random(placements) < 0.15
