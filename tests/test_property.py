@@ -29,7 +29,7 @@ from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
 from ringex.messages import EVENTS_PER_COMMAND_MAX, CommandKind, EventKind, TimeInForce
 
-settings.register_profile("ci", max_examples=1_500, derandomize=True, deadline=None)
+settings.register_profile("ci", max_examples=1_000, derandomize=True, deadline=None)
 settings.register_profile("long", max_examples=50_000, deadline=None)
 settings.load_profile(os.environ.get("RINGEX_HYPOTHESIS", "ci"))
 
