@@ -33,7 +33,6 @@ from ringex.messages import (
     AMOUNT_MAX,
     COMMAND,
     EVENT,
-    RECORD_BYTES,
     CommandKind,
     EventKind,
     OrderType,
@@ -50,8 +49,7 @@ DISTANCE_MAX: Final = 2_000
 LIFE_ORDERS: Final = 20_000
 """An order that is canceled lives for that many placements, on average."""
 EVENT_SLOTS: Final = 1 << 14
-COMMANDS_PER_BATCH: Final = 4096
-_RAW: Final = np.dtype(f"V{RECORD_BYTES}")
+_RAW: Final = np.dtype(f"V{COMMAND.itemsize}")
 _ASSETS: Final = (Asset("BTC", 8), Asset("USDT", 8))
 _MARKET: Final = Market(
     symbol="BTCUSDT",
@@ -86,7 +84,7 @@ class Result:
 
 
 def flow(placements: int, swing: float, seed: int) -> np.ndarray:
-    """The commands of one regime in order of time: COMMAND, shape (n,). All placements are accepted: order k has id k."""
+    """The commands of one regime in order of time: COMMAND, (n,). All placements are accepted: order k has id k."""
     random = np.random.default_rng(seed)
     middle = _walk(random, placements, swing)
     is_ioc = random.random(placements) < 0.15
@@ -228,13 +226,10 @@ def main(placements: int, runs: int, regimes: tuple[str, ...], seed: int, as_jso
     if as_json:
         print(json.dumps({"worst": worst.regime, "regimes": [asdict(result) for result in results]}, indent=2))
         return
-    print(
-        f"{'swing':6} {'commands':>9} {'events':>9} {'trades':>8} {'refused':>8} {'resting':>8} "
-        f"{'M/cpu-s':>8} {'M/s':>6}"
-    )
+    print(" swing  commands    events   trades  refused  resting  M/cpu-s    M/s")
     for r in results:
         print(
-            f"{r.regime:6} {r.commands:9} {r.events:9} {r.trades:8} {r.rejected:8} {r.resting:8} "
+            f"{r.regime:>6} {r.commands:9} {r.events:9} {r.trades:8} {r.rejected:8} {r.resting:8} "
             f"{r.per_cpu_second / 1e6:8.2f} {r.per_second / 1e6:6.2f}"
         )
     print(f"worst: {worst.per_cpu_second / 1e6:.2f} M commands per CPU-second ({worst.regime})")
