@@ -7,8 +7,8 @@
    Numba by itself does all this for each function, and again in each of its callers, with all that they call.
 3. A `Separate` function is an entry point that others reach through a pointer, so it is in none of them.
 
-Cold, what `ringex start` compiles before its `ready` took 86 s (CPU) with Numba's own dispatchers, and as long again in
-its processes after; by 1 and 2 that was 26 s; with `apply` separate it is 21 s, and with all rooms' entry points 30 s.
+Cold, what `ringex start` compiles before `ready` took 86 s (CPU) with Numba's own dispatchers, and some 13 s more in
+its processes after. By 1 and 2 the 86 were 26 s; with `apply` separate 21 s; now, with all rooms' entry points, 30 s.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from ringex.jit import compile_ahead
 
 SLOW_SECONDS: Final = 2.0
 """From here on the user is told what takes so long. From the cache it takes less."""
-NOTICE: Final = "ringex: compiling for this machine; this happens once, and may take a minute or two"
+NOTICE: Final = "ringex: compiling for this machine; this happens once, and may take a minute"
 
 
 def warm_up() -> None:

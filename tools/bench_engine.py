@@ -84,7 +84,7 @@ class Result:
 
 
 def flow(placements: int, swing: float, seed: int) -> np.ndarray:
-    """The commands of one regime in order of time: COMMAND, (n,). All placements are accepted: order k has id k."""
+    """One regime\'s commands in order of time: COMMAND, shape (n,). All orders are accepted: number k has id k."""
     random = np.random.default_rng(seed)
     middle = _walk(random, placements, swing)
     is_ioc = random.random(placements) < 0.15
