@@ -308,7 +308,7 @@ def test_a_port_in_use_is_named_and_nothing_is_started(exchange: Exchange, folde
     [
         ('durability = "raid"', "durability: 'raid' is not allowed; fsync, os, none are"),
         ("gatways = 2", "gatways: no such key; did you mean gateways? allowed: "),
-        ("event_ring_slots = 3000", "event_ring_slots: 3000 is not allowed; a power of two 2048..16777216 is"),
+        ("event_ring_slots = 3000", "event_ring_slots: 3000 is not allowed; a power of two 4096..16777216 is"),
         ("[[markets]]\nsymbol = 1", "markets[0].base: is missing"),
     ],
 )
