@@ -256,6 +256,8 @@ class Exercise:
             replayed = self.exchange.command("replay", data)
             said = dict(line.split(": ", 1) for line in replayed.stdout.splitlines() if ": " in line)
             self._expect(said.get("hash") == self.truth.hash, f"ringex replay: {replayed}; expected {self.truth.hash}")
+        for line in self.exchange.log.splitlines():
+            self._expect("ended with" not in line and "Traceback" not in line, f"nobody killed it: {line}")
         snapshots = sorted(path.name for path in (self.exchange.data / "snapshots").iterdir())
         pairs = {path.partition(".")[0] for path in snapshots}
         complete = sorted(f"{stem}.{kind}" for stem in pairs for kind in ("model", "snap"))
