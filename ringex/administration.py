@@ -1,4 +1,4 @@
-"""Administrative commands as records: assets, markets, accounts, keys and deposits.
+"""Administrative commands as records: assets, markets, accounts, keys, deposits and limits.
 
 Each function gives one COMMAND record, shape (1,), unstamped. Numbers are those that the exchange gives in order of
 arrival: assets and markets from 0, accounts from 1 (account 0 collects fees).
@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from ringex.config import Limits
 from ringex.markets import Asset, Market
 from ringex.messages import (
     ACCOUNT_COMMAND,
     ASSET_COMMAND,
     BALANCE_COMMAND,
+    LIMITS_COMMAND,
     MARKET_COMMAND,
     CommandKind,
     Transport,
@@ -77,6 +79,11 @@ def deposit(account: int, asset: int, amount: int, reference: str) -> np.ndarray
         amount=amount,
         reference=words_of(reference),
     )
+
+
+def set_limits(limits: Limits) -> np.ndarray:
+    """LIMITS_SET."""
+    return _command(LIMITS_COMMAND, CommandKind.LIMITS_SET, **vars(limits))
 
 
 def _command(dtype: np.dtype, kind: CommandKind, **fields: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ringex.markets import DEFAULT_ASSETS, Account, Asset, Market, default_accounts, default_markets
+from ringex.messages import LIMIT_NAMES
 
 
 class Durability(StrEnum):
@@ -23,7 +24,10 @@ class Durability(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of everything that holds data; all memory is reserved at the start (untouched pages cost nothing)."""
+    """Bounds of everything that holds data; all memory is reserved at the start (untouched pages cost nothing).
+
+    The matcher journals them (LIMITS_SET): they decide refusals, so a journal must say by which it was applied.
+    """
 
     assets_max: int = 1 << 10
     markets_max: int = 1 << 14
@@ -35,6 +39,13 @@ class Limits:
     requests_remembered_max: int = 1 << 20
     requests_remembered_per_account_max: int = 1 << 16
     references_max: int = 1 << 20
+
+    def widened(self, other: Limits) -> Limits:
+        """Of each number the larger one: what has room for both."""
+        return Limits(**{name: max(getattr(self, name), getattr(other, name)) for name in LIMIT_NAMES})
+
+
+assert tuple(Limits.__dataclass_fields__) == LIMIT_NAMES
 
 
 @dataclass(frozen=True)

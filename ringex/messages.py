@@ -12,10 +12,12 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                ASSET_COMMAND      ASSET_ADD
                MARKET_COMMAND     MARKET_ADD
                ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD
+               LIMITS_COMMAND     LIMITS_SET
     events     EVENT              ACCEPTED RESTED CANCELED AMENDED REJECTED DUPLICATE DONE
                TRADE              TRADE
                BALANCE_EVENT      BALANCE
                ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY
+               LIMITS_EVENT       LIMITS
 
 Units, everywhere: `*_ns` nanoseconds since the Unix epoch; `timestamp_us` microseconds since it; prices and quantities
 count the market's `price_scale` and `quantity_scale` decimals (price 2500001 at scale 2 is 25000.01); `*quote*`
@@ -95,6 +97,7 @@ class CommandKind(IntEnum):
     MARKET_ADD = 11
     ACCOUNT_ADD = 12
     KEY_ADD = 13
+    LIMITS_SET = 17
 
 
 class CommandFlag(IntEnum):
@@ -122,6 +125,7 @@ class EventKind(IntEnum):
     MARKET = 11
     ACCOUNT = 12
     KEY = 13
+    LIMITS = 16
 
 
 class EventFlag(IntEnum):
@@ -362,6 +366,31 @@ ACCOUNT_COMMAND: Final = _record(
     ],
 )
 
+LIMIT_NAMES: Final = (
+    "assets_max",
+    "markets_max",
+    "accounts_max",
+    "keys_max",
+    "balances_max",
+    "orders_max",
+    "levels_max",
+    "requests_remembered_max",
+    "requests_remembered_per_account_max",
+    "references_max",
+)
+"""The bounds of the engine's tables, which decide refusals and so are part of the state: `ringex.config.Limits`."""
+_LIMITS_BODY: list[tuple[Any, ...]] = [(name, "i8") for name in LIMIT_NAMES]
+
+LIMITS_COMMAND: Final = _record(
+    "LIMITS_COMMAND",
+    [
+        *_COMMAND_HEADER,
+        ("_pad", "u1", (_BODY_PADDING_BYTES,)),
+        *_DURABLE,
+        *_LIMITS_BODY,
+    ],
+)
+
 _EVENT_HEADER: list[tuple[Any, ...]] = [
     ("sequence", "i8"),  # from 1, without gaps; also the place in the event ring
     ("command_sequence", "i8"),  # the command that caused it
@@ -460,6 +489,7 @@ ACCOUNT_EVENT: Final = _record(
     "ACCOUNT_EVENT", [*_EVENT_HEADER, ("scopes", "i4"), ("key_added", "u4"), ("name", "S32")]
 )
 """ACCOUNT: `name` and `account`. KEY: `key_added` now acts for `account` within `scopes`."""
+LIMITS_EVENT: Final = _record("LIMITS_EVENT", [*_EVENT_HEADER, *_LIMITS_BODY])
 
 
 def commands(count: int = 1) -> np.ndarray:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ringex.config import Limits
-from ringex.engine.export import state_hash
-from ringex.engine.replay import Replayer
-from ringex.engine.snapshot import SnapshotCorrupt, load_snapshot, snapshot_paths
+from ringex.engine.export import import_state, limits_of, state_hash
+from ringex.engine.replay import Replayer, empty_state, journal_room
+from ringex.engine.snapshot import SnapshotCorrupt, read_snapshot, snapshot_paths
 from ringex.engine.state import State
 from ringex.journal.errors import JournalError, JournalGone
 from ringex.journal.reader import JournalReader
@@ -32,25 +32,25 @@ class ReplayReport:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def replay_directory(data_dir: Path, to_sequence: int | None = None, limits: Limits | None = None) -> ReplayReport:
+def replay_directory(data_dir: Path, to_sequence: int | None = None) -> ReplayReport:
     """Replay a data directory's journal from its beginning to `to_sequence` (None: the end).
 
-    Where the beginning has been retired, from the oldest sound snapshot that the journal still follows on. Raises
-    ReplayError.
+    Where the beginning has been retired, from the oldest sound snapshot that the journal still follows on. The limits
+    are those that the journal names, as its first command does. Raises ReplayError.
     """
     journal_dir = data_dir / "journal"
     if not journal_dir.is_dir():
         raise ReplayError(f"{data_dir}: not a data directory: it has no journal folder")
-    limits = limits or Limits()
     try:
         with JournalReader(journal_dir) as reader:
             try:
-                return _replay(reader, State(limits), to_sequence)
+                return _replay(reader, empty_state(Limits(), journal_room(reader, 1, Limits())), to_sequence)
             except JournalGone as gone:
-                state = _snapshot_before(data_dir / "snapshots", gone.first_available, to_sequence, limits)
-                if state is None:
+                tables = _snapshot_before(data_dir / "snapshots", gone.first_available, to_sequence)
+                if tables is None:
                     raise
-                return _replay(reader, state, to_sequence)
+                room = journal_room(reader, int(tables["counters"]["command_sequence"][0]) + 1, limits_of(tables))
+                return _replay(reader, import_state(tables, room), to_sequence)
     except (JournalError, OSError) as error:
         raise ReplayError(str(error)) from error
 
@@ -70,12 +70,12 @@ def _replay(reader: JournalReader, state: State, to_sequence: int | None) -> Rep
     return report
 
 
-def _snapshot_before(directory: Path, first_available: int, to_sequence: int | None, limits: Limits) -> State | None:
+def _snapshot_before(directory: Path, first_available: int, to_sequence: int | None) -> dict[str, np.ndarray] | None:
     for path in snapshot_paths(directory):
         sequence = int(path.stem)
         if sequence + 1 >= first_available and (to_sequence is None or sequence <= to_sequence):
             try:
-                return load_snapshot(path, limits)
+                return read_snapshot(path)
             except SnapshotCorrupt:
                 continue
     return None

@@ -23,9 +23,10 @@ from typing import Final
 import numpy as np
 import zmq
 
-from ringex.config import Run, Settings
-from ringex.engine.replay import Replayer
-from ringex.engine.snapshot import SnapshotCorrupt, load_snapshot, snapshot_paths, write_snapshot
+from ringex.config import Limits, Run, Settings
+from ringex.engine.export import import_state, limits_of
+from ringex.engine.replay import Replayer, empty_state, journal_room
+from ringex.engine.snapshot import SnapshotCorrupt, read_snapshot, snapshot_paths, write_snapshot
 from ringex.engine.state import State
 from ringex.history.eventlog import EventLog
 from ringex.history.frames import Frame, FrameError
@@ -124,16 +125,25 @@ class Replica:
     def _next_commands(self, published: int) -> np.ndarray:
         if published <= self._model.sequence:
             return np.zeros(0, COMMAND)
-        if ring_poll_independent(self._event_ring.address, published - 1, 1, address_of(self._newest)) != 1:
-            if int(array_at(_slot(self._event_ring.address, published - 1), 1, EVENT)["sequence"][0]) == 0:
-                # Nothing was published in this run yet: all that the journal holds was there before, and recovered.
-                batches = self._reader.read(self._reader.next_sequence, batch_max=COMMANDS_PER_POLL_MAX)
-                return next(batches, np.zeros(0, COMMAND))
-            return self._next_commands(ring_published(self._event_ring.address))  # lapped between two looks
-        durable = int(self._newest["command_sequence"][0])
+        durable = self._durable()
+        if durable is None:
+            # Nothing was published in this run yet: all that the journal holds was there before, and recovered.
+            batches = self._reader.read(self._reader.next_sequence, batch_max=COMMANDS_PER_POLL_MAX)
+            return next(batches, np.zeros(0, COMMAND))
         commands = self._reader.poll(durable, COMMANDS_PER_POLL_MAX)
         # A command of two records is named by its first; its events are published, so the second is durable too.
         return commands if len(commands) else self._reader.poll(durable + 1, COMMANDS_PER_POLL_MAX)
+
+    def _durable(self) -> int | None:
+        """The command of the newest published event; None if nothing was published in this run yet."""
+        ring = self._event_ring.address
+        while (published := ring_published(ring)) > 0:
+            if ring_poll_independent(ring, published - 1, 1, address_of(self._newest)) == 1:
+                return int(self._newest["command_sequence"][0])
+            if int(array_at(_slot(ring, published - 1), 1, EVENT)["sequence"][0]) == 0:
+                return None
+            # Lapped between two looks.
+        return None
 
     def answer(self, request: list[bytes]) -> list[Frame]:
         return answer(request, self._model, self._log)
@@ -180,15 +190,24 @@ class Replica:
         self._remove_unfinished()
         for path in reversed(snapshot_paths(self._settings.snapshot_dir)):
             try:
-                model = load_model(model_path(path.parent, int(path.stem)), self._settings.limits)
-                state = load_snapshot(path, self._settings.limits)
+                tables = read_snapshot(path)
+                room = self._room(int(path.stem) + 1, limits_of(tables))
+                model = load_model(model_path(path.parent, int(path.stem)), room)
+                state = import_state(tables, room)
             except (SnapshotCorrupt, FrameError, FileNotFoundError) as error:
                 log.warning("snapshot %s is passed over: %s", path.name, error)
                 continue
             if model.sequence == int(state.root["event_sequence"]):
                 return state, model
             log.warning("snapshot %s is passed over: its read model is another moment's", path.name)
-        return State(self._settings.limits), ReadModel(self._settings.limits)
+        room = self._room(1, self._settings.limits)
+        return empty_state(self._settings.limits, room), ReadModel(room)
+
+    def _room(self, from_sequence: int, limits: Limits) -> Limits:
+        """What has room for `limits`, the settings' and all that the journal names from this command on."""
+        journal_dir, durability = self._settings.journal_dir, self._settings.durability
+        with JournalReader(journal_dir, from_sequence=from_sequence, durability=durability) as reader:
+            return journal_room(reader, from_sequence, self._settings.limits.widened(limits), self._durable())
 
 
 @entry

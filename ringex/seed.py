@@ -1,4 +1,4 @@
-"""The first commands of a journal: the configured assets, markets, accounts, keys and deposits.
+"""The first commands of a journal: the configured limits, assets, markets, accounts, keys and deposits.
 
 A configuration only seeds. Once the journal holds a command, assets, markets and accounts change by command alone, and
 what a configuration says about them is no longer looked at.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from ringex.administration import add_account, add_asset, add_key, add_market, deposit
+from ringex.administration import add_account, add_asset, add_key, add_market, deposit, set_limits
 from ringex.config import Settings
 from ringex.gateways.keystore import Key, Keystore, KeystoreError
 from ringex.markets import DEMO_ACCOUNT
@@ -19,16 +19,17 @@ from ringex.messages import COMMAND, KeyScope
 def seed(settings: Settings) -> np.ndarray:
     """The commands that an empty journal begins with, in order. COMMAND records, shape (count,); unstamped.
 
-    Assets, then markets, then accounts (numbered from 1: account 0 collects fees), then the deposits, and last, because
-    they are the only ones that may become more, the keys that `keys.json` holds for those accounts. The reference of a
-    deposit is `seed-` and the two numbers. Raises KeystoreError for an unreadable `keys.json`.
+    The limits, then assets, then markets, then accounts (numbered from 1: account 0 collects fees), then the deposits,
+    and last, because they are the only ones that may become more, the keys that `keys.json` holds for those accounts.
+    The reference of a deposit is `seed-` and the two numbers. Raises KeystoreError for an unreadable `keys.json`.
     """
     asset_numbers = {asset.name: number for number, asset in enumerate(settings.assets)}
     account_numbers = {account.name: number for number, account in enumerate(settings.accounts, start=1)}
     assert len(asset_numbers) == len(settings.assets), "an asset's name is used once"
     assert len(account_numbers) == len(settings.accounts), "an account's name is used once"
 
-    records = [add_asset(asset) for asset in settings.assets]
+    records = [set_limits(settings.limits)]
+    records += [add_asset(asset) for asset in settings.assets]
     records += [add_market(market, asset_numbers) for market in settings.markets]
     records += [add_account(account.name) for account in settings.accounts]
     for account in settings.accounts:

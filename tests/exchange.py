@@ -165,10 +165,10 @@ class Exchange:
         self._process.send_signal(number)
         return self._process.wait(STOP_SECONDS_MAX)
 
-    def reap(self) -> None:
-        """Wait for a supervisor that was killed; its children may still be dying."""
+    def reap(self) -> int:
+        """Wait for a supervisor that was killed, or ends by itself; its children may still be dying. The exit code."""
         assert self._process is not None
-        self._process.wait(STOP_SECONDS_MAX)
+        return self._process.wait(STOP_SECONDS_MAX)
 
     def kill_group(self) -> None:
         """SIGKILL the supervisor and every process it has."""

@@ -175,7 +175,7 @@ def test_seed_holds_the_whole_configuration_in_order(tmp_path: Path) -> None:
     records = seed(settings)
     assert records.dtype == COMMAND and np.array_equal(records, seed(settings))
     kinds = records["kind"].tolist()
-    assert kinds == sorted(kinds, key=[10, 11, 12, 8, 13].index)
+    assert kinds == sorted(kinds, key=[17, 10, 11, 12, 8, 13].index)
 
     assets = records.view(ASSET_COMMAND)[records["kind"] == CommandKind.ASSET_ADD]
     assert [(row["name"].decode(), row["scale"]) for row in assets] == [(a.name, a.scale) for a in settings.assets]

@@ -21,6 +21,8 @@ import zmq
 from exchange import Client, Exchange, running
 
 from ringex.config import Settings
+from ringex.engine.export import state_hash
+from ringex.engine.snapshot import load_snapshot, snapshot_paths
 from ringex.journal.segment import segment_path
 from ringex.ring import Ring
 from ringex.supervisor import ring_prefix
@@ -367,6 +369,58 @@ def test_stopped_and_started_again_it_is_as_it_was(folder: Path) -> None:
         assert [json.loads(line)["sequence"] for line in dumped] == list(range(1, len(dumped) + 1))
         assert sum(json.loads(line)["kind"] == "PLACE" for line in dumped) == 21
         assert exchange.command("replay", str(exchange.data)).stdout.splitlines()[0] == f"sequence: {len(dumped)}"
+    finally:
+        exchange.kill_group()
+
+
+def test_limits_are_changed_by_a_start_and_known_to_the_journal(folder: Path) -> None:
+    config = folder / "ringex.toml"
+    exchange = Exchange(folder, "--durability", "os", "--config", str(config))
+
+    def start(orders_max: int) -> None:
+        config.write_text(f"[limits]\norders_max = {orders_max}\n")
+        exchange.start()
+
+    def placed() -> int:
+        """How many orders may still be placed."""
+        with exchange.client() as client:
+            for count in range(10):
+                params = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "20000.00", "quantity": "0.01"}
+                reply = client.order("order.place", symbol="BTCUSDT", **params)
+                if reply["status"] != 200:
+                    assert reply["error"]["code"] == -1008
+                    return count
+        raise AssertionError("no limit was met")
+
+    try:
+        start(2)
+        assert placed() == 2
+        exchange.kill_group()
+        start(5)  # with no snapshot: by the journal alone the second limit is met after the first
+        assert placed() == 3
+        assert exchange.stop() == 0, exchange.log
+        config.write_text("[limits]\norders_max = 4\n")
+        exchange.launch()
+        assert exchange.reap() != 0
+        said = exchange.log.rpartition("ready ")[2]
+        assert "the state has 5 orders, but limits.orders_max is 4: raise the limit" in said
+        assert "Traceback" not in said
+        nothing_is_left(exchange)
+        start(6)
+        with exchange.client() as client:
+            result(client.order("openOrders.cancelAll", symbol="BTCUSDT"))
+        assert exchange.stop() == 0, exchange.log
+        start(3)
+        assert placed() == 3
+        exchange.kill_group()
+        start(3)  # the snapshot was taken by other limits than the journal behind it
+        assert placed() == 0
+        assert exchange.stop() == 0, exchange.log
+        dumped = exchange.command("journal", "dump", str(exchange.data)).stdout.splitlines()
+        changes = [row for row in map(json.loads, dumped) if row["kind"] == "LIMITS_SET"]
+        assert [row["orders_max"] for row in changes] == [2, 5, 6, 3] and changes[0]["sequence"] == 1
+        newest = load_snapshot(snapshot_paths(exchange.data / "snapshots")[-1])
+        assert replayed(exchange) == (str(newest.root["command_sequence"]), state_hash(newest))
     finally:
         exchange.kill_group()
 

@@ -22,6 +22,7 @@ from ringex.messages import (
     AMOUNT_MAX,
     EVENTS_PER_COMMAND_MAX,
     CommandFlag,
+    CommandKind,
     EventFlag,
     EventKind,
     OrderStatus,
@@ -399,6 +400,20 @@ def fill_references(scene: Scene) -> Fields:
     return scene.desk.deposit(ALICE, BTC, 1)
 
 
+def fill_keys(scene: Scene) -> Fields:
+    scene.one(scene.desk.command(CommandKind.KEY_ADD, account=ALICE, key_added=1))
+    return scene.desk.command(CommandKind.KEY_ADD, account=ALICE, key_added=2)
+
+
+def fill_requests(scene: Scene) -> Fields:
+    def request(name: str) -> Fields:
+        order = {"client_order_id": name, "timestamp_us": 1, "expires_ns": scene.desk.time_ns + 1}
+        return scene.desk.place(ALICE, BUY, 10, 1, **order)
+
+    scene.one(request("first"))
+    return request("second")
+
+
 @pytest.mark.parametrize(
     ("limits", "fill"),
     [
@@ -418,6 +433,40 @@ def test_a_full_table_is_a_refusal_and_nothing_is_lost(limits: dict[str, int], f
     if queue:
         scene.one(scene.desk.cancel(ALICE, queue[-1][0]))
         scene.rest(BOB, BUY, 11, 1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "fill"),
+    [
+        ({"orders_max": 3}, fill_orders),
+        ({"levels_max": 2}, fill_levels),
+        ({"balances_max": 8}, fill_balances),
+        ({"references_max": 6}, fill_references),
+        ({"accounts_max": 4}, lambda scene: scene.desk.account("dave")),
+        ({"keys_max": 1}, fill_keys),
+        ({"assets_max": 2}, lambda scene: scene.desk.asset("MORE", 8)),
+        ({"markets_max": 1}, lambda scene: scene.desk.market("MORE")),
+        ({"requests_remembered_per_account_max": 1}, fill_requests),
+        ({"requests_remembered_max": 1}, fill_requests),
+    ],
+)
+def test_limits_decide_not_the_tables_room(limits: dict[str, int], fill: Callable[[Scene], Fields]) -> None:
+    """A limit that is set is met as if the tables were that small; raised, it lets through; and never below the use."""
+    lowered = replace(LIMITS, **limits)
+    small, scene = Scene(lowered), Scene()
+    event = scene.one(scene.desk.limits(lowered))
+    assert event["kind"] == EventKind.LIMITS and {name: event[name] for name in vars(lowered)} == vars(lowered)
+    one_more = fill(scene)
+    refusal = scene.refused(one_more)
+    assert refusal == small.refused(fill(small)) != Reason.INVALID_COMMAND
+    (name, number), state_before = next(iter(limits.items())), scene.matcher.state_hash()
+    for refused in (number - 1, 0, -1, getattr(LIMITS, name) + 1, (1 << 63) - 1):
+        if refused != number - 1 or number > 1:
+            assert scene.refused(scene.desk.limits(replace(LIMITS, **{name: refused}))) == Reason.INVALID_COMMAND
+            assert scene.matcher.state.limits_in_force == lowered
+    assert scene.one(scene.desk.limits(replace(LIMITS, **{name: number + 2})))["kind"] == EventKind.LIMITS
+    assert scene.matcher.state_hash() != state_before
+    assert scene.one(one_more)["reason"] != refusal
 
 
 def test_an_account_has_its_most_orders_in_a_market() -> None:

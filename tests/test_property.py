@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from reference import ReferenceExchange, event_fields
 from reference.desk import ALICE, BOB, BTC, BUY, SELL, USDT, Desk
@@ -215,6 +215,21 @@ def test_a_replay_of_the_same_commands_gives_the_same_state(rolls: Rolls) -> Non
     live.submit(records)
     replayed.replay(records)
     assert live.state_hash() == replayed.state_hash()
+
+
+ROOMY = Limits(**{name: 3 * number for name, number in vars(SMALL).items()})
+
+
+@given(STREAMS)
+@settings(max_examples=200)
+def test_room_beyond_the_limits_does_not_matter(rolls: Rolls) -> None:
+    play = Play(rolls)
+    for command in play.commands:
+        if command["kind"] == CommandKind.LIMITS_SET:  # what only the larger tables have room for is not for both
+            assume(all(command[name] <= number for name, number in vars(SMALL).items()))
+    tight, roomy = Matcher(limits=SMALL), Matcher(limits=ROOMY)
+    assert tight.submit(play.records()).tobytes() == roomy.submit(play.records()).tobytes()
+    assert tight.state_hash() == roomy.state_hash()
 
 
 @given(STREAMS, st.integers(1, 100))

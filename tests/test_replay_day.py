@@ -487,8 +487,8 @@ def test_one_command_replays_through_an_exchange_of_its_own_and_its_journal(tmp_
     assert f"{events} of {events}" in run.output
 
 
-SEED_EVENTS = 6
-"""Two assets, a market, an account, two deposits."""
+SEED_EVENTS = 7
+"""The limits, two assets, a market, an account, two deposits."""
 
 
 def _small_day() -> tuple[list[Intention], Instrument]:

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from reference import ReferenceExchange
-from reference.desk import ALICE, BOB, BUY, SELL
+from reference.desk import ALICE, BOB, BUY, SELL, USDT, Desk
 from reference.records import records_of
 from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
 from scene import LIMITS, Scene
 
+from ringex.administration import set_limits
 from ringex.config import Durability, Limits
 from ringex.engine import Matcher
-from ringex.engine.export import RING_OUT
+from ringex.engine.export import RING_OUT, state_hash
 from ringex.engine.matcher import is_continuation_pending
 from ringex.engine.replay import Replayer, recover_state
 from ringex.engine.snapshot import (
@@ -33,7 +34,8 @@ from ringex.engine.snapshot import (
 )
 from ringex.engine.state import State
 from ringex.journal import JournalReader, JournalWriter
-from ringex.messages import CommandKind
+from ringex.messages import CommandKind, EventKind
+from ringex.replaying import replay_directory
 
 ROOMY = Limits(
     assets_max=20,
@@ -71,7 +73,7 @@ def stream_records(seed: int, count: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def stream() -> np.ndarray:
-    return stream_records(seed=1, count=400)
+    return stream_records(seed=2, count=400)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +156,9 @@ def test_remembered_requests_and_references_survive(tmp_path: Path) -> None:
     assert loaded.submit(records_of([later]))["kind"].tolist() == [6]  # forgotten; its id is still in use
 
 
-def test_the_hash_does_not_know_the_limits(stream: np.ndarray, whole: tuple[bytes, str], tmp_path: Path) -> None:
+def test_the_hash_does_not_know_the_room_of_the_tables(
+    stream: np.ndarray, whole: tuple[bytes, str], tmp_path: Path
+) -> None:
     small = Matcher(limits=SMALL)
     small.submit(stream)
     path = write_snapshot(small.state, tmp_path)
@@ -162,14 +166,32 @@ def test_the_hash_does_not_know_the_limits(stream: np.ndarray, whole: tuple[byte
     assert roomy.state_hash() == small.state_hash() == whole[1]
 
 
-def test_a_state_that_does_not_fit_its_limits_names_the_limit(tmp_path: Path) -> None:
+def test_a_snapshot_brings_its_limits_along(tmp_path: Path) -> None:
+    scene = Scene()
+    lowered = replace(LIMITS, orders_max=1, references_max=12)
+    assert scene.matcher.submit(set_limits(lowered))["kind"].tolist() == [EventKind.LIMITS]
+    path = write_snapshot(scene.matcher.state, tmp_path)
+    for state in (load_snapshot(path), load_snapshot(path, ROOMIER)):
+        assert state.limits_in_force == lowered
+        assert Matcher(state=state).state_hash() == scene.matcher.state_hash() != Scene().matcher.state_hash()
+
+
+def test_a_use_beyond_the_limits_names_the_limit() -> None:
     scene = Scene()
     for price in (10, 11, 12):
         scene.rest(ALICE, BUY, price, 1)
-    path = write_snapshot(scene.matcher.state, tmp_path)
-    for name in ("orders_max", "levels_max", "balances_max", "references_max", "accounts_max"):
+    expires_ns = scene.desk.time_ns + 5
+    for timestamp_us in (1, 2, 3):
+        wanted = {"client_order_id": f"n{timestamp_us}", "timestamp_us": timestamp_us, "expires_ns": expires_ns}
+        scene.do(scene.desk.place(ALICE, BUY, 10, 0, **wanted))
+    state = scene.matcher.state
+    state.check_use(LIMITS, scene.desk.time_ns)
+    requests = ("requests_remembered_max", "requests_remembered_per_account_max")
+    for name in ("orders_max", "levels_max", "balances_max", "references_max", "accounts_max", *requests):
         with pytest.raises(ValueError, match=rf"limits\.{name} is 2: raise the limit"):
-            load_snapshot(path, replace(LIMITS, **{name: 2}))
+            state.check_use(replace(LIMITS, **{name: 2}), scene.desk.time_ns)
+    for name in requests:
+        state.check_use(replace(LIMITS, **{name: 1}), expires_ns + 1)
 
 
 # Damage.
@@ -280,7 +302,7 @@ def journal(tmp_path: Path, stream: np.ndarray) -> Path:
 def test_recovery_gives_the_state_of_the_whole_journal(
     cuts: tuple[int, ...], later_limits: Limits, stream: np.ndarray, journal: Path, tmp_path: Path
 ) -> None:
-    """Also where limits, none of which was met, have changed since."""
+    """Also with more room than there was, though its limits, which it names, were met."""
     matcher, done, paths, expected = Matcher(limits=ROOMY), 0, [None], b""
     for cut in (*cuts, len(stream)):
         cut -= int(stream["slots"][cut - 1] == 2)
@@ -295,6 +317,32 @@ def test_recovery_gives_the_state_of_the_whole_journal(
     assert b"".join(events) == expected
     assert Matcher(state=state).state_hash() == matcher.state_hash()
     assert (report.snapshot, report.commands, report.complaints) == (paths[-1], tail, [])
+
+
+@pytest.mark.parametrize("cut", [None, 9, 12, 17])
+@pytest.mark.parametrize("limits", [Limits(*[1] * 10), ROOMY, Limits()])
+def test_a_journal_needs_no_limits_but_its_own(cut: int | None, limits: Limits, tmp_path: Path) -> None:
+    """Its limits are met, raised, met again and lowered; a snapshot before command `cut` or none; any settings."""
+    desk, live = Desk(), Matcher(limits=LIMITS)
+    few, more = (replace(LIMITS, orders_max=number, levels_max=number) for number in (2, 4))
+    commands = [desk.limits(few), desk.asset("BTC", 8), desk.asset("USDT", 8), desk.market(), desk.account("alice")]
+    commands += [desk.deposit(ALICE, USDT, 10**12)]
+    commands += [desk.place(ALICE, BUY, price, 1) for price in (10, 11, 12)]
+    commands += [desk.limits(more), *(desk.place(ALICE, BUY, price, 1) for price in (13, 14, 15))]
+    commands += [
+        desk.cancel_all(ALICE),
+        desk.limits(few),
+        *(desk.place(ALICE, BUY, price, 1) for price in (16, 17, 18)),
+    ]
+    for number, command in enumerate(commands, start=1):
+        if number == cut:
+            write_snapshot(live.state, tmp_path / "snapshots")
+        live.submit(records_of([command]))
+    with JournalWriter(tmp_path / "journal", durability=Durability.OS) as writer:
+        writer.append(records_of(commands))
+    state, _ = recover_state(tmp_path / "snapshots", tmp_path / "journal", limits)
+    assert state.limits_in_force == few and state.pools["order_pool"].used == 2
+    assert state_hash(state) == live.state_hash() == replay_directory(tmp_path).state_hash
 
 
 def test_recovery_passes_over_a_bad_snapshot_and_says_so(

@@ -1,7 +1,8 @@
 """The logical state as plain arrays, and back: what a snapshot holds and what the state's hash is taken of.
 
-Slots, hash layouts, free lists and limits do not show in it. Orders come by market, side (buy first), price (best
-first), age; balances by account and asset; requests by account, timestamp and id; all else by arrival.
+Slots, hash layouts, free lists and the tables' room do not show in it; the limits in force do. Orders come by market,
+side (buy first), price (best first), age; balances by account and asset; requests by account, timestamp and id; all
+else by arrival.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ringex.engine.records import (
     BALANCE,
     KEY,
     LEVEL,
+    LIMITS,
     MARKET,
     ORDER,
     ORDER_COLD,
@@ -71,6 +73,7 @@ _PLACE: Final = np.dtype([("place", "i8")])
 
 TABLES: Final[Mapping[str, np.dtype]] = {
     "counters": np.dtype([(name, "i8") for name in COUNTERS]),
+    "limits": LIMITS,
     "assets": ASSET,
     "markets": MARKET_OUT,
     "accounts": np.dtype([("name", "S32")]),
@@ -91,6 +94,7 @@ def export_state(state: State) -> dict[str, np.ndarray]:
     root = state.root
     tables = {name: np.zeros(0, dtype) for name, dtype in TABLES.items()}
     tables["counters"] = _of_root(root, TABLES["counters"])
+    tables["limits"] = _of_root(root, LIMITS)
     tables["assets"] = state.assets[: root["assets_count"]].copy()
     tables["markets"] = _columns(state.markets[: root["markets_count"]], MARKET_OUT)
     tables["accounts"] = _columns(state.accounts[: root["accounts_count"]], TABLES["accounts"])
@@ -129,10 +133,15 @@ def state_hash(state: State) -> str:
     return hash_of(export_state(state))
 
 
-def import_state(tables: Mapping[str, np.ndarray], limits: Limits) -> State:
-    """A state with the content of an export. Raises ValueError where it does not fit the limits."""
-    _check_room(tables, limits)
-    state = State(limits)
+def limits_of(tables: Mapping[str, np.ndarray]) -> Limits:
+    """The limits in force in an export."""
+    return Limits(*tables["limits"][0].item())
+
+
+def import_state(tables: Mapping[str, np.ndarray], room: Limits | None = None) -> State:
+    """A state with the content of an export; its tables have room for `room`, and for the limits in force."""
+    limits = limits_of(tables)
+    state = State(limits.widened(room or limits))
     root = state.root
     for name in COUNTERS:
         root[name] = tables["counters"][name][0]
@@ -152,6 +161,7 @@ def import_state(tables: Mapping[str, np.ndarray], limits: Limits) -> State:
     for ring in tables["rings"]:
         state.rings[ring["ring"]] = (ring["epoch"], ring["ring_sequence"])
     _import_orders(state, tables)
+    state.enforce(limits)
     return state
 
 
@@ -185,20 +195,6 @@ def _rings(state: State) -> np.ndarray:
     rings["epoch"] = state.rings["epoch"][used]
     rings["ring_sequence"] = state.rings["ring_sequence"][used]
     return rings
-
-
-def _check_room(tables: Mapping[str, np.ndarray], limits: Limits) -> None:
-    counts = {name: len(tables[name]) for name in ("assets", "markets", "accounts", "keys", "balances", "references")}
-    counts["orders"] = len(tables["orders"]) + len(tables["pending_order"])
-    counts["requests_remembered"] = len(tables["requests"])
-    orders = tables["orders"]
-    levels = (orders["market"][1:] != orders["market"][:-1]) | (orders["side"][1:] != orders["side"][:-1])
-    levels |= orders["price"][1:] != orders["price"][:-1]
-    counts["levels"] = int(np.count_nonzero(levels)) + (len(orders) > 0)
-    for name, count in counts.items():
-        room = getattr(limits, f"{name}_max")
-        if count > room:
-            raise ValueError(f"the state has {count} {name}, but limits.{name}_max is {room}: raise the limit")
 
 
 def _import_market(state: State, number: int, market: np.void) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ringex.engine.admin import account_exists, add_account, add_asset, add_key, add_market, move_money
 from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, reject
+from ringex.engine.limits import set_limits
 from ringex.engine.matching import match
 from ringex.engine.orders import amend, cancel, cancel_all, cancel_all_step, cancel_replace, place
 from ringex.engine.records import REQUEST, RING, ROOT
@@ -102,6 +103,8 @@ def _dispatch(root: int, command: int, second: int) -> None:
         add_market(root, command)
     elif kind == CommandKind.ACCOUNT_ADD:
         add_account(root, command)
+    elif kind == CommandKind.LIMITS_SET:
+        set_limits(root, command)
     else:
         add_key(root, command)
 
@@ -110,7 +113,7 @@ def _dispatch(root: int, command: int, second: int) -> None:
 def _well_formed(command: int, second: int) -> bool:
     """Whether the kind is known, and the command has as many records as that takes, for one account and market."""
     c = record_at(command, 0, COMMAND)
-    if c.kind < CommandKind.PLACE or c.kind > CommandKind.KEY_ADD:
+    if (c.kind < CommandKind.PLACE or c.kind > CommandKind.KEY_ADD) and c.kind != CommandKind.LIMITS_SET:
         return False
     if c.kind != CommandKind.CANCEL_REPLACE:
         return c.slots == 1

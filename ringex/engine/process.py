@@ -6,7 +6,8 @@ The order of recovery is what makes an acknowledgement good (laws 4 and 5):
 2. the state is rebuilt: newest valid snapshot, then the journal behind it;
 3. events that the journal implies but the event ring has not published yet are published;
 4. command rings of crashed runs are drained, oldest first, through the ordinary loop;
-5. this run's rings are taken from where the journal's (ring, epoch, ring_sequence) end.
+5. limits that were changed while the exchange was down are put in force;
+6. this run's rings are taken from where the journal's (ring, epoch, ring_sequence) end.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from typing import Final
 
 import numpy as np
 
-from ringex.config import Run, Settings
+from ringex.administration import set_limits
+from ringex.config import Limits, Run, Settings
 from ringex.engine.replay import recover_state
 from ringex.engine.sequencer import Sequencer
 from ringex.engine.snapshot import snapshot_paths
@@ -33,6 +35,7 @@ from ringex.journal.segment import retire
 from ringex.journal.writer import JournalWriter
 from ringex.messages import SEED_RING
 from ringex.ring import Producer, Ring, RingError, ring_claim, ring_publish, ring_published
+from ringex.system import now_ns
 
 SLICE_SECONDS: Final = 0.2
 """How long the native loop runs before signals are looked at."""
@@ -49,7 +52,8 @@ def matcher_main(settings: Settings, run: Run, seed: Callable[[], np.ndarray]) -
 
     `seed` gives the commands that an empty journal begins with: COMMAND records, the same ones at every call.
 
-    Raises JournalCorrupt, JournalUnsupported, JournalFailed, SnapshotCorrupt, RingError, OSError.
+    Raises JournalCorrupt, JournalUnsupported, JournalFailed, SnapshotCorrupt, RingError, OSError; ValueError where the
+    settings' limits do not hold what is in use.
     """
     stop = threading.Event()
 
@@ -74,6 +78,7 @@ def matcher_main(settings: Settings, run: Run, seed: Callable[[], np.ndarray]) -
             sequencer = Sequencer(state, journal, event_ring, spins_max=spins)
             _drain_leftovers(sequencer, state, run)
             _seed(sequencer, state, seed())
+            _set_limits(sequencer, state, settings.limits)
             rings = [Ring.attach(name) for name in run.command_rings]
             sequencer.set_sources([(ring, number) for number, ring in enumerate(rings)])
             os.write(run.ready_fd, b"matcher\n")
@@ -178,6 +183,28 @@ def _seed(sequencer: Sequencer, state: State, commands: np.ndarray) -> None:
         sequencer.submit(commands[taken:], taken + 1)
         while not sequencer.is_drained:
             sequencer.run(0.01)
+
+
+def _set_limits(sequencer: Sequencer, state: State, limits: Limits) -> None:
+    """Sequence LIMITS_SET if the settings' limits are not in force. Raises ValueError where they are too small.
+
+    That it happens once, whenever this process dies, is the state's doing, not a ring's: so it has ring_sequence 0, as
+    a continuation has, and the seed that is counted by ring_sequence is over.
+    """
+    _settle(sequencer, state)
+    if limits == state.limits_in_force:
+        return
+    state.check_use(limits, max(int(state.root["time_ns"]), now_ns()))
+    log.warning("limits are changed: %s", limits)
+    sequencer.submit(set_limits(limits), 0)
+    _settle(sequencer, state)
+    assert state.limits_in_force == limits, "what is in use fits, and the tables have room"
+
+
+def _settle(sequencer: Sequencer, state: State) -> None:
+    """Run until everything is released: what a crash cut off goes on before any other command."""
+    while state.root["continuation_pending"] or not sequencer.is_drained:
+        sequencer.run(0.01)
 
 
 class _OtherCores:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.messages import MARKET_EVENT
+from ringex.messages import LIMIT_NAMES, MARKET_EVENT
 from ringex.rules import MARKET_RULES_FIELDS
 
 RINGS: Final = 1 << 16
@@ -149,6 +149,10 @@ _WORK: Final[list[tuple[Any, ...]]] = [
     ("transport", "i8"),
 ]
 
+LIMITS: Final = np.dtype([(name, "i8") for name in LIMIT_NAMES])
+"""As the body of LIMITS_COMMAND and LIMITS_EVENT, so that it moves by one copy."""
+LIMITS_BYTES: Final = LIMITS.itemsize
+
 ROOT: Final = np.dtype(
     [
         ("command_sequence", "i8"),  # the last applied
@@ -195,15 +199,15 @@ ROOT: Final = np.dtype(
         ("assets_count", "i8"),
         ("markets_count", "i8"),
         ("accounts_count", "i8"),
-        ("assets_max", "i8"),
-        ("markets_max", "i8"),
-        ("accounts_max", "i8"),
-        ("requests_per_account_max", "i8"),
+        *((name, "i8") for name in LIMIT_NAMES),  # the limits in force
+        ("room", LIMITS),  # what the tables have memory for
     ],
     align=True,
 )
 
 ROOT_WORDS_OFFSET: Final[int] = ROOT.fields["words"][1]  # type: ignore[index]
+ROOT_LIMITS_OFFSET: Final[int] = ROOT.fields[LIMIT_NAMES[0]][1]  # type: ignore[index]
+ROOT_ROOM_OFFSET: Final[int] = ROOT.fields["room"][1]  # type: ignore[index]
 
 NUMBER_BITS: Final = 20
 """Asset and market numbers stay below 2^20 in keys made of an account and one of them."""

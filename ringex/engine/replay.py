@@ -12,8 +12,9 @@ from ringex.config import Limits
 from ringex.engine.export import import_state
 from ringex.engine.library import Batches
 from ringex.engine.snapshot import newest_valid_snapshot
-from ringex.engine.state import State
+from ringex.engine.state import State, check_limits
 from ringex.journal.reader import JournalReader
+from ringex.messages import LIMIT_NAMES, LIMITS_COMMAND, CommandKind
 
 
 class Replayer:
@@ -50,6 +51,23 @@ class RecoveryReport:
     complaints: list[str] = field(default_factory=list)  # why newer snapshots were passed over
 
 
+def journal_room(reader: JournalReader, from_sequence: int, room: Limits, up_to: int | None = None) -> Limits:
+    """`room`, widened to what every LIMITS_SET from `from_sequence` to `up_to` (None: the end) needs.
+
+    Tables with that room refuse none of them that was not refused when it was sequenced: the matcher process journals
+    none that its own tables have no room for. Raises what the journal's reader raises.
+    """
+    for commands in reader.read(from_sequence, up_to):
+        for record in commands.view(LIMITS_COMMAND)[commands["kind"] == CommandKind.LIMITS_SET]:
+            limits = Limits(**{name: int(record[name]) for name in LIMIT_NAMES})
+            try:
+                check_limits(limits)
+            except ValueError:
+                continue  # refused anywhere
+            room = room.widened(limits)
+    return room
+
+
 def recover_state(
     snapshot_dir: Path,
     journal_dir: Path,
@@ -58,11 +76,14 @@ def recover_state(
 ) -> tuple[State, RecoveryReport]:
     """The state after the last command of a journal. `on_events` gets the events of what is replayed, in batches.
 
-    Raises what the journal's reader raises; ValueError where the state does not fit the limits.
+    Its tables have room for `limits` and for all that the snapshot and the journal name; `limits` are in force where
+    these name none. Raises what the journal's reader raises.
     """
     path, tables, complaints = newest_valid_snapshot(snapshot_dir)
-    state = import_state(tables, limits) if path else State(limits)
-    sequence = int(state.root["command_sequence"])
+    sequence = int(tables["counters"]["command_sequence"][0]) if path else 0
+    with JournalReader(journal_dir, from_sequence=sequence + 1) as reader:
+        room = journal_room(reader, sequence + 1, limits)
+    state = import_state(tables, room) if path else empty_state(limits, room)
     report = RecoveryReport(path, sequence, complaints=complaints)
     replayer = Replayer(state)
     with JournalReader(journal_dir, from_sequence=sequence + 1) as reader:
@@ -73,3 +94,10 @@ def recover_state(
                     on_events(events)
     report.commands = int(state.root["command_sequence"]) - sequence
     return state, report
+
+
+def empty_state(limits: Limits, room: Limits) -> State:
+    """A new state by `limits`, whose tables have `room` for more."""
+    state = State(room)
+    state.enforce(limits)
+    return state

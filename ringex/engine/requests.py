@@ -66,7 +66,7 @@ def request_remember(root: int, command: int) -> int:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     account = record_at(s.accounts, int64(c.account), ACCOUNT)
-    if account.requests >= s.requests_per_account_max:
+    if account.requests >= s.requests_remembered_per_account_max:
         return 0
     slot = pool_take(s.request_pool)
     if slot == 0:

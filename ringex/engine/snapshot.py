@@ -20,7 +20,7 @@ from ringex.engine.state import State
 from ringex.messages import SCHEMA_VERSION
 
 MAGIC: Final = b"RINGEX SNAPSHOT\n"
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 SUFFIX: Final = ".snap"
 _DIGEST_BYTES: Final = 32
 _LENGTH_BYTES: Final = 8
@@ -61,9 +61,9 @@ def write_snapshot(state: State, directory: Path) -> Path:
     return path
 
 
-def load_snapshot(path: Path, limits: Limits) -> State:
-    """The state that a snapshot holds. Raises SnapshotCorrupt; ValueError where it does not fit the limits."""
-    return import_state(read_snapshot(path), limits)
+def load_snapshot(path: Path, room: Limits | None = None) -> State:
+    """The state that a snapshot holds; its tables have room for its limits, and for `room`. Raises SnapshotCorrupt."""
+    return import_state(read_snapshot(path), room)
 
 
 def read_snapshot(path: Path) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ringex.config import Limits
 from ringex.engine.admin import add_fee_account
+from ringex.engine.limits import enforce_limits
 from ringex.engine.records import (
     ACCOUNT,
     ASSET,
@@ -28,15 +29,18 @@ from ringex.engine.records import (
     ROOT,
 )
 from ringex.memory import address_of
-from ringex.messages import FEE_ACCOUNT
+from ringex.messages import FEE_ACCOUNT, LIMIT_NAMES
 from ringex.tables import Index, Pool, Prices
 
 
 class State:
-    """All tables, empty but for the fee account. `address` is the root's; the object must outlive its use."""
+    """All tables, empty but for the fee account. `address` is the root's; the object must outlive its use.
+
+    `limits` is what there is memory for. They are in force too, until LIMITS_SET or an import says otherwise.
+    """
 
     def __init__(self, limits: Limits) -> None:
-        _check(limits)
+        check_limits(limits)
         self.limits = limits
         self.orders = _lines(limits.orders_max + 1, ORDER)
         self.orders_cold = _lines(limits.orders_max + 1, ORDER_COLD)
@@ -72,10 +76,8 @@ class State:
         self.root_record = np.zeros(1, ROOT)
         self.address = address_of(self.root_record)
         self._point()
-        self.root["assets_max"] = limits.assets_max
-        self.root["markets_max"] = limits.markets_max
-        self.root["accounts_max"] = limits.accounts_max
-        self.root["requests_per_account_max"] = limits.requests_remembered_per_account_max
+        self.root["room"] = tuple(vars(limits).values())
+        self.enforce(limits)
         self.accounts["name"][FEE_ACCOUNT] = b"fees"
         add_fee_account(self.address)
 
@@ -83,6 +85,29 @@ class State:
     def root(self) -> np.void:
         """The root record; assigning to its fields by name writes the state."""
         return self.root_record[0]
+
+    @property
+    def limits_in_force(self) -> Limits:
+        return Limits(**{name: int(self.root[name]) for name in LIMIT_NAMES})
+
+    def enforce(self, limits: Limits) -> None:
+        """Put limits in force, for a state that is being made: they have room, and nothing is in use beyond them."""
+        numbers = np.array(list(vars(limits).values()), "i8")
+        enforce_limits(self.address, address_of(numbers))
+
+    def check_use(self, limits: Limits, time_ns: int) -> None:
+        """Raises ValueError where more is in use than `limits` allow, requests that expire by `time_ns` left out."""
+        places = self.expiries[1 : self.pools["request_pool"].used + 1]
+        kept = self.requests["account"][places["request"][places["expires_ns"] >= time_ns]]
+        counts = {name: int(self.root[f"{name}_count"]) for name in ("assets", "markets", "accounts")}
+        for name in ("key", "balance", "order", "level", "reference"):
+            counts[f"{name}s"] = self.pools[f"{name}_pool"].used
+        counts["requests_remembered"] = len(kept)
+        counts["requests_remembered_per_account"] = int(np.bincount(kept, minlength=1).max())
+        for name, count in counts.items():
+            limit = getattr(limits, f"{name}_max")
+            if count > limit:
+                raise ValueError(f"the state has {count} {name}, but limits.{name}_max is {limit}: raise the limit")
 
     def _point(self) -> None:
         for name in (
@@ -104,7 +129,8 @@ def _lines(count: int, dtype: np.dtype) -> np.ndarray:
     return raw[skip : skip + count * dtype.itemsize].view(dtype)
 
 
-def _check(limits: Limits) -> None:
+def check_limits(limits: Limits) -> None:
+    """Raises ValueError where no tables of that size can be made."""
     for name, value in vars(limits).items():
         if value < 1:
             raise ValueError(f"limits: {name} is {value}; it must be at least 1")

@@ -16,6 +16,7 @@ from ringex.messages import (
     ASSET_EVENT,
     BALANCE_EVENT,
     EVENT,
+    LIMITS_EVENT,
     MARKET_EVENT,
     RECORD_BYTES,
     TRADE,
@@ -32,6 +33,7 @@ _DTYPES: Final = {
     EventKind.MARKET: MARKET_EVENT,
     EventKind.ACCOUNT: ACCOUNT_EVENT,
     EventKind.KEY: ACCOUNT_EVENT,
+    EventKind.LIMITS: LIMITS_EVENT,
 }
 _KIND_OFFSET: Final = EVENT.fields["kind"][1]  # type: ignore[index]
 _CODES: Final = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"}

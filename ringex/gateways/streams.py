@@ -30,7 +30,9 @@ _EXECUTION_TYPES: Final = {
     EventKind.AMENDED: "REPLACED",
     EventKind.REJECTED: "REJECTED",
 }
-_REPORTED: Final = np.array([kind in _EXECUTION_TYPES or kind == EventKind.BALANCE for kind in range(16)])
+_REPORTED: Final = np.array(
+    [kind in _EXECUTION_TYPES or kind == EventKind.BALANCE for kind in range(max(EventKind) + 1)]
+)
 
 
 def concerned(events: np.ndarray, accounts: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ class Catalogue:
 
     def apply(self, events: np.ndarray) -> None:
         """Take the ASSET, MARKET, ACCOUNT and KEY events out of `events` (EVENT records); others are not looked at."""
-        for event in events[events["kind"] >= EventKind.ASSET]:
+        for event in events[(events["kind"] >= EventKind.ASSET) & (events["kind"] <= EventKind.KEY)]:
             self._add(event)
 
     def asset_named(self, name: str) -> Asset | None:

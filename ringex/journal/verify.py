@@ -19,6 +19,7 @@ from ringex.messages import (
     ASSET_COMMAND,
     BALANCE_COMMAND,
     COMMAND,
+    LIMITS_COMMAND,
     MARKET_COMMAND,
     CommandKind,
     OrderType,
@@ -33,6 +34,7 @@ _BODIES: Final[dict[int, np.dtype]] = {
     CommandKind.WITHDRAW: BALANCE_COMMAND,
     CommandKind.ASSET_ADD: ASSET_COMMAND,
     CommandKind.MARKET_ADD: MARKET_COMMAND,
+    CommandKind.LIMITS_SET: LIMITS_COMMAND,
     CommandKind.ACCOUNT_ADD: ACCOUNT_COMMAND,
     CommandKind.KEY_ADD: ACCOUNT_COMMAND,
 }

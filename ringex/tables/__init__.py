@@ -16,7 +16,7 @@ from ringex.tables.index import (
     index_remove_value,
     index_value,
 )
-from ringex.tables.pool import Pool, pool_full, pool_give, pool_left, pool_take, pool_used
+from ringex.tables.pool import Pool, pool_bound, pool_full, pool_give, pool_left, pool_take, pool_used
 from ringex.tables.prices import (
     Prices,
     prices_above,
@@ -41,6 +41,7 @@ __all__ = [
     "index_remove",
     "index_remove_value",
     "index_value",
+    "pool_bound",
     "pool_full",
     "pool_give",
     "pool_left",

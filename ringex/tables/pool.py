@@ -18,7 +18,7 @@ POOL: Final = np.dtype(
     [
         ("records", "i8"),  # address of record 0
         ("stride", "i8"),  # bytes a record
-        ("capacity", "i8"),
+        ("capacity", "i8"),  # how many may be taken; never more than there are records for
         ("used", "i8"),  # slots taken now
         ("touched", "i8"),  # slots 1 .. touched have been taken at least once
         ("free_head", "i8"),  # 0: none of the touched slots is free
@@ -54,14 +54,14 @@ class Pool:
 def pool_take(pool: int) -> int:
     """A free slot, or 0 when the pool is full. The record still holds what it held: the taker writes every field."""
     p = record_at(pool, 0, POOL)
+    if p.used == p.capacity:
+        return 0
     slot = p.free_head
     if slot != 0:
         p.free_head = record_at(p.records + slot * p.stride, 0, _LINK).next
-    elif p.touched < p.capacity:
+    else:
         slot = p.touched + 1
         p.touched = slot
-    else:
-        return 0
     p.used += 1
     return slot
 
@@ -87,6 +87,14 @@ def pool_full(pool: int) -> bool:
     """Whether every slot is taken."""
     p = record_at(pool, 0, POOL)
     return p.used == p.capacity
+
+
+@inlined
+def pool_bound(pool: int, capacity: int) -> None:
+    """Let `capacity` slots be taken from now on: not fewer than are, not more than there are records for."""
+    p = record_at(pool, 0, POOL)
+    assert p.used <= capacity
+    p.capacity = capacity
 
 
 @inlined

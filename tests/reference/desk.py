@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reference.records import Fields, command_fields
+from ringex.config import Limits
 from ringex.messages import CommandKind, OrderType, Side, TimeInForce
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -53,6 +54,9 @@ class Desk:
         }
         names = {"symbol": symbol, "base_asset": base, "quote_asset": quote}
         return self.command(CommandKind.MARKET_ADD, **(usual | names | rules))
+
+    def limits(self, limits: Limits) -> Fields:
+        return self.command(CommandKind.LIMITS_SET, **vars(limits))
 
     def deposit(self, account: int, asset: int, amount: int, reference: str = "") -> Fields:
         reference = reference or f"deposit-{next(self.references)}"

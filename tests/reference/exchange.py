@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from ringex.messages import (
     AMOUNT_MAX,
     EVENTS_PER_COMMAND_MAX,
     FEE_ACCOUNT,
+    LIMIT_NAMES,
     CommandFlag,
     CommandKind,
     EventFlag,
@@ -53,7 +55,7 @@ class Continuation:
 
 class ReferenceExchange:
     def __init__(self, limits: Limits | None = None, events_per_command_max: int = EVENTS_PER_COMMAND_MAX) -> None:
-        self.limits = limits or Limits()
+        self.room = self.limits = limits or Limits()
         self.events_per_command_max = events_per_command_max
         self.directory = Directory(self.limits)
         self.ledger = Ledger(self.limits.balances_max)
@@ -99,6 +101,7 @@ class ReferenceExchange:
             CommandKind.MARKET_ADD: self._market_add,
             CommandKind.ACCOUNT_ADD: self._account_add,
             CommandKind.KEY_ADD: self._key_add,
+            CommandKind.LIMITS_SET: self._limits_set,
         }
 
     def _unknown(self, command: Fields) -> None:
@@ -227,16 +230,15 @@ class ReferenceExchange:
         resting = market.book.level_quantity(command["side"], command["price"])
         if (
             len(self.open_orders) == self.limits.orders_max
-            or (may_rest and self._is_level_table_full())
+            or (may_rest and self._levels_used() == self.limits.levels_max)
             or (may_rest and resting + command["quantity"] > AMOUNT_MAX)
             or not self.ledger.has_room_for(account, market.base_asset, market.quote_asset)
         ):
             raise RefusedError(Reason.ENGINE_FULL)
         self.ledger.open(account, market.base_asset, market.quote_asset)
 
-    def _is_level_table_full(self) -> bool:
-        used = sum(len(market.book.bids) + len(market.book.asks) for market in self.directory.markets)
-        return used == self.limits.levels_max
+    def _levels_used(self) -> int:
+        return sum(len(market.book.bids) + len(market.book.asks) for market in self.directory.markets)
 
     def _new_order(self, command: Fields) -> Order:
         copied = "account market side order_type time_in_force price quantity quote_quantity client_order_id"
@@ -494,7 +496,7 @@ class ReferenceExchange:
         if order.order_type == OrderType.LIMIT_MAKER and market.book.first_maker_for(order.side, price):
             raise RefusedError(Reason.WOULD_TAKE)
         others = market.book.level_quantity(order.side, price) - (0 if reprices else order.left)
-        if (reprices and self._is_level_table_full()) or others + quantity > AMOUNT_MAX:
+        if (reprices and self._levels_used() == self.limits.levels_max) or others + quantity > AMOUNT_MAX:
             raise RefusedError(Reason.ENGINE_FULL)
         left = quantity - order.executed_quantity
         hold = market.notional(price, left) if order.side == Side.BUY else market.base_amount(left)
@@ -604,6 +606,28 @@ class ReferenceExchange:
         self.directory.keys[command["key_added"]] = (command["account"], command["scopes"])
         copied = {name: command[name] for name in ("account", "key_added", "scopes")}
         self._emit(EventKind.KEY, **copied)
+
+    def _limits_set(self, command: Fields) -> None:
+        asked = {name: command[name] for name in LIMIT_NAMES}
+        of_account = Counter(account for account, _, _ in self.requests)
+        used = Limits(
+            assets_max=len(self.directory.assets),
+            markets_max=len(self.directory.markets),
+            accounts_max=len(self.directory.accounts),
+            keys_max=len(self.directory.keys),
+            balances_max=len(self.ledger.balances),
+            orders_max=len(self.open_orders),
+            levels_max=self._levels_used(),
+            requests_remembered_max=len(self.requests),
+            requests_remembered_per_account_max=max(of_account.values(), default=0),
+            references_max=len(self.ledger.booked_references),
+        )
+        for name, number in asked.items():
+            if not max(1, getattr(used, name)) <= number <= getattr(self.room, name):
+                raise RefusedError(Reason.INVALID_COMMAND)
+        self.limits = self.directory.limits = Limits(**asked)
+        self.ledger.balances_max = self.limits.balances_max
+        self._emit(EventKind.LIMITS, **asked)
 
     @staticmethod
     def _refuse_if(reason: Reason) -> None:

@@ -20,6 +20,7 @@ _COMMAND_DTYPES = {
     CommandKind.MARKET_ADD: messages.MARKET_COMMAND,
     CommandKind.ACCOUNT_ADD: messages.ACCOUNT_COMMAND,
     CommandKind.KEY_ADD: messages.ACCOUNT_COMMAND,
+    CommandKind.LIMITS_SET: messages.LIMITS_COMMAND,
 }
 _EVENT_DTYPES = {
     EventKind.TRADE: messages.TRADE,
@@ -28,6 +29,7 @@ _EVENT_DTYPES = {
     EventKind.MARKET: messages.MARKET_EVENT,
     EventKind.ACCOUNT: messages.ACCOUNT_EVENT,
     EventKind.KEY: messages.ACCOUNT_EVENT,
+    EventKind.LIMITS: messages.LIMITS_EVENT,
 }
 
 

@@ -14,7 +14,7 @@ from reference.desk import Desk
 from reference.exchange import ReferenceExchange
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, CommandKind, OrderType, TimeInForce
+from ringex.messages import AMOUNT_MAX, LIMIT_NAMES, CommandKind, OrderType, TimeInForce
 
 SMALL = Limits(
     assets_max=8,
@@ -139,13 +139,15 @@ class Stream:
             *[self._book] * 2,
             self._cancel_all,
             self._add,
+            self._limits,
             self._odd,
             self._malformed,
         )
 
     def opening(self) -> list[tuple[Fields, ...]]:
-        """Assets, markets, accounts and their money."""
-        commands = [self.desk.asset(name, scale) for name, scale in ASSET_SCALES.items()]
+        """The limits, assets, markets, accounts and their money."""
+        commands = [self.desk.limits(self.exchange.limits)]
+        commands += [self.desk.asset(name, scale) for name, scale in ASSET_SCALES.items()]
         commands += [self.desk.market(**rules) for rules in MARKETS]
         commands += [self.desk.account(name) for name in ("alice", "bob", "carol")]
         for account in range(1, ACCOUNTS + 1):
@@ -278,6 +280,14 @@ class Stream:
         rules = dict(dice.one_of(MARKETS)) | {"symbol": dice.one_of(("OTHER", "MORE", "BTCUSDT", "", "S" * 24))}
         assets = {name: dice.below(len(ASSET_SCALES) + 1) for name in ("base", "quote") if dice.below(2)}
         return (self.desk.market(**rules | assets),)
+
+    def _limits(self, dice: Dice) -> tuple[Fields, ...]:
+        """A few limits lowered, sometimes too far, or raised again; never beyond what there is room for."""
+        numbers = dict(vars(self.exchange.limits))
+        for _ in range(1 + dice.below(3)):
+            name = dice.one_of(LIMIT_NAMES)
+            numbers[name] = getattr(self.exchange.room, name) - dice.one_of((0, 1, 2, 3, 5, 8))
+        return (self.desk.command(CommandKind.LIMITS_SET, **numbers),)
 
     def _odd(self, dice: Dice) -> tuple[Fields, ...]:
         """Kinds that a client does not send."""
