@@ -31,7 +31,7 @@ from typing import Any, Final
 
 import numpy as np
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 RECORD_BYTES: Final = 256
 CLIENT_ORDER_ID_BYTES_MAX: Final = 36
 CLIENT_ORDER_ID_WORDS: Final = 5
@@ -55,6 +55,30 @@ class OrderType(IntEnum):
     LIMIT = 1
     MARKET = 2
     LIMIT_MAKER = 3
+    STOP_LOSS = 4
+    STOP_LOSS_LIMIT = 5
+    TAKE_PROFIT = 6
+    TAKE_PROFIT_LIMIT = 7
+
+
+class SelfTradePrevention(IntEnum):
+    """What happens where an order meets one of its own account or trade group; the taker's mode decides."""
+
+    NONE = 0
+    EXPIRE_TAKER = 1
+    EXPIRE_MAKER = 2
+    EXPIRE_BOTH = 3
+    DECREMENT = 4
+
+
+class MarketStatus(IntEnum):
+    TRADING = 1
+    HALT = 2
+
+
+class AccountStatus(IntEnum):
+    ACTIVE = 1
+    BLOCKED = 2
 
 
 class TimeInForce(IntEnum):
@@ -70,6 +94,7 @@ class OrderStatus(IntEnum):
     CANCELED = 4
     EXPIRED = 5
     REJECTED = 6
+    EXPIRED_IN_MATCH = 7
 
 
 class Transport(IntEnum):
@@ -95,6 +120,10 @@ class CommandKind(IntEnum):
     MARKET_ADD = 11
     ACCOUNT_ADD = 12
     KEY_ADD = 13
+    ACCOUNT_SET = 14
+    MARKET_SET = 15
+    TRIGGER = 16
+    """Never sent: what a pending cascade of stop orders is called in the state."""
 
 
 class CommandFlag(IntEnum):
@@ -122,6 +151,8 @@ class EventKind(IntEnum):
     MARKET = 11
     ACCOUNT = 12
     KEY = 13
+    PREVENTED = 14
+    TRIGGERED = 15
 
 
 class EventFlag(IntEnum):
@@ -182,6 +213,13 @@ class Reason(IntEnum):
     NOT_FILLED_AT_ONCE = 35
     NEW_ORDER_REJECTED = 36
     CANCEL_REJECTED = 37
+    INVALID_SELF_TRADE_PREVENTION = 38
+    INVALID_STOP_PRICE = 39
+    WOULD_TRIGGER = 40
+    INVALID_ICEBERG = 41
+    PREVENTED = 42
+    MARKET_CLOSED = 43
+    ACCOUNT_BLOCKED = 44
 
 
 REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
@@ -226,6 +264,13 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.NOT_FILLED_AT_ONCE: (0, "Fill or kill: the book could not fill it at once."),
     Reason.NEW_ORDER_REJECTED: (-2021, "Order cancel-replace partially failed."),
     Reason.CANCEL_REJECTED: (-2022, "Order cancel-replace failed."),
+    Reason.INVALID_SELF_TRADE_PREVENTION: (-1130, "Invalid data sent for parameter 'selfTradePreventionMode'."),
+    Reason.INVALID_STOP_PRICE: (-1130, "Invalid data sent for parameter 'stopPrice'."),
+    Reason.WOULD_TRIGGER: (-2010, "Stop price would trigger immediately."),
+    Reason.INVALID_ICEBERG: (-1130, "Invalid data sent for parameter 'icebergQty'."),
+    Reason.PREVENTED: (0, "Ended by self-trade prevention."),
+    Reason.MARKET_CLOSED: (-1013, "Market is closed."),
+    Reason.ACCOUNT_BLOCKED: (-2010, "This action is disabled on this account."),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
 
@@ -281,13 +326,14 @@ COMMAND: Final = _record(
         ("side", "u1"),
         ("order_type", "u1"),
         ("time_in_force", "u1"),
-        ("reserved", "u1"),
+        ("self_trade_prevention", "u1"),
         ("order_id", "i8"),  # CANCEL, AMEND, CANCEL_REPLACE: the order meant; 0: by original_client_order_id
         ("price", "i8"),  # PLACE; AMEND: 0 keeps the price
         ("quantity", "i8"),  # PLACE; AMEND: the new total quantity, executed part included, 0 keeps it
         ("quote_quantity", "i8"),  # MARKET by quote amount, in quote units; then quantity is 0
         ("durable_sequence", "i8"),  # stamped by the journal: what was durable when this record was written
-        ("reserved_words", "i8", (2,)),
+        ("stop_price", "i8"),  # STOP_LOSS, STOP_LOSS_LIMIT, TAKE_PROFIT, TAKE_PROFIT_LIMIT; else 0
+        ("iceberg_quantity", "i8"),  # what is shown at a time; 0: all
         ("client_order_id", "u8", (5,)),  # PLACE, AMEND: the order's id; CANCEL: the cancel's own id
         ("original_client_order_id", "u8", (5,)),
     ],
@@ -335,7 +381,7 @@ _MARKET_BODY: list[tuple[Any, ...]] = [
     ("quote_asset", "i4"),
     ("price_scale", "u1"),
     ("quantity_scale", "u1"),
-    ("reserved", "u2"),
+    ("status", "u2"),  # MarketStatus; MARKET_ADD: 0 means TRADING
     ("orders_per_account_max", "i4"),  # open orders of one account in this market (MAX_NUM_ORDERS)
     ("symbol", "S24"),
 ]
@@ -356,7 +402,9 @@ ACCOUNT_COMMAND: Final = _record(
         *_COMMAND_HEADER,
         ("scopes", "i4"),  # KEY_ADD: KeyScope bits of the key `key_added`
         ("key_added", "u4"),  # KEY_ADD: the key's number
-        ("_pad", "u1", (_BODY_PADDING_BYTES - 8,)),
+        ("trade_group", "i4"),  # ACCOUNT_SET: accounts of one group > 0 do not trade with each other
+        ("status", "i4"),  # ACCOUNT_SET: AccountStatus
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 16,)),
         *_DURABLE,
         ("name", "S32"),  # ACCOUNT_ADD: the account's name
     ],
