@@ -42,6 +42,7 @@ def test_nothing_acknowledged_is_lost_or_doubled(folder: Path) -> None:
         exercise.round(["matcher+gateway-1", "replica", "matcher"], seconds=1.0)
         exercise.round(["supervisor"], seconds=1.0)
         exercise.round(["matcher+replica", "group"], seconds=1.0)
+        exercise.lap("gateway-0")
         exercise.finish()
     assert not exercise.faults, "\n".join(exercise.faults[:20])
     assert exercise.tally.kills.total() >= 8 and exercise.tally.checked["acknowledgements"] > 0

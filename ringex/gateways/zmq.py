@@ -8,6 +8,7 @@ read by `recv(NOBLOCK)` in a drain takes 2 µs, one read through asyncio's socke
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket as sockets
@@ -42,6 +43,10 @@ MESSAGES_WAITING_MAX: Final = 20_000
 WAIT_SECONDS_MAX: Final = 1.0
 STOP_SECONDS: Final = 3.0
 JOIN_SECONDS: Final = 0.5
+COMPLAIN_SECONDS: Final = 2.0
+"""Between two lines that say what the gateway waits for."""
+
+log = logging.getLogger(__name__)
 
 
 class CannotServe(Exception):
@@ -122,6 +127,7 @@ class ZmqGateway:
         self._command_rings = [Ring.attach(name) for name in run.command_rings]
         self._run = run
         self._number = number
+        self._complain_at = time.monotonic() + COMPLAIN_SECONDS  # a start takes a moment
         self._fronts: dict[Transport, _Front] = {}
         self._poller = zmq.Poller()
 
@@ -189,6 +195,8 @@ class ZmqGateway:
         if not front.send(connection, message):
             assert front.gateway is not None
             front.gateway.counts["peers_gone"] += 1
+            if connection.subscriptions or connection.key is not None:
+                log.warning("connection %d is ended: its peer is gone, or does not read", connection.number)
             connection.subscriptions.clear()
             connection.log_out()
             front.gateway.connections.drop(connection)
@@ -232,7 +240,10 @@ class ZmqGateway:
     def _join(self) -> ReadModel | None:
         try:
             _, frames = self._replica.join()
-        except (ReplicaSilentError, ReplicaBehindError):
+        except (ReplicaSilentError, ReplicaBehindError) as reason:
+            if time.monotonic() >= self._complain_at:
+                log.warning("gateway %d waits for the replica's read model: %s", self._number, reason)
+                self._complain_at = time.monotonic() + COMPLAIN_SECONDS
             self._pause()
             return None
         model = ReadModel(self._settings.limits)

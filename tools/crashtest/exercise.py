@@ -152,6 +152,7 @@ class Exercise:
     def __init__(self, folder: Path, seed: int, shape: Shape) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.rng = random.Random(seed)
+        self.shape = shape
         self.tally = Tally()
         self.faults: list[str] = []
         config = folder / "crash.toml"
@@ -229,6 +230,20 @@ class Exercise:
         self._step_until(lambda: not any(trader.busy for trader in self.traders), load=False)
         self._resolve()
         self._check()
+
+    def lap(self, role: str) -> None:
+        """Stop a reader of the event ring until the ring has gone round without it; then the checks."""
+        pid = self.exchange.child(role)
+        assert pid, f"{role} runs between rounds"
+        self.truth.follow()
+        goal = int(self.truth.state.root["event_sequence"]) + 2 * self.shape.event_ring_slots
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self._step_until(lambda: int(self.truth.state.root["event_sequence"]) >= goal, load=True)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.round([], seconds=0.5)
+        self.tally.checked["laps"] += 1
 
     def finish(self) -> None:
         """A clean stop, and what the command line says about the data directory afterwards."""
