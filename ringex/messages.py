@@ -10,10 +10,12 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
     commands   COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE
                BALANCE_COMMAND    DEPOSIT WITHDRAW
                ASSET_COMMAND      ASSET_ADD
-               MARKET_COMMAND     MARKET_ADD
-               ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD
-    events     EVENT              ACCEPTED RESTED CANCELED AMENDED REJECTED DUPLICATE DONE
+               MARKET_COMMAND     MARKET_ADD MARKET_SET
+               ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD ACCOUNT_SET
+    events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED
+               ORDER_TERMS        ACCEPTED: an EVENT that ends otherwise
                TRADE              TRADE
+               PREVENTED          PREVENTED
                BALANCE_EVENT      BALANCE
                ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY
 
@@ -390,7 +392,8 @@ MARKET_COMMAND: Final = _record(
     "MARKET_COMMAND",
     [
         *_COMMAND_HEADER,
-        ("_pad", "u1", (_BODY_PADDING_BYTES,)),
+        ("market", "i4"),  # MARKET_SET: which market gets `status`; the rest of the body is not looked at
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 4,)),
         *_DURABLE,
         *_MARKET_BODY,
     ],
@@ -426,35 +429,57 @@ _EVENT_HEADER: list[tuple[Any, ...]] = [
     ("market", "i4"),  # BALANCE, ASSET: the asset's number
 ]
 
+_ORDER_BODY: list[tuple[Any, ...]] = [
+    ("order_id", "i8"),
+    ("execution_id", "i8"),  # one a report; 0 for REJECTED, DUPLICATE, DONE
+    ("price", "i8"),  # the order's, as it now is
+    ("quantity", "i8"),  # the order's total, as it now is
+    ("executed_quantity", "i8"),
+    ("executed_quote", "i8"),
+    ("quote_quantity", "i8"),
+    ("side", "u1"),
+    ("order_type", "u1"),
+    ("time_in_force", "u1"),
+    ("status", "u1"),  # OrderStatus after the event
+    ("command_kind", "u1"),  # CommandKind of the cause
+    ("transport", "u1"),
+    ("count", "u2"),  # DONE: orders canceled in this step
+    ("book_update_id", "i8"),  # flag LEVEL: per market, from 1, without gaps
+    ("level_quantity", "i8"),  # flag LEVEL: what rests at level_price now; 0: the level is gone
+    ("free", "i8"),  # the balance that the order holds (BUY: quote, SELL: base), after
+    ("locked", "i8"),
+    ("created_ns", "i8"),  # when the order was accepted
+    ("client_order_id", "u8", (5,)),  # the order's; CANCELED: the cancel's own id, if it had one
+]
+_ORDER_END: list[tuple[Any, ...]] = [
+    ("level_price", "i8"),  # flag LEVEL: the level on the order's side; AMENDED: the one it left or shrank
+    ("trade_count", "i8"),  # trades this order has taken part in, maker and taker
+]
+
 EVENT: Final = _record(
     "EVENT",
     [
         *_EVENT_HEADER,
-        ("order_id", "i8"),
-        ("execution_id", "i8"),  # one a report; 0 for REJECTED, DUPLICATE, DONE
-        ("price", "i8"),  # the order's, as it now is
-        ("quantity", "i8"),  # the order's total, as it now is
-        ("executed_quantity", "i8"),
-        ("executed_quote", "i8"),
-        ("quote_quantity", "i8"),
-        ("side", "u1"),
-        ("order_type", "u1"),
-        ("time_in_force", "u1"),
-        ("status", "u1"),  # OrderStatus after the event
-        ("command_kind", "u1"),  # CommandKind of the cause
-        ("transport", "u1"),
-        ("count", "u2"),  # DONE: orders canceled in this step
-        ("book_update_id", "i8"),  # flag LEVEL: per market, from 1, without gaps
-        ("level_quantity", "i8"),  # flag LEVEL: what rests at level_price now; 0: the level is gone
-        ("free", "i8"),  # the balance that the order holds (BUY: quote, SELL: base), after
-        ("locked", "i8"),
-        ("created_ns", "i8"),  # when the order was accepted
-        ("client_order_id", "u8", (5,)),  # the order's; CANCELED: the cancel's own id, if it had one
+        *_ORDER_BODY,
         ("original_client_order_id", "u8", (5,)),  # CANCELED, AMENDED: the order's before; REJECTED: as asked
-        ("level_price", "i8"),  # flag LEVEL: the level on the order's side; AMENDED: the one it left or shrank
-        ("trade_count", "i8"),  # trades this order has taken part in, maker and taker
+        *_ORDER_END,
     ],
 )
+
+ORDER_TERMS: Final = _record(
+    "ORDER_TERMS",
+    [
+        *_EVENT_HEADER,
+        *_ORDER_BODY,
+        ("stop_price", "i8"),  # 0: no stop order
+        ("iceberg_quantity", "i8"),  # 0: all is shown
+        ("self_trade_prevention", "i8"),  # SelfTradePrevention
+        ("_pad", "i8", (2,)),
+        *_ORDER_END,
+    ],
+)
+"""ACCEPTED: an EVENT that has the order's further terms where others have `original_client_order_id`."""
+assert ORDER_TERMS.fields["trade_count"] == EVENT.fields["trade_count"]  # type: ignore[index]
 
 TRADE: Final = _record(
     "TRADE",
@@ -491,6 +516,24 @@ TRADE: Final = _record(
     ],
 )
 
+PREVENTED: Final = _record(
+    "PREVENTED",
+    [
+        *_EVENT_HEADER,  # `account` is the taker's
+        ("order_id", "i8"),  # the taker's
+        ("execution_id", "i8"),  # the taker's report
+        ("price", "i8"),  # at which it would have traded: the maker's price
+        ("quantity", "i8"),  # which it would have traded: the smaller of what both have left
+        ("prevented_match_id", "i8"),  # per market, from 1, without gaps
+        ("maker_order_id", "i8"),
+        ("maker_account", "i4"),
+        ("mode", "u1"),  # SelfTradePrevention, the taker's
+        ("side", "u1"),  # the taker's
+        ("command_kind", "u1"),
+    ],
+)
+"""A trade that did not happen; what becomes of the two orders the events after it say."""
+
 BALANCE_EVENT: Final = _record(
     "BALANCE_EVENT",
     [
@@ -505,9 +548,18 @@ BALANCE_EVENT: Final = _record(
 ASSET_EVENT: Final = _record("ASSET_EVENT", [*_EVENT_HEADER, ("scale", "i4"), ("name", "S16")])
 MARKET_EVENT: Final = _record("MARKET_EVENT", [*_EVENT_HEADER, *_MARKET_BODY])
 ACCOUNT_EVENT: Final = _record(
-    "ACCOUNT_EVENT", [*_EVENT_HEADER, ("scopes", "i4"), ("key_added", "u4"), ("name", "S32")]
+    "ACCOUNT_EVENT",
+    [
+        *_EVENT_HEADER,
+        ("scopes", "i4"),
+        ("key_added", "u4"),
+        ("name", "S32"),
+        ("trade_group", "i4"),
+        ("status", "i4"),  # AccountStatus
+    ],
 )
-"""ACCOUNT: `name` and `account`. KEY: `key_added` now acts for `account` within `scopes`."""
+"""ACCOUNT: `account` is called `name`; its group and status are now these. KEY: `key_added` now acts for `account`
+within `scopes`."""
 
 
 def commands(count: int = 1) -> np.ndarray:
