@@ -366,13 +366,13 @@ def test_remembered_requests_are_bounded() -> None:
 
 
 def test_a_long_sweep_goes_on_by_continue() -> None:
-    scene = Scene(events_per_command_max=5)
+    scene = Scene(events_per_command_max=6)
     for _ in range(8):
         scene.place(BOB, SELL, 100, 1)
     sweep = scene.desk.place(ALICE, BUY, 100, 9, correlation=77)
     first = scene.do(sweep)
     assert kinds(first) == [EventKind.ACCEPTED, EventKind.TRADE, EventKind.TRADE]
-    assert scene.exchange.pending_continuation is not None
+    assert scene.exchange.is_pending
     second = scene.do(scene.desk.go_on())
     third = scene.do(scene.desk.go_on())
     assert [len(trades(events)) for events in (second, third)] == [3, 3]

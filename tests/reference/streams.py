@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from reference.book import MARKET_TYPES, STOP_TYPES
 from reference.desk import Desk
 from reference.exchange import ReferenceExchange
+from reference.placing import ANY_TIME_IN_FORCE
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, CommandKind, OrderType, TimeInForce
+from ringex.messages import AMOUNT_MAX, CommandKind, MarketStatus, OrderType, SelfTradePrevention, TimeInForce
 
 SMALL = Limits(
     assets_max=8,
@@ -36,6 +38,15 @@ CLIENT_ORDER_IDS = ("", "", "", "", "", "a", "b", "c" * 36)
 OFF_STEP = (0,) * 19 + (1,)
 MARKET_NUMBERS = (0, 0, 0, 0, 1, 1, 2, 3)
 ACCOUNT_NAMES = ("fees", "dave", "erin", "alice", "", "f" * 32)
+ORDER_TYPES = (
+    *[OrderType.LIMIT] * 10,
+    *[OrderType.LIMIT_MAKER, OrderType.MARKET] * 2,
+    OrderType.STOP_LOSS,
+    OrderType.STOP_LOSS_LIMIT,
+    OrderType.TAKE_PROFIT,
+    OrderType.TAKE_PROFIT_LIMIT,
+)
+PREVENTION_MODES = (*[SelfTradePrevention.NONE] * 6, *SelfTradePrevention)
 FLAG_BITS = (0, 0, 0, 0, 1, 2, 2, 4, 8, 14, 0xFFFF_FFF0)
 
 BTC, USDT, COIN, YEN, BULK, BILL = range(6)
@@ -137,6 +148,7 @@ class Stream:
             *[self._cancel_replace] * 3,
             *[self._repeat] * 2,
             *[self._book] * 2,
+            *[self._set] * 2,
             self._cancel_all,
             self._add,
             self._odd,
@@ -180,14 +192,19 @@ class Stream:
         order: Fields = {"market": market, "side": 1 + dice.below(2)}
         order["price"] = rules.tick * (4 + dice.below(8)) + dice.one_of(OFF_STEP)
         order["quantity"] = rules.lot * (1 + dice.below(8)) + dice.one_of(OFF_STEP)
-        order["order_type"] = dice.one_of((OrderType.LIMIT,) * 5 + (OrderType.LIMIT_MAKER, OrderType.MARKET))
+        order["order_type"] = dice.one_of(ORDER_TYPES)
         order["time_in_force"] = TimeInForce.GTC
-        if order["order_type"] == OrderType.LIMIT:
+        if order["order_type"] in ANY_TIME_IN_FORCE:
             order["time_in_force"] = dice.one_of((TimeInForce.GTC,) * 4 + (TimeInForce.IOC, TimeInForce.FOK))
-        elif order["order_type"] == OrderType.MARKET:
-            if dice.below(2):
-                amount = rules.notional(order["price"], order["quantity"])
-                order |= {"quantity": 0, "quote_quantity": max(1, amount - dice.below(3))}
+        order["self_trade_prevention"] = dice.one_of(PREVENTION_MODES)
+        if dice.below(5) == 4:
+            order["iceberg_quantity"] = rules.lot * dice.one_of((1, 1, 2, 3, 9, -1)) + dice.one_of(OFF_STEP)
+        if order["order_type"] in STOP_TYPES:
+            order["stop_price"] = rules.tick * (4 + dice.below(8)) + dice.one_of(OFF_STEP)
+        elif order["order_type"] == OrderType.MARKET and dice.below(2):
+            amount = rules.notional(order["price"], order["quantity"])
+            order |= {"quantity": 0, "quote_quantity": max(1, amount - dice.below(3))}
+        if order["order_type"] in MARKET_TYPES:
             order["price"] = 0
         return order
 
@@ -265,6 +282,17 @@ class Stream:
         amount = max(1, DEPOSITS[asset] // dice.one_of((7, 100, 1, 10**9)))
         return (book(account, asset, amount, dice.one_of(("r1", "r2", "", ""))),)
 
+    def _set(self, dice: Dice) -> tuple[Fields, ...]:
+        """A trade group, a block, a halt, or more often the end of one."""
+        if dice.below(2):
+            market, status = (
+                dice.below(len(MARKETS)),
+                dice.one_of((MarketStatus.TRADING,) * 5 + (MarketStatus.HALT, 0, 3)),
+            )
+            return (self.desk.market_set(market, status),)
+        account, group = dice.one_of((1, 2, 3, 0, ACCOUNTS + 1)), dice.one_of((0, 7, 7, 7, -1))
+        return (self.desk.account_set(account, group, dice.one_of((1, 1, 1, 1, 2, 0, 3))),)
+
     def _add(self, dice: Dice) -> tuple[Fields, ...]:
         what = dice.below(4)
         if what == 0:
@@ -281,7 +309,7 @@ class Stream:
 
     def _odd(self, dice: Dice) -> tuple[Fields, ...]:
         """Kinds that a client does not send."""
-        kind = dice.one_of((CommandKind.SESSION_LOST, CommandKind.CONTINUE, 0, 14, 255))
+        kind = dice.one_of((CommandKind.SESSION_LOST, CommandKind.CONTINUE, 0, CommandKind.TRIGGER, 255))
         return (self.desk.command(kind, account=dice.below(ACCOUNTS + 1), gateway=3, incarnation=4),)
 
     def _malformed(self, dice: Dice) -> tuple[Fields, ...]:
@@ -314,10 +342,12 @@ class Stream:
 
 _BITS = {
     **dict.fromkeys(("account", "market", "asset", "scale", "scopes", "base_asset", "quote_asset"), 32),
-    **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max"), 32),
+    **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max", "trade_group"), 32),
     **dict.fromkeys(("flag_bits", "incarnation", "connection", "key", "key_added"), -32),
     **dict.fromkeys(("side", "order_type", "time_in_force", "transport", "price_scale", "quantity_scale"), -8),
+    "self_trade_prevention": -8,
     "gateway": -16,
+    "status": -16,
 }
 """Width of the fields that are no i8; negative: without a sign."""
 
