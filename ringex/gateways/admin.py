@@ -122,7 +122,7 @@ def status(call: Call) -> dict[str, Any]:
         "eventSequence": call.model.sequence,
         "assets": len(catalogue.assets),
         "markets": len(catalogue.markets),
-        "accounts": len(catalogue.account_names),
+        "accounts": len(catalogue.accounts),
         "counts": dict(call.office.counts),
     }
 
