@@ -12,6 +12,7 @@ from typing import Any
 
 from reference.book import MARKET_TYPES, STOP_TYPES
 from reference.desk import Desk
+from reference.directory import Market
 from reference.exchange import ReferenceExchange
 from reference.placing import ANY_TIME_IN_FORCE
 from reference.records import Fields
@@ -25,7 +26,7 @@ SMALL = Limits(
     keys_max=8,
     balances_max=26,
     orders_max=12,
-    levels_max=9,
+    levels_max=7,
     requests_remembered_max=6,
     requests_remembered_per_account_max=3,
     references_max=40,
@@ -36,7 +37,7 @@ ROLLS_PER_COMMAND = 3
 STRANGE = (-1, 0, 1, 7, 1 << 31, (1 << 31) - 1, 1 << 53, AMOUNT_MAX, AMOUNT_MAX + 1, (1 << 63) - 1, -(1 << 63))
 CLIENT_ORDER_IDS = ("", "", "", "", "", "a", "b", "c" * 36)
 OFF_STEP = (0,) * 19 + (1,)
-MARKET_NUMBERS = (0, 0, 0, 0, 1, 1, 2, 3)
+MARKET_NUMBERS = (0, 0, 0, 1, 1, 1, 2, 3)
 ACCOUNT_NAMES = ("fees", "dave", "erin", "alice", "", "f" * 32)
 ORDER_TYPES = (
     *[OrderType.LIMIT] * 10,
@@ -115,7 +116,7 @@ MARKETS: tuple[dict[str, Any], ...] = (
     },
 )
 ACCOUNTS = 3
-DEPOSITS = {BTC: 2 * 10**9, USDT: 2 * 10**10, COIN: 10**18 + 10**17, YEN: 600, BULK: 3 << 29, BILL: AMOUNT_MAX // 3}
+DEPOSITS = {BTC: 2 * 10**9, USDT: 8 * 10**9, COIN: 10**18 + 10**17, YEN: 600, BULK: 3 << 29, BILL: AMOUNT_MAX // 3}
 
 
 class Dice:
@@ -197,8 +198,7 @@ class Stream:
         if order["order_type"] in ANY_TIME_IN_FORCE:
             order["time_in_force"] = dice.one_of((TimeInForce.GTC,) * 4 + (TimeInForce.IOC, TimeInForce.FOK))
         order["self_trade_prevention"] = dice.one_of(PREVENTION_MODES)
-        if dice.below(5) == 4:
-            order["iceberg_quantity"] = rules.lot * dice.one_of((1, 1, 2, 3, 9, -1)) + dice.one_of(OFF_STEP)
+        order["iceberg_quantity"] = self._iceberg_quantity(dice, order, rules)
         if order["order_type"] in STOP_TYPES:
             order["stop_price"] = rules.tick * (4 + dice.below(8)) + dice.one_of(OFF_STEP)
         elif order["order_type"] == OrderType.MARKET and dice.below(2):
@@ -207,6 +207,15 @@ class Stream:
         if order["order_type"] in MARKET_TYPES:
             order["price"] = 0
         return order
+
+    def _iceberg_quantity(self, dice: Dice, order: Fields, rules: Market) -> int:
+        """Of a limit order that rests often some; of others seldom."""
+        takes_one = order["order_type"] not in MARKET_TYPES and order["time_in_force"] == TimeInForce.GTC
+        if dice.below(4 if takes_one else 40) < (3 if takes_one else 39):
+            return 0
+        lots_max = min(3, order["quantity"] // rules.lot)
+        strange = dice.one_of((0,) * 15 + (1, rules.quantity_max, -rules.lot * 9))
+        return int(rules.lot * (1 + dice.below(lots_max)) + strange)
 
     def _key(self, dice: Dice) -> Fields:
         """What makes a request one that is remembered, or not."""
