@@ -62,9 +62,7 @@ def cascade(scene: Scene) -> list[list[Fields]]:
         (TAKE_PROFIT_LIMIT, SELL, 105, 105),
     ],
 )
-def test_the_last_price_fires_a_stop(
-    scene: Scene, order_type: int, side: int, stop_price: int, last_price: int
-) -> None:
+def test_the_last_price_fires_a_stop(scene: Scene, order_type: int, side: int, stop_price: int, last: int) -> None:
     price = 0 if order_type in (STOP_LOSS, TAKE_PROFIT) else 100
     (waiting,) = scene.stop(ALICE, side, stop_price, 2, order_type=order_type, price=price)
     assert (waiting["kind"], waiting["flag_bits"], waiting["status"]) == (ACCEPTED, EventFlag.LAST, OrderStatus.NEW)
