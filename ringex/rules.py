@@ -11,7 +11,16 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.jit import compiled, inlined, int64
-from ringex.messages import AMOUNT_MAX, FEE_RATE_ONE, MARKET_EVENT, OrderType, Reason, TimeInForce
+from ringex.messages import (
+    AMOUNT_MAX,
+    FEE_RATE_ONE,
+    MARKET_EVENT,
+    MarketStatus,
+    OrderType,
+    Reason,
+    Side,
+    TimeInForce,
+)
 
 SCALE_MAX: Final = 18
 TICK_NUMBER_BITS: Final = 42
@@ -32,6 +41,7 @@ MARKET_BODY_NAMES: Final = (
     "quote_asset",
     "price_scale",
     "quantity_scale",
+    "status",
     "orders_per_account_max",
     "symbol",
 )
@@ -140,6 +150,12 @@ def check_iceberg(market: Any, order_type: int, time_in_force: int, quantity: in
 
 
 @inlined
+def rises(order_type: int, side: int) -> bool:
+    """Whether a stop order of this type and side fires at last price >= stop price; else it does at last <= stop."""
+    return (order_type >= OrderType.TAKE_PROFIT) == (side == Side.SELL)
+
+
+@inlined
 def _check_price(market: Any, price: int) -> int:
     if price < market.price_min:
         return int64(Reason.PRICE_TOO_LOW)
@@ -231,5 +247,7 @@ def market_reason(market: Any, base_scale: int, quote_scale: int) -> int:
     if abs(maker_fee) >= FEE_RATE_ONE or abs(taker_fee) >= FEE_RATE_ONE or maker_fee + taker_fee < 0:
         return int64(Reason.INVALID_MARKET)
     if market.orders_per_account_max <= 0 or (market.price_max // market.tick) >> TICK_NUMBER_BITS != 0:
+        return int64(Reason.INVALID_MARKET)
+    if market.status > MarketStatus.HALT:
         return int64(Reason.INVALID_MARKET)
     return int64(Reason.NONE)

@@ -20,7 +20,7 @@ from ringex.engine.state import State
 from ringex.messages import SCHEMA_VERSION
 
 MAGIC: Final = b"RINGEX SNAPSHOT\n"
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 SUFFIX: Final = ".snap"
 _DIGEST_BYTES: Final = 32
 _LENGTH_BYTES: Final = 8

@@ -26,9 +26,10 @@ from ringex.engine.records import (
     RING,
     RINGS,
     ROOT,
+    TERMS,
 )
 from ringex.memory import address_of
-from ringex.messages import FEE_ACCOUNT
+from ringex.messages import FEE_ACCOUNT, AccountStatus
 from ringex.tables import Index, Pool, Prices
 
 
@@ -40,7 +41,8 @@ class State:
         self.limits = limits
         self.orders = _lines(limits.orders_max + 1, ORDER)
         self.orders_cold = _lines(limits.orders_max + 1, ORDER_COLD)
-        self.levels = _lines(limits.levels_max + 1, LEVEL)
+        self.orders_terms = np.zeros(limits.orders_max + 1, TERMS)
+        self.levels = _lines(limits.levels_max + limits.orders_max + 1, LEVEL)  # any stop order may need its own
         self.balances = _lines(limits.balances_max + 1, BALANCE)
         self.assets = np.zeros(limits.assets_max, ASSET)
         self.markets = np.zeros(limits.markets_max, MARKET)
@@ -59,6 +61,7 @@ class State:
             "reference_pool": Pool(self.references),
         }
         self.prices = Prices(limits.levels_max, 2 * limits.markets_max)
+        self.stop_prices = Prices(limits.orders_max, 2 * limits.markets_max)
         self.indexes = {
             "order_index": Index(limits.orders_max),
             "client_index": Index(limits.orders_max),
@@ -75,8 +78,10 @@ class State:
         self.root["assets_max"] = limits.assets_max
         self.root["markets_max"] = limits.markets_max
         self.root["accounts_max"] = limits.accounts_max
+        self.root["levels_max"] = limits.levels_max
         self.root["requests_per_account_max"] = limits.requests_remembered_per_account_max
         self.accounts["name"][FEE_ACCOUNT] = b"fees"
+        self.accounts["status"][FEE_ACCOUNT] = AccountStatus.ACTIVE
         add_fee_account(self.address)
 
     @property
@@ -86,7 +91,7 @@ class State:
 
     def _point(self) -> None:
         for name in (
-            *("orders", "orders_cold", "levels", "balances", "assets", "markets", "accounts", "keys"),
+            *("orders", "orders_cold", "orders_terms", "levels", "balances", "assets", "markets", "accounts", "keys"),
             *("requests", "expiries", "references", "rings"),
         ):
             self.root[name] = address_of(getattr(self, name))
@@ -95,6 +100,7 @@ class State:
         for name, index in self.indexes.items():
             self.root[name] = index.address
         self.root["prices"] = self.prices.address
+        self.root["stop_prices"] = self.stop_prices.address
 
 
 def _lines(count: int, dtype: np.dtype) -> np.ndarray:
