@@ -147,6 +147,30 @@ def account_create(data: Path | None, name: str) -> None:
     _administer(data, "admin.account.create", {"name": name})
 
 
+@account_group.command("block")
+@data_option
+@click.argument("name")
+def account_block(data: Path | None, name: str) -> None:
+    """Take no new orders or amendments of the account NAME; it can still cancel."""
+    _administer(data, "admin.account.set", {"name": name, "status": "BLOCKED"})
+
+
+@account_group.command("unblock")
+@data_option
+@click.argument("name")
+def account_unblock(data: Path | None, name: str) -> None:
+    """Take orders of the account NAME again."""
+    _administer(data, "admin.account.set", {"name": name, "status": "ACTIVE"})
+
+
+@account_group.command("kill")
+@data_option
+@click.argument("name")
+def account_kill(data: Path | None, name: str) -> None:
+    """Block the account NAME and cancel all its orders."""
+    _administer(data, "admin.account.kill", {"name": name})
+
+
 @account_group.command("deposit")
 @data_option
 @click.argument("name")
@@ -167,6 +191,27 @@ def account_deposit(data: Path | None, name: str, asset: str, amount: str, refer
 def account_withdraw(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
     """Take AMOUNT of ASSET from the free balance of the account NAME."""
     _book(data, "admin.account.withdraw", name, asset, amount, reference)
+
+
+@cli.group("market")
+def market_group() -> None:
+    """Markets."""
+
+
+@market_group.command("halt")
+@data_option
+@click.argument("symbol")
+def market_halt(data: Path | None, symbol: str) -> None:
+    """Take no new orders or amendments in the market SYMBOL; orders can still be canceled."""
+    _administer(data, "admin.market.set", {"symbol": symbol, "status": "HALT"})
+
+
+@market_group.command("resume")
+@data_option
+@click.argument("symbol")
+def market_resume(data: Path | None, symbol: str) -> None:
+    """Let the market SYMBOL trade again."""
+    _administer(data, "admin.market.set", {"symbol": symbol, "status": "TRADING"})
 
 
 def _book(data: Path | None, method: str, name: str, asset: str, amount: str, reference: str | None) -> None:

@@ -10,11 +10,13 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
     commands   COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE
                BALANCE_COMMAND    DEPOSIT WITHDRAW
                ASSET_COMMAND      ASSET_ADD
-               MARKET_COMMAND     MARKET_ADD
-               ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD
+               MARKET_COMMAND     MARKET_ADD MARKET_SET
+               ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD ACCOUNT_SET
                LIMITS_COMMAND     LIMITS_SET
-    events     EVENT              ACCEPTED RESTED CANCELED AMENDED REJECTED DUPLICATE DONE
+    events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED
+               ORDER_TERMS        ACCEPTED: an EVENT that ends otherwise
                TRADE              TRADE
+               PREVENTED          PREVENTED
                BALANCE_EVENT      BALANCE
                ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY
                LIMITS_EVENT       LIMITS
@@ -33,7 +35,7 @@ from typing import Any, Final
 
 import numpy as np
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 RECORD_BYTES: Final = 256
 CLIENT_ORDER_ID_BYTES_MAX: Final = 36
 CLIENT_ORDER_ID_WORDS: Final = 5
@@ -57,6 +59,30 @@ class OrderType(IntEnum):
     LIMIT = 1
     MARKET = 2
     LIMIT_MAKER = 3
+    STOP_LOSS = 4
+    STOP_LOSS_LIMIT = 5
+    TAKE_PROFIT = 6
+    TAKE_PROFIT_LIMIT = 7
+
+
+class SelfTradePrevention(IntEnum):
+    """What happens where an order meets one of its own account or trade group; the taker's mode decides."""
+
+    NONE = 0
+    EXPIRE_TAKER = 1
+    EXPIRE_MAKER = 2
+    EXPIRE_BOTH = 3
+    DECREMENT = 4
+
+
+class MarketStatus(IntEnum):
+    TRADING = 1
+    HALT = 2
+
+
+class AccountStatus(IntEnum):
+    ACTIVE = 1
+    BLOCKED = 2
 
 
 class TimeInForce(IntEnum):
@@ -72,6 +98,7 @@ class OrderStatus(IntEnum):
     CANCELED = 4
     EXPIRED = 5
     REJECTED = 6
+    EXPIRED_IN_MATCH = 7
 
 
 class Transport(IntEnum):
@@ -97,6 +124,10 @@ class CommandKind(IntEnum):
     MARKET_ADD = 11
     ACCOUNT_ADD = 12
     KEY_ADD = 13
+    ACCOUNT_SET = 14
+    MARKET_SET = 15
+    TRIGGER = 16
+    """Never sent: what a pending cascade of stop orders is called in the state."""
     LIMITS_SET = 17
 
 
@@ -125,6 +156,8 @@ class EventKind(IntEnum):
     MARKET = 11
     ACCOUNT = 12
     KEY = 13
+    PREVENTED = 14
+    TRIGGERED = 15
     LIMITS = 16
 
 
@@ -186,6 +219,13 @@ class Reason(IntEnum):
     NOT_FILLED_AT_ONCE = 35
     NEW_ORDER_REJECTED = 36
     CANCEL_REJECTED = 37
+    INVALID_SELF_TRADE_PREVENTION = 38
+    INVALID_STOP_PRICE = 39
+    WOULD_TRIGGER = 40
+    INVALID_ICEBERG = 41
+    PREVENTED = 42
+    MARKET_CLOSED = 43
+    ACCOUNT_BLOCKED = 44
 
 
 REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
@@ -230,6 +270,13 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.NOT_FILLED_AT_ONCE: (0, "Fill or kill: the book could not fill it at once."),
     Reason.NEW_ORDER_REJECTED: (-2021, "Order cancel-replace partially failed."),
     Reason.CANCEL_REJECTED: (-2022, "Order cancel-replace failed."),
+    Reason.INVALID_SELF_TRADE_PREVENTION: (-1130, "Invalid data sent for parameter 'selfTradePreventionMode'."),
+    Reason.INVALID_STOP_PRICE: (-1130, "Invalid data sent for parameter 'stopPrice'."),
+    Reason.WOULD_TRIGGER: (-2010, "Stop price would trigger immediately."),
+    Reason.INVALID_ICEBERG: (-1130, "Invalid data sent for parameter 'icebergQty'."),
+    Reason.PREVENTED: (0, "Ended by self-trade prevention."),
+    Reason.MARKET_CLOSED: (-1013, "Market is closed."),
+    Reason.ACCOUNT_BLOCKED: (-2010, "This action is disabled on this account."),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
 
@@ -285,13 +332,14 @@ COMMAND: Final = _record(
         ("side", "u1"),
         ("order_type", "u1"),
         ("time_in_force", "u1"),
-        ("reserved", "u1"),
+        ("self_trade_prevention", "u1"),
         ("order_id", "i8"),  # CANCEL, AMEND, CANCEL_REPLACE: the order meant; 0: by original_client_order_id
         ("price", "i8"),  # PLACE; AMEND: 0 keeps the price
         ("quantity", "i8"),  # PLACE; AMEND: the new total quantity, executed part included, 0 keeps it
         ("quote_quantity", "i8"),  # MARKET by quote amount, in quote units; then quantity is 0
         ("durable_sequence", "i8"),  # stamped by the journal: what was durable when this record was written
-        ("reserved_words", "i8", (2,)),
+        ("stop_price", "i8"),  # STOP_LOSS, STOP_LOSS_LIMIT, TAKE_PROFIT, TAKE_PROFIT_LIMIT; else 0
+        ("iceberg_quantity", "i8"),  # what is shown at a time; 0: all
         ("client_order_id", "u8", (5,)),  # PLACE, AMEND: the order's id; CANCEL: the cancel's own id
         ("original_client_order_id", "u8", (5,)),
     ],
@@ -339,7 +387,7 @@ _MARKET_BODY: list[tuple[Any, ...]] = [
     ("quote_asset", "i4"),
     ("price_scale", "u1"),
     ("quantity_scale", "u1"),
-    ("reserved", "u2"),
+    ("status", "u2"),  # MarketStatus; MARKET_ADD: 0 means TRADING
     ("orders_per_account_max", "i4"),  # open orders of one account in this market (MAX_NUM_ORDERS)
     ("symbol", "S24"),
 ]
@@ -348,7 +396,8 @@ MARKET_COMMAND: Final = _record(
     "MARKET_COMMAND",
     [
         *_COMMAND_HEADER,
-        ("_pad", "u1", (_BODY_PADDING_BYTES,)),
+        ("market", "i4"),  # MARKET_SET: which market gets `status`; the rest of the body is not looked at
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 4,)),
         *_DURABLE,
         *_MARKET_BODY,
     ],
@@ -360,7 +409,9 @@ ACCOUNT_COMMAND: Final = _record(
         *_COMMAND_HEADER,
         ("scopes", "i4"),  # KEY_ADD: KeyScope bits of the key `key_added`
         ("key_added", "u4"),  # KEY_ADD: the key's number
-        ("_pad", "u1", (_BODY_PADDING_BYTES - 8,)),
+        ("trade_group", "i4"),  # ACCOUNT_SET: accounts of one group > 0 do not trade with each other
+        ("status", "i4"),  # ACCOUNT_SET: AccountStatus
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 16,)),
         *_DURABLE,
         ("name", "S32"),  # ACCOUNT_ADD: the account's name
     ],
@@ -407,35 +458,57 @@ _EVENT_HEADER: list[tuple[Any, ...]] = [
     ("market", "i4"),  # BALANCE, ASSET: the asset's number
 ]
 
+_ORDER_BODY: list[tuple[Any, ...]] = [
+    ("order_id", "i8"),
+    ("execution_id", "i8"),  # one a report; 0 for REJECTED, DUPLICATE, DONE
+    ("price", "i8"),  # the order's, as it now is
+    ("quantity", "i8"),  # the order's total, as it now is
+    ("executed_quantity", "i8"),
+    ("executed_quote", "i8"),
+    ("quote_quantity", "i8"),
+    ("side", "u1"),
+    ("order_type", "u1"),
+    ("time_in_force", "u1"),
+    ("status", "u1"),  # OrderStatus after the event
+    ("command_kind", "u1"),  # CommandKind of the cause
+    ("transport", "u1"),
+    ("count", "u2"),  # DONE: orders canceled in this step
+    ("book_update_id", "i8"),  # flag LEVEL: per market, from 1, without gaps
+    ("level_quantity", "i8"),  # flag LEVEL: what rests at level_price now; 0: the level is gone
+    ("free", "i8"),  # the balance that the order holds (BUY: quote, SELL: base), after
+    ("locked", "i8"),
+    ("created_ns", "i8"),  # when the order was accepted
+    ("client_order_id", "u8", (5,)),  # the order's; CANCELED: the cancel's own id, if it had one
+]
+_ORDER_END: list[tuple[Any, ...]] = [
+    ("level_price", "i8"),  # flag LEVEL: the level on the order's side; AMENDED: the one it left or shrank
+    ("trade_count", "i8"),  # trades this order has taken part in, maker and taker
+]
+
 EVENT: Final = _record(
     "EVENT",
     [
         *_EVENT_HEADER,
-        ("order_id", "i8"),
-        ("execution_id", "i8"),  # one a report; 0 for REJECTED, DUPLICATE, DONE
-        ("price", "i8"),  # the order's, as it now is
-        ("quantity", "i8"),  # the order's total, as it now is
-        ("executed_quantity", "i8"),
-        ("executed_quote", "i8"),
-        ("quote_quantity", "i8"),
-        ("side", "u1"),
-        ("order_type", "u1"),
-        ("time_in_force", "u1"),
-        ("status", "u1"),  # OrderStatus after the event
-        ("command_kind", "u1"),  # CommandKind of the cause
-        ("transport", "u1"),
-        ("count", "u2"),  # DONE: orders canceled in this step
-        ("book_update_id", "i8"),  # flag LEVEL: per market, from 1, without gaps
-        ("level_quantity", "i8"),  # flag LEVEL: what rests at level_price now; 0: the level is gone
-        ("free", "i8"),  # the balance that the order holds (BUY: quote, SELL: base), after
-        ("locked", "i8"),
-        ("created_ns", "i8"),  # when the order was accepted
-        ("client_order_id", "u8", (5,)),  # the order's; CANCELED: the cancel's own id, if it had one
+        *_ORDER_BODY,
         ("original_client_order_id", "u8", (5,)),  # CANCELED, AMENDED: the order's before; REJECTED: as asked
-        ("level_price", "i8"),  # flag LEVEL: the level on the order's side; AMENDED: the one it left or shrank
-        ("trade_count", "i8"),  # trades this order has taken part in, maker and taker
+        *_ORDER_END,
     ],
 )
+
+ORDER_TERMS: Final = _record(
+    "ORDER_TERMS",
+    [
+        *_EVENT_HEADER,
+        *_ORDER_BODY,
+        ("stop_price", "i8"),  # 0: no stop order
+        ("iceberg_quantity", "i8"),  # 0: all is shown
+        ("self_trade_prevention", "i8"),  # SelfTradePrevention
+        ("_pad", "i8", (2,)),
+        *_ORDER_END,
+    ],
+)
+"""ACCEPTED: an EVENT that has the order's further terms where others have `original_client_order_id`."""
+assert ORDER_TERMS.fields["trade_count"] == EVENT.fields["trade_count"]  # type: ignore[index]
 
 TRADE: Final = _record(
     "TRADE",
@@ -472,6 +545,24 @@ TRADE: Final = _record(
     ],
 )
 
+PREVENTED: Final = _record(
+    "PREVENTED",
+    [
+        *_EVENT_HEADER,  # `account` is the taker's
+        ("order_id", "i8"),  # the taker's
+        ("execution_id", "i8"),  # the taker's report
+        ("price", "i8"),  # at which it would have traded: the maker's price
+        ("quantity", "i8"),  # which it would have traded: the smaller of what both have left
+        ("prevented_match_id", "i8"),  # per market, from 1, without gaps
+        ("maker_order_id", "i8"),
+        ("maker_account", "i4"),
+        ("mode", "u1"),  # SelfTradePrevention, the taker's
+        ("side", "u1"),  # the taker's
+        ("command_kind", "u1"),
+    ],
+)
+"""A trade that did not happen; what becomes of the two orders the events after it say."""
+
 BALANCE_EVENT: Final = _record(
     "BALANCE_EVENT",
     [
@@ -486,9 +577,18 @@ BALANCE_EVENT: Final = _record(
 ASSET_EVENT: Final = _record("ASSET_EVENT", [*_EVENT_HEADER, ("scale", "i4"), ("name", "S16")])
 MARKET_EVENT: Final = _record("MARKET_EVENT", [*_EVENT_HEADER, *_MARKET_BODY])
 ACCOUNT_EVENT: Final = _record(
-    "ACCOUNT_EVENT", [*_EVENT_HEADER, ("scopes", "i4"), ("key_added", "u4"), ("name", "S32")]
+    "ACCOUNT_EVENT",
+    [
+        *_EVENT_HEADER,
+        ("scopes", "i4"),
+        ("key_added", "u4"),
+        ("name", "S32"),
+        ("trade_group", "i4"),
+        ("status", "i4"),  # AccountStatus
+    ],
 )
-"""ACCOUNT: `name` and `account`. KEY: `key_added` now acts for `account` within `scopes`."""
+"""ACCOUNT: `account` is called `name`; its group and status are now these. KEY: `key_added` now acts for `account`
+within `scopes`."""
 LIMITS_EVENT: Final = _record("LIMITS_EVENT", [*_EVENT_HEADER, *_LIMITS_BODY])
 
 

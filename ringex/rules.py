@@ -11,7 +11,16 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.jit import compiled, inlined, int64
-from ringex.messages import AMOUNT_MAX, FEE_RATE_ONE, MARKET_EVENT, OrderType, Reason
+from ringex.messages import (
+    AMOUNT_MAX,
+    FEE_RATE_ONE,
+    MARKET_EVENT,
+    MarketStatus,
+    OrderType,
+    Reason,
+    Side,
+    TimeInForce,
+)
 
 SCALE_MAX: Final = 18
 TICK_NUMBER_BITS: Final = 42
@@ -32,6 +41,7 @@ MARKET_BODY_NAMES: Final = (
     "quote_asset",
     "price_scale",
     "quantity_scale",
+    "status",
     "orders_per_account_max",
     "symbol",
 )
@@ -97,18 +107,63 @@ def check_order(market: Any, order_type: int, price: int, quantity: int, quote_q
     """
     if order_type == OrderType.MARKET:
         return _check_market_order(market, price, quantity, quote_quantity)
-    if price < market.price_min:
-        return int64(Reason.PRICE_TOO_LOW)
-    if price > market.price_max:
-        return int64(Reason.PRICE_TOO_HIGH)
-    if price % market.tick != 0:
-        return int64(Reason.PRICE_TICK)
+    if order_type == OrderType.STOP_LOSS or order_type == OrderType.TAKE_PROFIT:
+        if price == 0 and quote_quantity != 0:
+            return int64(Reason.INVALID_QUANTITY)
+        return _check_market_order(market, price, quantity, quote_quantity)
+    reason = _check_price(market, price)
+    if reason != Reason.NONE:
+        return reason
     if quote_quantity != 0:
         return int64(Reason.INVALID_QUANTITY)
     reason = _check_quantity(market, quantity)
     if reason != Reason.NONE:
         return reason
     return _check_notional(market, notional(market, price, quantity))
+
+
+@inlined
+def is_stop(order_type: int) -> bool:
+    """Whether orders of this type wait for a price before they enter the book."""
+    return order_type >= OrderType.STOP_LOSS and order_type <= OrderType.TAKE_PROFIT_LIMIT
+
+
+@compiled
+def check_stop_price(market: Any, order_type: int, stop_price: int) -> int:
+    """Why an order of this type may not have this stop price, or NONE."""
+    if is_stop(order_type):
+        return _check_price(market, stop_price)
+    return int64(Reason.NONE) if stop_price == 0 else int64(Reason.INVALID_STOP_PRICE)
+
+
+@compiled
+def check_iceberg(market: Any, order_type: int, time_in_force: int, quantity: int, iceberg_quantity: int) -> int:
+    """Why an order of this type and total `quantity` may not show `iceberg_quantity` at a time, or NONE."""
+    if iceberg_quantity == 0:
+        return int64(Reason.NONE)
+    is_market = (
+        order_type == OrderType.MARKET or order_type == OrderType.STOP_LOSS or order_type == OrderType.TAKE_PROFIT
+    )
+    if iceberg_quantity < 0 or iceberg_quantity > quantity or is_market or time_in_force != TimeInForce.GTC:
+        return int64(Reason.INVALID_ICEBERG)
+    return _check_quantity(market, iceberg_quantity)
+
+
+@inlined
+def rises(order_type: int, side: int) -> bool:
+    """Whether a stop order of this type and side fires at last price >= stop price; else it does at last <= stop."""
+    return (order_type >= OrderType.TAKE_PROFIT) == (side == Side.SELL)
+
+
+@inlined
+def _check_price(market: Any, price: int) -> int:
+    if price < market.price_min:
+        return int64(Reason.PRICE_TOO_LOW)
+    if price > market.price_max:
+        return int64(Reason.PRICE_TOO_HIGH)
+    if price % market.tick != 0:
+        return int64(Reason.PRICE_TICK)
+    return int64(Reason.NONE)
 
 
 @inlined
@@ -192,5 +247,7 @@ def market_reason(market: Any, base_scale: int, quote_scale: int) -> int:
     if abs(maker_fee) >= FEE_RATE_ONE or abs(taker_fee) >= FEE_RATE_ONE or maker_fee + taker_fee < 0:
         return int64(Reason.INVALID_MARKET)
     if market.orders_per_account_max <= 0 or (market.price_max // market.tick) >> TICK_NUMBER_BITS != 0:
+        return int64(Reason.INVALID_MARKET)
+    if market.status > MarketStatus.HALT:
         return int64(Reason.INVALID_MARKET)
     return int64(Reason.NONE)

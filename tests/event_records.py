@@ -17,7 +17,9 @@ from ringex.messages import COMMAND, EVENT, RECORD_BYTES, EventKind
 _RAW = np.dtype((np.void, RECORD_BYTES))
 """NumPy copies the fields of a record and drops what lies between and behind them; a body may use those bytes."""
 _DTYPES = {
+    EventKind.ACCEPTED: messages.ORDER_TERMS,
     EventKind.TRADE: messages.TRADE,
+    EventKind.PREVENTED: messages.PREVENTED,
     EventKind.BALANCE: messages.BALANCE_EVENT,
     EventKind.ASSET: messages.ASSET_EVENT,
     EventKind.MARKET: messages.MARKET_EVENT,

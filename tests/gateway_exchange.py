@@ -102,6 +102,7 @@ class Client:
 
     def __init__(self, endpoint: str, key: str = "", secret: str = "", kind: int = zmq.DEALER) -> None:
         self.key, self.secret = key, secret
+        self.account = ""
         self.context = zmq.Context()
         self.socket = self.context.socket(kind)
         self.socket.setsockopt(zmq.LINGER, 0)
@@ -171,7 +172,7 @@ class Exchange:
         for asset, amount in funds.items():
             self.admin("admin.account.deposit", {"account": name, "asset": asset, "amount": amount})
         client = self.client(kind)
-        client.key, client.secret = key["apiKey"], key["secretKey"]
+        client.key, client.secret, client.account = key["apiKey"], key["secretKey"], name
         return client
 
 

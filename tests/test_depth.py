@@ -74,6 +74,12 @@ def test_events_without_a_level_change_nothing(depth: Depth) -> None:
     assert depth.snapshot(0, 10)[0] == 0
 
 
+def test_a_markets_new_status_leaves_its_book_alone(depth: Depth) -> None:
+    depth.apply(np.concatenate([level(1, Side.BUY, 100, 3), market(0), level(2, Side.BUY, 95, 1)]))
+    assert depth.markets_count == 1
+    assert depth.snapshot(0, 10)[1].tolist() == [[100, 3], [95, 1]]
+
+
 @pytest.mark.parametrize("update_id", [0, 2, 3])
 def test_a_gap_in_update_ids_is_refused(depth: Depth, update_id: int) -> None:
     with pytest.raises(AssertionError):
@@ -88,7 +94,7 @@ def test_a_gap_in_update_ids_is_refused(depth: Depth, update_id: int) -> None:
         level(1, Side.BUY, 0, 3),
         level(1, Side.BUY, 100, -1),
         level(1, Side.BUY, 100, 1, number=1),  # no such market yet
-        market(0),
+        market(2),  # market 1 comes next
         np.concatenate([market(1), market(2)]),  # one too many
     ],
 )

@@ -16,13 +16,16 @@ from ringex.gateways.session import Connection
 from ringex.history.catalogue import Asset, Market
 from ringex.history.readmodel import ReadModel
 from ringex.messages import (
+    ACCOUNT_EVENT,
     ASSET_EVENT,
     MARKET_EVENT,
+    AccountStatus,
     CommandFlag,
     CommandKind,
     EventKind,
     OrderType,
     Reason,
+    SelfTradePrevention,
     Side,
     TimeInForce,
     text_of,
@@ -61,7 +64,14 @@ def model() -> ReadModel:
     made = ReadModel(LIMITS)
     made.catalogue.apply(_events(assets))
     made.catalogue.apply(_events(market))
+    made.catalogue.apply(_events(account(AccountStatus.ACTIVE)))
     return made
+
+
+def account(status: AccountStatus) -> np.ndarray:
+    record = np.zeros(1, ACCOUNT_EVENT)
+    record["kind"], record["account"], record["name"], record["status"] = EventKind.ACCOUNT, 1, "one", status
+    return record
 
 
 def _events(records: np.ndarray) -> np.ndarray:
@@ -93,6 +103,33 @@ def test_a_limit_order_becomes_a_place_record(model: ReadModel) -> None:
     assert (record["kind"], record["side"], record["order_type"]) == (CommandKind.PLACE, Side.BUY, OrderType.LIMIT)
     assert (record["price"], record["quantity"], record["time_in_force"]) == (2_000_000, 100_000, TimeInForce.IOC)
     assert text_of(record["client_order_id"]) == "mine-1"
+
+
+def test_stop_orders_and_icebergs_become_place_records(model: ReadModel) -> None:
+    terms = {"type": "STOP_LOSS_LIMIT", "stopPrice": "21000", "icebergQty": "0.25"}
+    record = record_of(model, "order.place", LIMIT | terms | {"selfTradePreventionMode": "EXPIRE_BOTH"})[0]
+    assert (record["order_type"], record["stop_price"]) == (OrderType.STOP_LOSS_LIMIT, 2_100_000)
+    assert (record["price"], record["quantity"], record["iceberg_quantity"]) == (2_000_000, 100_000, 25_000)
+    assert record["self_trade_prevention"] == SelfTradePrevention.EXPIRE_BOTH
+    by_market = {"symbol": "BTCUSDT", "side": "SELL", "type": "TAKE_PROFIT", "quantity": "1", "stopPrice": "1"}
+    record = record_of(model, "order.place", by_market)[0]
+    assert (record["order_type"], record["price"], record["stop_price"]) == (OrderType.TAKE_PROFIT, 0, 100)
+    assert (record["time_in_force"], record["quantity"]) == (TimeInForce.GTC, 100_000)
+
+
+def test_an_order_is_tested_against_blocks_and_halts(model: ReadModel) -> None:
+    assert call(model, "order.test", LIMIT) == {}
+    model.catalogue.apply(_events(account(AccountStatus.BLOCKED)))
+    assert refusal_of(model, "order.test", LIMIT).message == "This action is disabled on this account."
+    model.catalogue.apply(_events(account(AccountStatus.ACTIVE)))
+
+
+def test_which_prevented_matches_must_be_said(model: ReadModel) -> None:
+    nothing = refusal_of(model, "myPreventedMatches", {"symbol": "BTCUSDT"})
+    assert (nothing.code, "'preventedMatchId' or 'orderId'" in nothing.message) == (-1102, True)
+    both = {"symbol": "BTCUSDT", "orderId": 1, "preventedMatchId": 1}
+    assert refusal_of(model, "myPreventedMatches", both).code == -1128
+    assert call(model, "myPreventedMatches", {"symbol": "BTCUSDT", "orderId": 1}) == []
 
 
 def test_the_other_order_methods_make_their_records(model: ReadModel) -> None:
@@ -132,7 +169,7 @@ def test_the_other_order_methods_make_their_records(model: ReadModel) -> None:
         ({"symbol": 5}, -1102, "It must be a string, not a number"),
         ({"symbol": "NOPE"}, -1121, "Invalid symbol."),
         ({"side": "HOLD"}, -1117, "Invalid side."),
-        ({"type": "STOP_LOSS"}, -1116, "Invalid orderType."),
+        ({"type": "STOP"}, -1116, "Invalid orderType."),
         ({"timeInForce": "GTD"}, -1115, "Invalid timeInForce."),
         ({"timeInForce": None}, -1102, "'timeInForce'"),
         ({"price": None}, -1102, "Mandatory parameter 'price'"),
@@ -145,7 +182,19 @@ def test_the_other_order_methods_make_their_records(model: ReadModel) -> None:
         ({"newClientOrderId": "ok\n"}, -1100, "newClientOrderId"),
         ({"newClientOrderId": "ringex-7"}, -1130, "are given by the exchange only"),
         ({"newOrderRespType": "SHORT"}, -1130, "ACK, RESULT, FULL"),
-        ({"stopPrice": "1"}, -1104, "read '6' parameter(s) but was sent '7'. Unknown: stopPrice."),
+        ({"trailingDelta": 1}, -1104, "read '6' parameter(s) but was sent '7'. Unknown: trailingDelta."),
+        ({"stopPrice": "1"}, -1106, "Parameter 'stopPrice' sent when not required. A LIMIT order has none."),
+        ({"type": "STOP_LOSS_LIMIT"}, -1102, "Mandatory parameter 'stopPrice' was not sent"),
+        (
+            {"type": "TAKE_PROFIT_LIMIT", "timeInForce": None, "stopPrice": "1"},
+            -1102,
+            "A TAKE_PROFIT_LIMIT order needs",
+        ),
+        ({"type": "STOP_LOSS", "stopPrice": "1"}, -1114, "TimeInForce parameter sent when not required."),
+        ({"type": "STOP_LOSS", "timeInForce": None, "stopPrice": "1"}, -1106, "A STOP_LOSS order has none."),
+        ({"icebergQty": "2"}, -2010, "IcebergQty exceeds QTY."),
+        ({"icebergQty": "0.1", "timeInForce": "IOC"}, -1106, "Parameter 'icebergQty' sent when not required."),
+        ({"selfTradePreventionMode": "TRANSFER"}, -1130, "NONE, EXPIRE_TAKER, EXPIRE_MAKER, EXPIRE_BOTH, DECREMENT"),
     ],
 )
 def test_malformed_parameters(model: ReadModel, change: dict[str, Any], code: int, text: str) -> None:
@@ -160,6 +209,20 @@ def test_malformed_parameters(model: ReadModel, change: dict[str, Any], code: in
         ({"type": "MARKET"}, -1102, "Param 'quantity' or 'quoteOrderQty' must be sent, but both were empty/null!"),
         ({"type": "MARKET", "quantity": "1", "quoteOrderQty": "1"}, -1106, "either quantity or quoteOrderQty"),
         ({"type": "MARKET", "quantity": "0"}, -1013, "Invalid quantity."),
+        ({"type": "MARKET", "quantity": "1", "icebergQty": "1"}, -1106, "'icebergQty' sent when not required."),
+        ({"type": "MARKET", "quantity": "1", "stopPrice": "1"}, -1106, "'stopPrice' sent when not required."),
+        (
+            {"type": "MARKET", "quoteOrderQty": "9", "selfTradePreventionMode": "DECREMENT"},
+            -1130,
+            "An order by quoteOrderQty has no quantity to decrement.",
+        ),
+        ({"type": "STOP_LOSS", "stopPrice": "5"}, -1102, "Mandatory parameter 'quantity' was not sent"),
+        (
+            {"type": "TAKE_PROFIT", "stopPrice": "5", "quantity": "1", "quoteOrderQty": "5"},
+            -1106,
+            "Only a MARKET order",
+        ),
+        ({"type": "TAKE_PROFIT", "quantity": "1"}, -1102, "A TAKE_PROFIT order needs it."),
     ],
 )
 def test_market_amounts(model: ReadModel, params: dict[str, Any], code: int, text: str) -> None:
@@ -196,6 +259,18 @@ def test_market_amounts(model: ReadModel, params: dict[str, Any], code: int, tex
             {"price": "20001", "quantity": "0.0001"},
             "Filter failure: NOTIONAL: price x quantity 2.0001 is below the minimum 5;"
             " quantity 0.00025 at this price would pass",
+        ),
+        (
+            {"type": "STOP_LOSS_LIMIT", "stopPrice": "0"},
+            "Filter failure: PRICE_FILTER: stopPrice 0 is below the minimum 0.01; 0.01 to 1000000 would pass",
+        ),
+        (
+            {"type": "STOP_LOSS_LIMIT", "stopPrice": "1.005"},
+            "Filter failure: PRICE_FILTER: stopPrice 1.005 is not a multiple of 0.01; 1 or 1.01 would pass",
+        ),
+        (
+            {"icebergQty": "0.000015"},
+            "Filter failure: LOT_SIZE: icebergQty 0.000015 is not a multiple of 0.00001; 0.00001 or 0.00002 would pass",
         ),
     ],
 )

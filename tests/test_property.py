@@ -49,21 +49,26 @@ class Play:
         self.exchange = ReferenceExchange(SMALL)
         self.commands: list[Fields] = []
         self.events: list[Fields] = []
-        auditor = Auditor(self.exchange)
-        stream = Stream(self.exchange)
-        for records in stream.opening():
-            self._apply(records, auditor)
+        self.auditor = Auditor(self.exchange)
+        self.stream = Stream(self.exchange)
+        for records in self.stream.opening():
+            self._apply(records)
         self.opening_count = len(self.commands)
-        auditor.check()
+        self.auditor.check()
         for command in rolls:
-            self._apply(stream.next(Dice(command)), auditor)
-            auditor.check()
+            self._apply(self.stream.next(Dice(command)))
+            self.auditor.check()
 
-    def _apply(self, records: tuple[Fields, ...], auditor: Auditor) -> None:
+    def _apply(self, records: tuple[Fields, ...]) -> None:
+        """One command, and what goes on from it by CONTINUE: those records the matcher makes itself."""
         self.commands += records
-        events = self.exchange.apply(*records)
+        self._watch(self.exchange.apply(*records))
+        while self.exchange.is_pending:
+            self._watch(self.exchange.apply(self.stream.desk.go_on()))
+
+    def _watch(self, events: list[Fields]) -> None:
         self.events += events
-        auditor.watch(events)
+        self.auditor.watch(events)
 
     def records(self) -> np.ndarray:
         """The commands as the engine takes them. Shape (commands,), COMMAND."""
@@ -157,14 +162,14 @@ def sweep_commands(desk: Desk, how: str, count: int, taker_order: int) -> Iterat
 
 
 FIRST_STEP = {  # makers (or orders) that are done in one step, with the events that come before and after them
-    "limit": EVENTS_PER_COMMAND_MAX - 3,
-    "limit, one left": EVENTS_PER_COMMAND_MAX - 3,
-    "ioc, one left": EVENTS_PER_COMMAND_MAX - 3,
-    "fok": EVENTS_PER_COMMAND_MAX - 3,
-    "market": EVENTS_PER_COMMAND_MAX - 3,
-    "market by quote": EVENTS_PER_COMMAND_MAX - 3,
-    "amend": EVENTS_PER_COMMAND_MAX - 3,
-    "cancel-replace": EVENTS_PER_COMMAND_MAX - 4,
+    "limit": EVENTS_PER_COMMAND_MAX - 4,
+    "limit, one left": EVENTS_PER_COMMAND_MAX - 4,
+    "ioc, one left": EVENTS_PER_COMMAND_MAX - 4,
+    "fok": EVENTS_PER_COMMAND_MAX - 4,
+    "market": EVENTS_PER_COMMAND_MAX - 4,
+    "market by quote": EVENTS_PER_COMMAND_MAX - 4,
+    "amend": EVENTS_PER_COMMAND_MAX - 4,
+    "cancel-replace": EVENTS_PER_COMMAND_MAX - 5,
     "cancel all": EVENTS_PER_COMMAND_MAX - 1,
 }
 
@@ -180,7 +185,7 @@ def test_long_sweeps_are_continued_alike(how: str) -> None:
     def apply(*records: Fields) -> None:
         commands.extend(records)
         events = exchange.apply(*records)
-        while exchange.pending_continuation is not None:
+        while exchange.is_pending:
             events += exchange.apply(desk.go_on())
         expected.extend(events)
         auditor.watch(events)

@@ -18,16 +18,35 @@ from ringex.history.eventlog import EventLog
 from ringex.history.frames import FrameError
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError, answer
 from ringex.history.readmodel import ReadModel
-from ringex.messages import EVENT, EventKind, OrderStatus, Side
+from ringex.messages import (
+    ACCOUNT_EVENT,
+    ASSET_EVENT,
+    EVENT,
+    MARKET_EVENT,
+    ORDER_TERMS,
+    PREVENTED,
+    AccountStatus,
+    EventKind,
+    MarketStatus,
+    OrderStatus,
+    OrderType,
+    Reason,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
 
 CLOSED_MAX = 12
 TRADES_MAX = 5
+MATCHES_MAX = 4
 SEEDS = range(12)
 OPEN = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
 
 def empty_model() -> ReadModel:
-    return ReadModel(SMALL, closed_orders_max=CLOSED_MAX, trades_per_market=TRADES_MAX)
+    return ReadModel(
+        SMALL, closed_orders_max=CLOSED_MAX, trades_per_market=TRADES_MAX, prevented_matches_max=MATCHES_MAX
+    )
 
 
 def model_of(events: np.ndarray) -> ReadModel:
@@ -81,7 +100,7 @@ class PlainOrders:
 def test_balances_are_the_exchanges(run: RandomRun) -> None:
     model = model_of(run.events)
     ledger = run.exchange.ledger
-    for account in range(len(model.catalogue.account_names)):
+    for account in range(len(model.catalogue.accounts)):
         shown = {b.asset: (b.free, b.locked) for b in model.balances(account)}
         for asset in range(len(model.assets)):
             own = ledger.balance(account, asset)
@@ -90,9 +109,9 @@ def test_balances_are_the_exchanges(run: RandomRun) -> None:
 
 def test_open_orders_are_the_exchanges(run: RandomRun) -> None:
     model = model_of(run.events)
-    names = "order_id account market side order_type time_in_force price quantity quote_quantity client_order_id"
+    names = "order_id account market side order_type time_in_force price quote_quantity client_order_id"
     names += " created_ns executed_quantity executed_quote trade_count"
-    for account in range(1, len(model.catalogue.account_names)):
+    for account in range(1, len(model.catalogue.accounts)):
         for market in (None, *range(len(model.markets))):
             expected = sorted(
                 (o for o in run.exchange.open_orders.values() if o.account == account and market in (None, o.market)),
@@ -102,6 +121,7 @@ def test_open_orders_are_the_exchanges(run: RandomRun) -> None:
             assert [[getattr(o, name) for name in names.split()] for o in shown] == [
                 [getattr(o, name) for name in names.split()] for o in expected
             ]
+            assert [o.quantity - o.prevented_quantity for o in shown] == [o.quantity for o in expected]
             assert [o.status for o in shown] == [o.open_status for o in expected]
             assert all(o.is_open for o in shown)
 
@@ -169,7 +189,112 @@ def test_a_model_loaded_midway_ends_as_one_that_saw_everything(run: RandomRun) -
 def test_models_of_different_events_differ(run: RandomRun) -> None:
     last_changes = [at for at, e in enumerate(run.fields) if e["kind"] in (EventKind.ACCEPTED, EventKind.BALANCE)]
     assert model_of(run.events[: last_changes[-1]]) != model_of(run.events[: last_changes[-1] + 1])
-    assert len(model_of(run.events).export()) == 8
+    assert len(model_of(run.events).export()) == 9
+
+
+class Told:
+    """A model that is told one event after the other, each given by the fields of its dtype."""
+
+    def __init__(self) -> None:
+        self.model = empty_model()
+        for number, name in enumerate(("BTC", "USDT")):
+            self(EventKind.ASSET, ASSET_EVENT, market=number, name=name, scale=8)
+        self.market(MarketStatus.TRADING)
+        self(EventKind.ACCOUNT, ACCOUNT_EVENT, account=1, name="one", status=AccountStatus.ACTIVE)
+
+    def __call__(self, kind: EventKind, dtype: np.dtype = EVENT, **fields: object) -> None:
+        record = np.zeros(1, dtype)
+        record["kind"], record["sequence"] = kind, self.model.sequence + 1
+        for name, value in fields.items():
+            record[name] = value
+        self.model.apply(record.view(EVENT))
+
+    def market(self, status: MarketStatus) -> None:
+        bounds = {"price_min": 1, "price_max": 1000, "quantity_min": 1, "quantity_max": 1000}
+        rules = {"tick": 1, "lot": 1, "quote_asset": 1, "symbol": "BTCUSDT", "status": status}
+        self(EventKind.MARKET, MARKET_EVENT, **bounds, **rules)
+
+    def order(self, kind: EventKind, order_id: int, quantity: int, dtype: np.dtype = EVENT, **fields: object) -> None:
+        order = {"account": 1, "order_id": order_id, "side": Side.BUY, "price": 10, "quantity": quantity}
+        order |= {"order_type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC, "status": OrderStatus.NEW}
+        self(kind, dtype, **order | {"created_ns": 7, "time_ns": 7} | fields)
+
+    def prevented(self, number: int, taker: int, maker: int, mode: SelfTradePrevention) -> None:
+        orders = {"order_id": taker, "maker_order_id": maker, "account": 1, "maker_account": 1}
+        self(EventKind.PREVENTED, PREVENTED, **orders, prevented_match_id=number, mode=mode, price=10, quantity=2)
+
+
+def test_prevention_takes_off_what_an_order_can_still_trade() -> None:
+    told = Told()
+    told.order(EventKind.ACCEPTED, 1, 6, ORDER_TERMS)
+    told.order(EventKind.ACCEPTED, 2, 2, ORDER_TERMS, self_trade_prevention=SelfTradePrevention.DECREMENT)
+    told.prevented(1, 2, 1, SelfTradePrevention.DECREMENT)
+    told.order(EventKind.AMENDED, 1, 4, reason=Reason.PREVENTED)
+    told.order(EventKind.CANCELED, 2, 2, reason=Reason.PREVENTED, status=OrderStatus.EXPIRED_IN_MATCH)
+    maker, taker = told.model.order_by_id(1, 1), told.model.order_by_id(1, 2)
+    assert maker is not None and taker is not None
+    assert (maker.quantity, maker.prevented_quantity, maker.prevented_match_id, maker.is_open) == (6, 2, 1, True)
+    assert (taker.quantity, taker.prevented_quantity, taker.prevented_match_id, taker.is_open) == (2, 2, 1, False)
+    assert taker.self_trade_prevention == SelfTradePrevention.DECREMENT
+    told.order(EventKind.AMENDED, 1, 3)  # by its client: what prevention took off stays off
+    told.order(EventKind.ACCEPTED, 3, 9, ORDER_TERMS)
+    told.prevented(2, 3, 1, SelfTradePrevention.EXPIRE_MAKER)
+    told.order(EventKind.CANCELED, 1, 3, reason=Reason.PREVENTED, status=OrderStatus.EXPIRED_IN_MATCH)
+    maker = told.model.order_by_id(1, 1)
+    assert maker is not None
+    assert (maker.quantity, maker.prevented_quantity, maker.prevented_match_id) == (5, 5, 2)
+    matches = told.model.prevented_matches(1, 0)
+    assert [(m.prevented_match_id, m.taker_left, m.maker_left, m.quantity) for m in matches] == [
+        (1, 2, 6, 2),
+        (2, 9, 3, 2),
+    ]
+    assert told.model.prevented_matches(2, 0) == []
+    assert told.model.prevented_match(0, 2) == matches[1]
+    loaded = empty_model()
+    loaded.load(told.model.export())
+    assert loaded.prevented_matches(1, 0) == matches
+
+
+def test_prevented_matches_are_the_last_ones() -> None:
+    told = Told()
+    told.order(EventKind.ACCEPTED, 1, 6, ORDER_TERMS)
+    told.order(EventKind.ACCEPTED, 2, 6, ORDER_TERMS)
+    for number in range(1, MATCHES_MAX + 3):
+        told.prevented(number, 2, 1, SelfTradePrevention.EXPIRE_MAKER)
+    shown = [match.prevented_match_id for match in told.model.prevented_matches(1, 0)]
+    assert shown == list(range(3, MATCHES_MAX + 3))
+    assert told.model.prevented_match(0, 2) is None
+
+
+def test_a_stop_order_works_once_it_is_triggered() -> None:
+    told = Told()
+    terms = {"order_type": OrderType.STOP_LOSS_LIMIT, "stop_price": 12, "iceberg_quantity": 3}
+    told.order(EventKind.ACCEPTED, 1, 6, ORDER_TERMS, **terms)
+    order = told.model.order_by_id(1, 1)
+    assert order is not None
+    assert (order.working_ns, order.stop_price, order.iceberg_quantity, order.is_open) == (0, 12, 3, True)
+    told.order(EventKind.TRIGGERED, 1, 6, time_ns=9, order_type=OrderType.STOP_LOSS_LIMIT)
+    order = told.model.order_by_id(1, 1)
+    assert order is not None
+    assert (order.working_ns, order.updated_ns, order.stop_price) == (9, 9, 12)
+
+
+def test_a_status_is_the_last_one_told() -> None:
+    told = Told()
+    told.market(MarketStatus.HALT)
+    told(EventKind.ACCOUNT, ACCOUNT_EVENT, account=1, name="one", status=AccountStatus.BLOCKED, trade_group=5)
+    loaded = empty_model()
+    loaded.load(told.model.export())
+    for model in (told.model, loaded):
+        assert [market.status for market in model.markets] == [MarketStatus.HALT]
+        assert model.market_named("BTCUSDT") == model.markets[0]
+        account = model.catalogue.accounts[1]
+        assert (account.status, account.trade_group) == (AccountStatus.BLOCKED, 5)
+    assert loaded == told.model
+    with pytest.raises(FrameError, match="its rules cannot change"):
+        told(EventKind.MARKET, MARKET_EVENT, quote_asset=1, symbol="BTCUSDT", tick=2, status=MarketStatus.TRADING)
+    with pytest.raises(FrameError, match="AccountStatus 3 is not known"):
+        told(EventKind.ACCOUNT, ACCOUNT_EVENT, account=1, name="one", status=3)
 
 
 def test_a_gap_in_the_events_is_refused(run: RandomRun) -> None:
@@ -198,10 +323,12 @@ def test_frames_that_do_not_fit_are_refused(run: RandomRun) -> None:
 
     header = msgspec.msgpack.decode(frames[0])
     newer = msgspec.msgpack.encode(header | {"format_version": header["format_version"] + 1})
-    assert "versions (2, 1); expected (1, 1)" in refusal([newer, *frames[1:]])
+    assert "versions (3, 2); expected (2, 2)" in refusal([newer, *frames[1:]])
     assert "header" in refusal([b"\xff", *frames[1:]])
-    assert "7 frames; a read model has 8" in refusal(frames[:-1])
-    for at, noun in enumerate(("catalogue", "orders", "forgotten", "balances", "trades", "books", "levels"), start=1):
+    assert "8 frames; a read model has 9" in refusal(frames[:-1])
+    for at, noun in enumerate(
+        ("catalogue", "orders", "forgotten", "balances", "trades", "books", "levels", "prevented"), start=1
+    ):
         assert noun in refusal([*frames[:at], bytes(frames[at]) + b"\0", *frames[at + 1 :]])
     small = ReadModel(replace(SMALL, accounts_max=2), closed_orders_max=CLOSED_MAX)
     assert "account: number 2; there is room for 2" in refusal(frames, small)

@@ -1,7 +1,6 @@
 """Hand-worked scenarios: the reference exchange alone, against numbers worked out on paper from the trading rules.
 
-The market counts prices in cents and quantities in hundredths of a coin; both assets have 8 decimals. So one unit of
-price times one unit of quantity is 0.0001 USDT = 10,000 quote units, and one unit of quantity is 1,000,000 base units.
+What its units are says `reference.scene`.
 """
 
 from __future__ import annotations
@@ -9,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from reference import ReferenceExchange
-from reference.desk import ALICE, BOB, BTC, BUY, CAROL, SELL, USDT, Desk
-from reference.records import Fields
+from reference.desk import ALICE, BOB, BTC, BUY, CAROL, SELL, USDT
+from reference.scene import RICH, STEP, UNIT, Scene, kinds, trades
 
 from ringex.config import Limits
 from ringex.messages import (
@@ -25,53 +23,10 @@ from ringex.messages import (
     TimeInForce,
 )
 
-STEP = 10_000  # quote units of price 1 × quantity 1
-UNIT = 1_000_000  # base units of quantity 1
-RICH = 10**13
-
-
-class Scene:
-    """An exchange with one market and three funded accounts, and a desk that speaks to it."""
-
-    def __init__(self, limits: Limits | None = None, events_per_command_max: int = 1024, **rules: Any) -> None:
-        self.desk = Desk()
-        self.exchange = ReferenceExchange(limits, events_per_command_max)
-        self.do(self.desk.asset("BTC", 8))
-        self.do(self.desk.asset("USDT", 8))
-        self.do(self.desk.market(**rules))
-        for name in ("alice", "bob", "carol"):
-            self.do(self.desk.account(name))
-        for account in (ALICE, BOB, CAROL):
-            self.do(self.desk.deposit(account, BTC, RICH))
-            self.do(self.desk.deposit(account, USDT, RICH))
-
-    def do(self, *commands: Fields) -> list[Fields]:
-        return self.exchange.apply(*commands)
-
-    def one(self, *commands: Fields) -> Fields:
-        (event,) = self.do(*commands)
-        return event
-
-    def place(self, *args: Any, **fields: Any) -> list[Fields]:
-        return self.do(self.desk.place(*args, **fields))
-
-    def balance(self, account: int, asset: int) -> tuple[int, int]:
-        own = self.exchange.ledger.balance(account, asset)
-        return own.free, own.locked
-
 
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
-
-
-def kinds(events: list[Fields]) -> list[EventKind]:
-    return [EventKind(event["kind"]) for event in events]
-
-
-def trades(events: list[Fields]) -> list[tuple[int, int, int]]:
-    """(maker's order id, price, quantity) of each trade."""
-    return [(e["maker_order_id"], e["price"], e["quantity"]) for e in events if e["kind"] == EventKind.TRADE]
 
 
 def test_resting_order_holds_what_it_would_pay(scene: Scene) -> None:
@@ -366,15 +321,14 @@ def test_remembered_requests_are_bounded() -> None:
 
 
 def test_a_long_sweep_goes_on_by_continue() -> None:
-    scene = Scene(events_per_command_max=5)
+    scene = Scene(events_per_command_max=6)
     for _ in range(8):
         scene.place(BOB, SELL, 100, 1)
     sweep = scene.desk.place(ALICE, BUY, 100, 9, correlation=77)
     first = scene.do(sweep)
     assert kinds(first) == [EventKind.ACCEPTED, EventKind.TRADE, EventKind.TRADE]
-    assert scene.exchange.pending_continuation is not None
-    second = scene.do(scene.desk.go_on())
-    third = scene.do(scene.desk.go_on())
+    second = scene.go_on()
+    third = scene.go_on()
     assert [len(trades(events)) for events in (second, third)] == [3, 3]
     assert kinds(third)[-1] == EventKind.RESTED
     assert [e["flag_bits"] & EventFlag.LAST for e in first + second + third] == [0] * 9 + [1]
@@ -388,7 +342,7 @@ def test_a_long_cancel_all_goes_on_by_continue() -> None:
     for _ in range(6):
         scene.place(ALICE, BUY, 100, 1)
     assert kinds(scene.do(scene.desk.cancel_all(ALICE))) == [EventKind.CANCELED] * 3
-    events = scene.do(scene.desk.go_on())
+    events = scene.go_on()
     assert kinds(events) == [EventKind.CANCELED] * 3 + [EventKind.DONE]
     assert events[-1]["count"] == 3
 

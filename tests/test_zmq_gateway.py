@@ -193,13 +193,12 @@ def test_user_stream_of_both_sides(buyer: Client, seller: Client) -> None:
 def test_user_stream_of_deposits_ends_when_unsubscribed(exchange: Exchange) -> None:
     client = exchange.trader()
     client.signed_call("userDataStream.subscribe.signature")
-    name = next(name for name in reversed(exchange.engine.model.catalogue.account_names) if name.startswith("trader-"))
-    exchange.admin("admin.account.deposit", {"account": name, "asset": "IDR", "amount": "5000"})
+    exchange.admin("admin.account.deposit", {"account": client.account, "asset": "IDR", "amount": "5000"})
     client.call("ping")
     assert [push["event"]["e"] for push in client.pushed] == ["outboundAccountPosition", "balanceUpdate"]
     assert client.pushed[1]["event"]["d"] == "5000.00000000"
     assert client.call("userDataStream.unsubscribe")["result"] == {}
-    exchange.admin("admin.account.deposit", {"account": name, "asset": "IDR", "amount": "5000"})
+    exchange.admin("admin.account.deposit", {"account": client.account, "asset": "IDR", "amount": "5000"})
     client.call("ping")
     assert len(client.pushed) == 2
 

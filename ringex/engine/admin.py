@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.engine.book import book_side
+from ringex.engine.book import book_side, side_prices
 from ringex.engine.events import answer_plainly, emit
 from ringex.engine.ledger import balance_find, balance_make, balances_make
 from ringex.engine.records import (
@@ -26,6 +26,7 @@ from ringex.engine.records import (
     REFERENCE,
     REFERENCE_BYTES,
     REFERENCE_WORDS_OFFSET,
+    RISING,
     ROOT,
     ROOT_WORDS_OFFSET,
     SYMBOL_OFFSET,
@@ -43,8 +44,10 @@ from ringex.messages import (
     FEE_ACCOUNT,
     MARKET_COMMAND,
     MARKET_EVENT,
+    AccountStatus,
     CommandKind,
     EventKind,
+    MarketStatus,
     Reason,
     Side,
 )
@@ -301,8 +304,29 @@ def add_market(root: int, command: int) -> None:
     body = s.markets + number * MARKET_BYTES + MARKET_BODY_OFFSET
     copy_bytes(body, command + COMMAND_MARKET_OFFSET, MARKET_BODY_BYTES)
     market_enter(root, number)
+    _emit_market(root, number)
+
+
+@compiled
+def _emit_market(root: int, number: int) -> None:
+    """MARKET: the market as it now is."""
     event = emit(root, int64(EventKind.MARKET), int64(0), number)
-    copy_bytes(event + EVENT_MARKET_OFFSET, command + COMMAND_MARKET_OFFSET, MARKET_BODY_BYTES)
+    body = record_at(root, 0, ROOT).markets + number * MARKET_BYTES + MARKET_BODY_OFFSET
+    copy_bytes(event + EVENT_MARKET_OFFSET, body, MARKET_BODY_BYTES)
+
+
+@compiled
+def set_market(root: int, command: int) -> None:
+    """MARKET_SET."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, MARKET_COMMAND)
+    if c.market < 0 or c.market >= s.markets_count:
+        answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_SYMBOL))
+    elif c.status != MarketStatus.TRADING and c.status != MarketStatus.HALT:
+        answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
+    else:
+        record_at(s.markets, int64(c.market), MARKET).status = c.status
+        _emit_market(root, int64(c.market))
 
 
 @inlined
@@ -326,7 +350,7 @@ def _market_refusal(root: int, command: int) -> int:
 @entry
 @compiled
 def market_enter(root: int, number: int) -> None:
-    """Make market `number`, whose body has been written: multipliers, an empty book, the fee balances."""
+    """Make market `number`, whose body has been written: multipliers, empty books, the fee balances, its status."""
     s = record_at(root, 0, ROOT)
     market = record_at(s.markets, number, MARKET)
     base_scale = record_at(s.assets, int64(market.base_asset), ASSET).scale
@@ -337,14 +361,18 @@ def market_enter(root: int, number: int) -> None:
     market.base_multiplier = power_of_ten(base_scale - int64(market.quantity_scale))
     market.trade_id = 0
     market.book_update_id = 0
+    market.prevented_match_id = 0
+    market.last_price = 0
+    if market.status == 0:
+        market.status = MarketStatus.TRADING
     market.depth = prices_depth(market.price_max // market.tick)
     market.fee_base_balance = balance_find(root, FEE_ACCOUNT, market.base_asset)
     market.fee_quote_balance = balance_find(root, FEE_ACCOUNT, market.quote_asset)
     assert market.fee_base_balance != 0 and market.fee_quote_balance != 0
-    for side in range(Side.BUY, Side.SELL + 1):
+    for side in range(Side.BUY, RISING + 1):
         prices = record_at(book_side(root, number, side), 0, BOOK_SIDE)
         prices.best = 0
-        prices.root = prices_root(s.prices)
+        prices.root = prices_root(side_prices(root, side))
     name_enter(root, int64(SYMBOL), number)
 
 
@@ -363,10 +391,39 @@ def add_account(root: int, command: int) -> None:
     account.oldest = 0
     account.youngest = 0
     account.requests = 0
+    account.trade_group = 0
+    account.status = AccountStatus.ACTIVE
     copy_bytes(_name_of(root, int64(ACCOUNT_NAME), number), name, ACCOUNT_NAME_BYTES)
     name_enter(root, int64(ACCOUNT_NAME), number)
+    _emit_account(root, number)
+
+
+@compiled
+def _emit_account(root: int, number: int) -> None:
+    """ACCOUNT: the account as it now is."""
+    account = record_at(record_at(root, 0, ROOT).accounts, number, ACCOUNT)
     event = emit(root, int64(EventKind.ACCOUNT), number, int64(0))
-    copy_bytes(event + EVENT_ACCOUNT_NAME_OFFSET, name, ACCOUNT_NAME_BYTES)
+    e = record_at(event, 0, ACCOUNT_EVENT)
+    e.trade_group = account.trade_group
+    e.status = account.status
+    copy_bytes(event + EVENT_ACCOUNT_NAME_OFFSET, _name_of(root, int64(ACCOUNT_NAME), number), ACCOUNT_NAME_BYTES)
+
+
+@compiled
+def set_account(root: int, command: int) -> None:
+    """ACCOUNT_SET."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, ACCOUNT_COMMAND)
+    known = c.status == AccountStatus.ACTIVE or c.status == AccountStatus.BLOCKED
+    if not account_exists(root, c.account) or c.account == FEE_ACCOUNT:
+        answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.UNKNOWN_ACCOUNT))
+    elif not known or c.trade_group < 0:
+        answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
+    else:
+        account = record_at(s.accounts, int64(c.account), ACCOUNT)
+        account.trade_group = c.trade_group
+        account.status = c.status
+        _emit_account(root, int64(c.account))
 
 
 @compiled

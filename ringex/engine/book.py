@@ -12,6 +12,7 @@ from ringex.engine.records import (
     BOOK_SIDE_BYTES,
     BUY_SIDE_OFFSET,
     CLIENT_ORDER_ID_OFFSET,
+    FALLING,
     LEVEL,
     MARKET,
     MARKET_BYTES,
@@ -19,11 +20,14 @@ from ringex.engine.records import (
     ORDER,
     ORDER_COLD,
     ORDER_COLD_BYTES,
+    RISING,
     ROOT,
+    TERMS,
 )
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import Side
+from ringex.messages import AMOUNT_MAX, Side
+from ringex.rules import rises
 from ringex.tables import (
     index_add,
     index_find,
@@ -35,6 +39,7 @@ from ringex.tables import (
     index_value,
     pool_give,
     pool_take,
+    pool_used,
     prices_above,
     prices_below,
     prices_find,
@@ -48,7 +53,7 @@ from ringex.tables import (
 
 @inlined
 def book_side(root: int, market: int, side: int) -> int:
-    """The address of one side of a market's book."""
+    """The address of one side of a market's book: BUY, SELL, FALLING or RISING."""
     markets = record_at(root, 0, ROOT).markets
     return markets + market * MARKET_BYTES + BUY_SIDE_OFFSET + (int64(side) - 1) * BOOK_SIDE_BYTES
 
@@ -65,13 +70,48 @@ def reaches(side: int, price: int, level_price: int) -> bool:
     return level_price <= price if side == Side.BUY else level_price >= price
 
 
+@inlined
+def opposite(side: int) -> int:
+    return 3 - int64(side)
+
+
+@inlined
+def _descends(side: int) -> bool:
+    """Whether a side's best price is its highest."""
+    return side == Side.BUY or side == FALLING
+
+
+@inlined
+def side_prices(root: int, side: int) -> int:
+    """The address of the ordered prices that a side's levels are in."""
+    s = record_at(root, 0, ROOT)
+    return s.prices if side <= Side.SELL else s.stop_prices
+
+
+@inlined
+def levels_full(root: int) -> bool:
+    """Whether the books have no room for one more price level."""
+    s = record_at(root, 0, ROOT)
+    return pool_used(s.level_pool) - s.stop_levels >= s.levels_max
+
+
 @compiled
 def level_find(root: int, market: int, side: int, price: int) -> int:
     """The level of a side at `price`, or 0."""
     s = record_at(root, 0, ROOT)
     m = record_at(s.markets, market, MARKET)
     prices = record_at(book_side(root, market, side), 0, BOOK_SIDE)
-    return prices_find(s.prices, int64(prices.root), m.depth, price // m.tick)
+    return prices_find(side_prices(root, side), int64(prices.root), m.depth, price // m.tick)
+
+
+@compiled
+def level_overflows(root: int, market: int, side: int, price: int, quantity: int, own: int) -> bool:
+    """Whether what the level at `price` shows, less `own` of the order's, would pass AMOUNT_MAX with `quantity`."""
+    level = level_find(root, market, side, price)
+    if level == 0:
+        return False
+    rest = record_at(record_at(root, 0, ROOT).levels, level, LEVEL).quantity - own
+    return rest > AMOUNT_MAX - quantity
 
 
 @compiled
@@ -82,25 +122,30 @@ def _level_make(root: int, market: int, side: int, price: int) -> int:
     prices = record_at(book_side(root, market, side), 0, BOOK_SIDE)
     tick = price // m.tick
     prices_root = int64(prices.root)
+    ordered = side_prices(root, side)
     number = pool_take(s.level_pool)
     assert number != 0
     better = int64(0)
     worse = int64(prices.best)
-    if worse != 0 and not reaches(side, price, record_at(s.levels, worse, LEVEL).price):
-        if side == Side.BUY:
-            better = prices_above(s.prices, prices_root, m.depth, tick + 1)
+    best_price = record_at(s.levels, worse, LEVEL).price
+    if worse != 0 and (price < best_price) == _descends(side):
+        if _descends(side):
+            better = prices_above(ordered, prices_root, m.depth, tick + 1)
         else:
-            better = prices_below(s.prices, prices_root, m.depth, tick - 1)
+            better = prices_below(ordered, prices_root, m.depth, tick - 1)
         worse = int64(record_at(s.levels, better, LEVEL).worse)
-    prices_insert(s.prices, prices_root, m.depth, tick, number)
+    prices_insert(ordered, prices_root, m.depth, tick, number)
     level = record_at(s.levels, number, LEVEL)
     level.price = price
     level.quantity = 0
+    level.icebergs = 0
     level.oldest = 0
     level.youngest = 0
     level.better = better
     level.worse = worse
     level.market = market
+    if side > Side.SELL:
+        s.stop_levels += 1
     level.side = side
     if worse != 0:
         record_at(s.levels, worse, LEVEL).better = number
@@ -119,25 +164,85 @@ def _level_drop(root: int, number: int) -> None:
     market = int64(level.market)
     m = record_at(s.markets, market, MARKET)
     prices = record_at(book_side(root, market, level.side), 0, BOOK_SIDE)
-    assert level.quantity == 0
+    assert level.quantity == 0 and level.icebergs == 0
     if level.worse != 0:
         record_at(s.levels, int64(level.worse), LEVEL).better = level.better
     if level.better != 0:
         record_at(s.levels, int64(level.better), LEVEL).worse = level.worse
     else:
         prices.best = level.worse
-    prices_remove(s.prices, int64(prices.root), m.depth, level.price // m.tick)
+    prices_remove(side_prices(root, level.side), int64(prices.root), m.depth, level.price // m.tick)
+    if level.side > Side.SELL:
+        s.stop_levels -= 1
     pool_give(s.level_pool, number)
 
 
 @compiled
 def book_enter(root: int, slot: int, market: int, price: int) -> int:
-    """Put an order, with what it has left, at the end of its price level. Returns the level's quantity."""
+    """Put an order, with what it has left, at the end of its price level. Returns what the level shows.
+
+    An iceberg shows a fresh slice of what it has left.
+    """
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
-    number = level_find(root, market, order.side, price)
+    if order.is_iceberg != 0:
+        terms = record_at(s.orders_terms, slot, TERMS)
+        terms.shown = min(terms.iceberg_quantity, order.quantity - order.executed)
+    return book_append(root, slot, market, price)
+
+
+@compiled
+def book_append(root: int, slot: int, market: int, price: int) -> int:
+    """`book_enter`, but an iceberg shows what it has shown before."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    number = _queue(root, slot, market, int64(order.side), price)
+    level = record_at(s.levels, number, LEVEL)
+    level.quantity += order_shown(root, slot)
+    level.icebergs += order.is_iceberg
+    return level.quantity
+
+
+@compiled
+def stop_enter(root: int, slot: int, market: int) -> None:
+    """Let a stop order wait, behind those that wait for the same price in the same direction."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    side = int64(RISING) if rises(order.order_type, order.side) else int64(FALLING)
+    _queue(root, slot, market, side, record_at(s.orders_terms, slot, TERMS).stop_price)
+
+
+@compiled
+def stop_due(root: int, market: int) -> int:
+    """The level of the stop orders that the last price lets fire next, or 0."""
+    s = record_at(root, 0, ROOT)
+    last = record_at(s.markets, market, MARKET).last_price
+    if last == 0:
+        return 0
+    number = best_level(root, market, int64(RISING))
+    if number != 0 and record_at(s.levels, number, LEVEL).price <= last:
+        return number
+    number = best_level(root, market, int64(FALLING))
+    if number != 0 and record_at(s.levels, number, LEVEL).price >= last:
+        return number
+    return 0
+
+
+@compiled
+def _queue(root: int, slot: int, market: int, side: int, price: int) -> int:
+    """Link an order at the end of the level of a side at `price`, made if need be. Returns the level."""
+    number = level_find(root, market, side, price)
     if number == 0:
-        number = _level_make(root, market, order.side, price)
+        number = _level_make(root, market, side, price)
+    _link(root, slot, number)
+    return number
+
+
+@compiled
+def _link(root: int, slot: int, number: int) -> None:
+    """Make an order the youngest of a level."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
     level = record_at(s.levels, number, LEVEL)
     order.level = number
     order.prev = level.youngest
@@ -147,27 +252,14 @@ def book_enter(root: int, slot: int, market: int, price: int) -> int:
     else:
         level.oldest = slot
     level.youngest = slot
-    level.quantity += order.quantity - order.executed
-    return level.quantity
 
 
 @compiled
-def book_reduce(root: int, slot: int, quantity: int) -> int:
-    """Take `quantity` of a resting order out of its level's sum. Returns what the level has left."""
-    s = record_at(root, 0, ROOT)
-    level = record_at(s.levels, int64(record_at(s.orders, slot, ORDER).level), LEVEL)
-    level.quantity -= quantity
-    assert level.quantity >= 0
-    return level.quantity
-
-
-@compiled
-def book_leave(root: int, slot: int) -> None:
-    """Unlink an order whose quantity has been taken out of its level; a level left empty goes."""
+def _unlink(root: int, slot: int) -> None:
+    """Take an order out of its level's queue."""
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
-    number = int64(order.level)
-    level = record_at(s.levels, number, LEVEL)
+    level = record_at(s.levels, int64(order.level), LEVEL)
     if order.prev != 0:
         record_at(s.orders, int64(order.prev), ORDER).next = order.next
     else:
@@ -176,9 +268,102 @@ def book_leave(root: int, slot: int) -> None:
         record_at(s.orders, int64(order.next), ORDER).prev = order.prev
     else:
         level.youngest = order.prev
+
+
+@inlined
+def order_shown(root: int, slot: int) -> int:
+    """What a resting order shows: all it has left, of an iceberg its slice."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    if order.is_iceberg != 0:
+        return record_at(s.orders_terms, slot, TERMS).shown
+    return order.quantity - order.executed
+
+
+@compiled
+def book_trade(root: int, slot: int, quantity: int) -> int:
+    """Take `quantity`, which has traded, out of what an order and its level show. Returns what the level shows now."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    level = record_at(s.levels, int64(order.level), LEVEL)
+    level.quantity -= quantity
+    if order.is_iceberg != 0:
+        record_at(s.orders_terms, slot, TERMS).shown -= quantity
+    assert level.quantity >= 0
+    return level.quantity
+
+
+@compiled
+def book_refill(root: int, slot: int) -> int:
+    """An iceberg that shows nothing any more shows a fresh slice, at the end of its level. Returns as `book_trade`."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    terms = record_at(s.orders_terms, slot, TERMS)
+    level = record_at(s.levels, int64(order.level), LEVEL)
+    _unlink(root, slot)
+    _link(root, slot, int64(order.level))
+    terms.shown = min(terms.iceberg_quantity, order.quantity - order.executed)
+    level.quantity += terms.shown
+    return level.quantity
+
+
+@compiled
+def book_shrink(root: int, slot: int, quantity: int) -> int:
+    """An order has come to have `quantity` less left: out of its hidden part first. Returns what the level shows."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    level = record_at(s.levels, int64(order.level), LEVEL)
+    if order.is_iceberg != 0:
+        terms = record_at(s.orders_terms, slot, TERMS)
+        shown = min(terms.shown, order.quantity - order.executed)
+        level.quantity -= terms.shown - shown
+        terms.shown = shown
+    else:
+        level.quantity -= quantity
+    assert level.quantity >= 0
+    return level.quantity
+
+
+@compiled
+def book_take(root: int, slot: int) -> int:
+    """Take what an order shows out of its level's sum, before it leaves. Returns what the level shows now."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    level = record_at(s.levels, int64(order.level), LEVEL)
+    level.quantity -= order_shown(root, slot)
+    assert level.quantity >= 0
+    return level.quantity
+
+
+@compiled
+def book_leave(root: int, slot: int) -> None:
+    """Unlink an order whose quantity has been taken out of its level, or a stop order; a level left empty goes."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    number = int64(order.level)
+    level = record_at(s.levels, number, LEVEL)
+    _unlink(root, slot)
     order.level = 0
+    if level.side <= Side.SELL:
+        level.icebergs -= order.is_iceberg
     if level.oldest == 0:
         _level_drop(root, number)
+
+
+@inlined
+def is_waiting(root: int, slot: int) -> bool:
+    """Whether an open order is a stop order that has not fired."""
+    s = record_at(root, 0, ROOT)
+    return record_at(s.levels, int64(record_at(s.orders, slot, ORDER).level), LEVEL).side > Side.SELL
+
+
+@inlined
+def order_price(root: int, slot: int) -> int:
+    """The limit of an open order; 0 for a stop order without."""
+    s = record_at(root, 0, ROOT)
+    if is_waiting(root, slot):
+        return record_at(s.orders_terms, slot, TERMS).limit_price
+    return record_at(s.levels, int64(record_at(s.orders, slot, ORDER).level), LEVEL).price
 
 
 @inlined

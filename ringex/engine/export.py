@@ -1,8 +1,8 @@
 """The logical state as plain arrays, and back: what a snapshot holds and what the state's hash is taken of.
 
 Slots, hash layouts, free lists and the tables' room do not show in it; the limits in force do. Orders come by market,
-side (buy first), price (best first), age; balances by account and asset; requests by account, timestamp and id; all
-else by arrival.
+side (buy first), price (best first), age; stop orders that wait by market, direction (falling first), stop price (the
+next to fire first), age; balances by account and asset; requests by account, timestamp and id; all else by arrival.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import numpy as np
 
 from ringex.config import Limits
 from ringex.engine.admin import ACCOUNT_NAME, ASSET_NAME, market_enter, name_enter, reference_enter
-from ringex.engine.book import best_level, book_enter, order_id_words, order_open
+from ringex.engine.book import best_level, book_append, order_id_words, order_open, order_price, stop_enter
 from ringex.engine.ledger import balance_find, balance_make
 from ringex.engine.records import (
     ASSET,
     BALANCE,
+    FALLING,
     KEY,
     LEVEL,
     LIMITS,
@@ -28,14 +29,16 @@ from ringex.engine.records import (
     ORDER_COLD,
     REFERENCE,
     REQUEST,
+    RISING,
     ROOT,
+    TERMS,
 )
 from ringex.engine.requests import request_enter
 from ringex.engine.state import State
 from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
-from ringex.messages import CommandKind
-from ringex.rules import MARKET_BODY_NAMES
+from ringex.messages import CommandKind, Side
+from ringex.rules import MARKET_BODY_NAMES, is_stop
 from ringex.tables import index_put, pool_take, words_copy
 
 COUNTERS: Final = ("command_sequence", "time_ns", "event_sequence", "order_id", "execution_id")
@@ -43,14 +46,19 @@ PENDING: Final = (
     *("continuation_pending", "pending_price", "pending_market", "pending_account", "pending_quote"),
     *("correlation", "connection", "incarnation", "gateway", "transport"),
 )
+MARKET_COUNTERS: Final = ("trade_id", "book_update_id", "prevented_match_id", "last_price")
 MARKET_OUT: Final = np.dtype(
-    [*((name, MARKET.fields[name][0]) for name in MARKET_BODY_NAMES), ("trade_id", "i8"), ("book_update_id", "i8")],  # type: ignore[index]
+    [
+        *((name, MARKET.fields[name][0]) for name in MARKET_BODY_NAMES),  # type: ignore[index]
+        *((name, "i8") for name in MARKET_COUNTERS),
+    ],
     align=True,
 )
+ACCOUNT_OUT: Final = np.dtype([("name", "S32"), ("trade_group", "i4"), ("status", "i4")])
 ORDER_OUT: Final = np.dtype(
     [
         ("order_id", "i8"),
-        ("price", "i8"),
+        ("price", "i8"),  # its limit
         ("quantity", "i8"),
         ("executed", "i8"),
         ("executed_quote", "i8"),
@@ -60,7 +68,11 @@ ORDER_OUT: Final = np.dtype(
         ("market", "i4"),
         ("side", "i4"),
         ("order_type", "i4"),
-        ("time_in_force", "i8"),
+        ("time_in_force", "i4"),
+        ("self_trade_prevention", "i4"),
+        ("stop_price", "i8"),
+        ("iceberg_quantity", "i8"),
+        ("shown", "i8"),  # of an iceberg that rests
         ("client_order_id", "u8", (5,)),
     ],
     align=True,
@@ -76,17 +88,19 @@ TABLES: Final[Mapping[str, np.dtype]] = {
     "limits": LIMITS,
     "assets": ASSET,
     "markets": MARKET_OUT,
-    "accounts": np.dtype([("name", "S32")]),
+    "accounts": ACCOUNT_OUT,
     "keys": KEY,
     "balances": BALANCE_OUT,
     "orders": ORDER_OUT,
+    "stops": ORDER_OUT,
     "requests": REQUEST,
     "references": REFERENCE,
     "pending": np.dtype([(name, "i8") for name in PENDING]),
     "pending_order": ORDER_OUT,
     "rings": RING_OUT,
 }
-"""The arrays of an export and their records. `rings` is where the journal stands, not what the exchange is."""
+"""The arrays of an export and their records. `stops` are the stop orders that wait; `rings` is where the journal
+stands, not what the exchange is."""
 
 
 def export_state(state: State) -> dict[str, np.ndarray]:
@@ -97,17 +111,21 @@ def export_state(state: State) -> dict[str, np.ndarray]:
     tables["limits"] = _of_root(root, LIMITS)
     tables["assets"] = state.assets[: root["assets_count"]].copy()
     tables["markets"] = _columns(state.markets[: root["markets_count"]], MARKET_OUT)
-    tables["accounts"] = _columns(state.accounts[: root["accounts_count"]], TABLES["accounts"])
+    tables["accounts"] = _columns(state.accounts[: root["accounts_count"]], ACCOUNT_OUT)
     tables["keys"] = state.keys[1 : state.pools["key_pool"].used + 1].copy()
     tables["references"] = state.references[1 : state.pools["reference_pool"].used + 1].copy()
     balances = _columns(state.balances[1 : state.pools["balance_pool"].used + 1], BALANCE_OUT)
     tables["balances"] = balances[np.lexsort((balances["asset"], balances["account"]))]
     tables["requests"] = _requests(state)
     pending = root["continuation_pending"]
-    matching = pending in (CommandKind.PLACE, CommandKind.AMEND)
-    tables["orders"] = np.zeros(state.pools["order_pool"].used - matching, ORDER_OUT)
-    written = export_orders(state.address, address_of(tables["orders"]))
-    assert written == len(tables["orders"]), "every order rests, but the one that is being matched"
+    matching = pending in (CommandKind.PLACE, CommandKind.AMEND, CommandKind.CONTINUE)
+    orders = np.zeros(state.pools["order_pool"].used - matching, ORDER_OUT)
+    resting = export_orders(state.address, Side.BUY, Side.SELL, address_of(orders))
+    tables["orders"] = orders[:resting].copy()
+    orders[:resting] = np.zeros(1, ORDER_OUT)
+    waiting = export_orders(state.address, FALLING, RISING, address_of(orders))
+    tables["stops"] = orders[:waiting].copy()
+    assert resting + waiting == len(orders), "every order rests or waits, but the one that is being matched"
     if pending:
         tables["pending"] = _of_root(root, TABLES["pending"])
     if matching:
@@ -147,7 +165,8 @@ def import_state(tables: Mapping[str, np.ndarray], room: Limits | None = None) -
         root[name] = tables["counters"][name][0]
     state.assets[: len(tables["assets"])] = tables["assets"]
     root["assets_count"] = len(tables["assets"])
-    state.accounts["name"][: len(tables["accounts"])] = tables["accounts"]["name"]
+    for name in ACCOUNT_OUT.names or ():
+        state.accounts[name][: len(tables["accounts"])] = tables["accounts"][name]
     root["accounts_count"] = len(tables["accounts"])
     _enter_names(state.address)
     balances = np.ascontiguousarray(tables["balances"])
@@ -203,22 +222,25 @@ def _import_market(state: State, number: int, market: np.void) -> None:
         record[name] = market[name]
     state.root["markets_count"] = number + 1
     market_enter(state.address, number)
-    record["trade_id"] = market["trade_id"]
-    record["book_update_id"] = market["book_update_id"]
+    for name in MARKET_COUNTERS:
+        record[name] = market[name]
 
 
 def _import_orders(state: State, tables: Mapping[str, np.ndarray]) -> None:
     root = state.root
     orders = np.ascontiguousarray(tables["orders"])
     import_orders(state.address, address_of(orders), len(orders))
-    ids, markets = orders["order_id"], orders["market"]
+    stops = np.ascontiguousarray(tables["stops"])
+    import_stops(state.address, address_of(stops), len(stops))
+    ids = np.concatenate([orders["order_id"], stops["order_id"]])  # those in slots 1, 2, ...
+    markets = np.concatenate([orders["market"], stops["market"]])
     if len(tables["pending"]):
         for name in PENDING:
             root[name] = tables["pending"][name][0]
     if len(tables["pending_order"]):
         pending = np.ascontiguousarray(tables["pending_order"])
         root["pending_order"] = import_order(state.address, address_of(pending))
-        if root["continuation_pending"] == CommandKind.AMEND:
+        if root["continuation_pending"] != CommandKind.PLACE:
             ids = np.append(ids, pending["order_id"])
             markets = np.append(markets, pending["market"])
     by_age = np.argsort(ids, kind="stable")
@@ -229,18 +251,18 @@ def _import_orders(state: State, tables: Mapping[str, np.ndarray]) -> None:
 
 @entry
 @compiled
-def export_orders(root: int, out: int) -> int:
-    """Write every resting order as ORDER_OUT records at `out`. Returns how many."""
+def export_orders(root: int, first_side: int, last_side: int, out: int) -> int:
+    """Write the orders of these sides of all markets as ORDER_OUT records at `out`, which is zero. Returns how many."""
     s = record_at(root, 0, ROOT)
     count = 0
     for market in range(s.markets_count):
-        for side in range(1, 3):
+        for side in range(first_side, last_side + 1):
             number = best_level(root, market, side)
             while number != 0:
                 level = record_at(s.levels, number, LEVEL)
                 slot = int64(level.oldest)
                 while slot != 0:
-                    export_order(root, slot, market, level.price, out + count * ORDER_OUT_BYTES)
+                    export_order(root, slot, market, order_price(root, slot), out + count * ORDER_OUT_BYTES)
                     count += 1
                     slot = int64(record_at(s.orders, slot, ORDER).next)
                 number = int64(level.worse)
@@ -265,6 +287,12 @@ def export_order(root: int, slot: int, market: int, price: int, out: int) -> Non
     o.side = order.side
     o.order_type = order.order_type
     o.time_in_force = order.time_in_force
+    o.self_trade_prevention = record_at(s.orders_cold, slot, ORDER_COLD).self_trade_prevention
+    if order.is_iceberg != 0 or is_stop(order.order_type):
+        terms = record_at(s.orders_terms, slot, TERMS)
+        o.stop_price = terms.stop_price
+        o.iceberg_quantity = terms.iceberg_quantity
+        o.shown = terms.shown
     words_copy(out + ORDER_OUT_ID_OFFSET, order_id_words(root, slot))
 
 
@@ -285,9 +313,18 @@ def import_order(root: int, source: int) -> int:
     order.side = o.side
     order.order_type = o.order_type
     order.time_in_force = o.time_in_force
+    order.is_iceberg = 1 if o.iceberg_quantity != 0 else 0
+    if order.is_iceberg != 0 or is_stop(o.order_type):
+        terms = record_at(s.orders_terms, slot, TERMS)
+        terms.stop_price = o.stop_price
+        terms.limit_price = o.price
+        terms.iceberg_quantity = o.iceberg_quantity
+        terms.shown = o.shown
     order.base_balance = balance_find(root, o.account, market.base_asset)
     order.quote_balance = balance_find(root, o.account, market.quote_asset)
-    record_at(s.orders_cold, slot, ORDER_COLD).created_ns = o.created_ns
+    cold = record_at(s.orders_cold, slot, ORDER_COLD)
+    cold.created_ns = o.created_ns
+    cold.self_trade_prevention = o.self_trade_prevention
     words_copy(order_id_words(root, slot), source + ORDER_OUT_ID_OFFSET)
     return slot
 
@@ -301,7 +338,16 @@ def import_orders(root: int, source: int, count: int) -> None:
         slot = import_order(root, address)
         assert slot == number + 1
         o = record_at(address, 0, ORDER_OUT)
-        book_enter(root, slot, int64(o.market), o.price)
+        book_append(root, slot, int64(o.market), o.price)
+
+
+@entry
+@compiled
+def import_stops(root: int, source: int, count: int) -> None:
+    """Make `count` ORDER_OUT records at `source` stop orders that wait, in the slots that come next."""
+    for number in range(count):
+        address = source + number * ORDER_OUT_BYTES
+        stop_enter(root, import_order(root, address), int64(record_at(address, 0, ORDER_OUT).market))
 
 
 @entry

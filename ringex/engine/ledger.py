@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ringex.engine.book import account_key
 from ringex.engine.records import BALANCE, ROOT
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
+from ringex.messages import Side
+from ringex.rules import base_amount, notional
 from ringex.tables import index_find, index_put, pool_left, pool_take
 
 
@@ -61,6 +65,18 @@ def hold(root: int, slot: int, amount: int) -> None:
     balance.free -= amount
     balance.locked += amount
     assert balance.free >= 0 and balance.locked >= 0
+
+
+@inlined
+def held_balance(order: Any) -> int:
+    """The slot of the balance that an order holds: BUY quote, SELL base."""
+    return int64(order.quote_balance) if order.side == Side.BUY else int64(order.base_balance)
+
+
+@inlined
+def held_amount(market: Any, side: int, price: int, quantity: int) -> int:
+    """What `quantity` of an order holds that is no MARKET order; `price` is 0 for stop orders without a limit."""
+    return notional(market, price, quantity) if side == Side.BUY else base_amount(market, quantity)
 
 
 @inlined

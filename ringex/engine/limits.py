@@ -37,14 +37,16 @@ def set_limits(root: int, command: int) -> None:
 @entry
 @compiled
 def enforce_limits(root: int, limits: int) -> None:
-    """Put the LIMITS at this address in force; they have room and hold what is used."""
+    """Put the LIMITS at this address in force; they have room and hold what is used.
+
+    The level pool has room for the levels of stop orders besides, so `levels_full` looks at that limit itself.
+    """
     s = record_at(root, 0, ROOT)
     n = record_at(limits, 0, LIMITS)
     copy_bytes(root + ROOT_LIMITS_OFFSET, limits, LIMITS_BYTES)
     pool_bound(s.key_pool, n.keys_max)
     pool_bound(s.balance_pool, n.balances_max)
     pool_bound(s.order_pool, n.orders_max)
-    pool_bound(s.level_pool, n.levels_max)
     pool_bound(s.request_pool, n.requests_remembered_max)
     pool_bound(s.reference_pool, n.references_max)
 
@@ -73,7 +75,7 @@ def _hold_what_is_used(root: int, limits: int) -> bool:
         and pool_used(s.key_pool) <= n.keys_max
         and pool_used(s.balance_pool) <= n.balances_max
         and pool_used(s.order_pool) <= n.orders_max
-        and pool_used(s.level_pool) <= n.levels_max
+        and pool_used(s.level_pool) - s.stop_levels <= n.levels_max
         and pool_used(s.request_pool) <= n.requests_remembered_max
         and pool_used(s.reference_pool) <= n.references_max
     )

@@ -6,13 +6,23 @@ into the caller's ring of EVENT records, which must have room for EVENTS_PER_COM
 
 from __future__ import annotations
 
-from ringex.engine.admin import account_exists, add_account, add_asset, add_key, add_market, move_money
+from ringex.engine.admin import (
+    account_exists,
+    add_account,
+    add_asset,
+    add_key,
+    add_market,
+    move_money,
+    set_account,
+    set_market,
+)
 from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, reject
 from ringex.engine.limits import set_limits
 from ringex.engine.matching import match
 from ringex.engine.orders import amend, cancel, cancel_all, cancel_all_step, cancel_replace, place
 from ringex.engine.records import REQUEST, RING, ROOT
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
+from ringex.engine.stops import fire
 from ringex.jit import inlined, int64, separate
 from ringex.memory import record_at
 from ringex.messages import COMMAND, EVENT, FEE_ACCOUNT, RECORD_BYTES, CommandKind, EventFlag, EventKind, Reason
@@ -66,9 +76,16 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
     requests_expire(root)
     _dispatch(root, command, second)
     assert s.event_sequence > cursor
-    if s.continuation_pending == 0:
+    cascades = s.continuation_pending == CommandKind.TRIGGER
+    if s.continuation_pending == 0 or cascades:
         last = record_at(event_base + ((s.event_sequence - 1) & event_mask) * RECORD_BYTES, 0, EVENT)
         last.flag_bits = int64(last.flag_bits) | EventFlag.LAST
+    if cascades:  # stop orders that fire answer nobody
+        s.correlation = 0
+        s.gateway = 0
+        s.incarnation = 0
+        s.connection = 0
+        s.transport = 0
     return s.event_sequence
 
 
@@ -105,15 +122,19 @@ def _dispatch(root: int, command: int, second: int) -> None:
         add_account(root, command)
     elif kind == CommandKind.LIMITS_SET:
         set_limits(root, command)
-    else:
+    elif kind == CommandKind.KEY_ADD:
         add_key(root, command)
+    elif kind == CommandKind.ACCOUNT_SET:
+        set_account(root, command)
+    else:
+        set_market(root, command)
 
 
 @inlined
 def _well_formed(command: int, second: int) -> bool:
     """Whether the kind is known, and the command has as many records as that takes, for one account and market."""
     c = record_at(command, 0, COMMAND)
-    if (c.kind < CommandKind.PLACE or c.kind > CommandKind.KEY_ADD) and c.kind != CommandKind.LIMITS_SET:
+    if (c.kind < CommandKind.PLACE or c.kind > CommandKind.MARKET_SET) and c.kind != CommandKind.LIMITS_SET:
         return False
     if c.kind != CommandKind.CANCEL_REPLACE:
         return c.slots == 1
@@ -175,5 +196,7 @@ def _continue(root: int, command: int) -> None:
         answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
     elif pending == CommandKind.CANCEL_ALL:
         cancel_all_step(root)
+    elif pending == CommandKind.TRIGGER:
+        fire(root)
     else:
         match(root, pending)

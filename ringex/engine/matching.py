@@ -6,24 +6,29 @@ CONTINUE command goes on exactly where the bound on events stopped (law 9).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 from ringex.engine.book import (
     best_level,
     book_enter,
     book_leave,
-    book_reduce,
+    book_refill,
+    book_trade,
+    opposite,
     order_close,
     order_open,
+    order_shown,
     reaches,
+    stop_due,
 )
+from ringex.engine.closing import close_taker
 from ringex.engine.events import emit, emit_order, emitted, mark_level
-from ringex.engine.ledger import book_fee, book_free, hold, pay_locked
+from ringex.engine.ledger import book_fee, book_free, pay_locked
+from ringex.engine.prevention import is_prevented, prevent
 from ringex.engine.records import BALANCE, LEVEL, MARKET, ORDER, ROOT
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import compiled, int64
 from ringex.memory import record_at
 from ringex.messages import (
-    EVENT,
     EVENTS_PER_COMMAND_MAX,
     TRADE,
     CommandKind,
@@ -38,15 +43,14 @@ from ringex.messages import (
 from ringex.rules import base_amount, fee, notional
 from ringex.tables import pool_give
 
-
-@inlined
-def opposite(side: int) -> int:
-    return 3 - int64(side)
+EVENTS_PER_STEP_MAX: Final = 4
+"""PREVENTED, what becomes of maker and taker, and of the taker's rest. A trade gives fewer: TRADE, RESTED of an iceberg
+that shows a fresh slice, and what becomes of the taker's rest."""
 
 
 @compiled
-def trade_quantity(root: int) -> int:
-    """The quantity of the pending order's next trade; 0 if it cannot trade (on)."""
+def _next_maker(root: int) -> int:
+    """The order that the pending one meets next, within its limit, or 0."""
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, s.pending_order, ORDER)
     number = best_level(root, s.pending_market, opposite(order.side))
@@ -55,13 +59,27 @@ def trade_quantity(root: int) -> int:
     level = record_at(s.levels, number, LEVEL)
     if s.pending_price != 0 and not reaches(order.side, s.pending_price, level.price):
         return 0
-    maker = record_at(s.orders, int64(level.oldest), ORDER)
-    maker_left = maker.quantity - maker.executed
+    return int64(level.oldest)
+
+
+@compiled
+def _wanted(root: int, maker_slot: int, offered: int) -> int:
+    """How much of `offered` by a maker the pending order takes; 0: it cannot pay for a lot."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, s.pending_order, ORDER)
     if s.pending_quote == 0:
-        return min(order.quantity - order.executed, maker_left)
+        return min(order.quantity - order.executed, offered)
     market = record_at(s.markets, s.pending_market, MARKET)
-    lots = (s.pending_quote - order.executed_quote) // notional(market, level.price, market.lot)
-    return min(lots, maker_left // market.lot) * market.lot
+    price = record_at(s.levels, int64(record_at(s.orders, maker_slot, ORDER).level), LEVEL).price
+    lots = (s.pending_quote - order.executed_quote) // notional(market, price, market.lot)
+    return min(lots, offered // market.lot) * market.lot
+
+
+@compiled
+def trade_quantity(root: int) -> int:
+    """The quantity of the pending order's next trade; 0 if it cannot trade (on)."""
+    maker_slot = _next_maker(root)
+    return _wanted(root, maker_slot, order_shown(root, maker_slot)) if maker_slot != 0 else 0
 
 
 @compiled
@@ -83,34 +101,55 @@ def match(root: int, command_kind: int) -> None:
     """Match the pending order until it is done, or this step's events are: then `continuation_pending` says so."""
     s = record_at(root, 0, ROOT)
     s.continuation_pending = 0
+    filled = False
     while True:
         quantity = trade_quantity(root)
         if quantity == 0:
+            _finish(root, command_kind, filled)
             break
-        if emitted(root) >= EVENTS_PER_COMMAND_MAX - 2:
+        maker_slot = _next_maker(root)
+        if emitted(root) > EVENTS_PER_COMMAND_MAX - EVENTS_PER_STEP_MAX:
             s.continuation_pending = command_kind
             return
-        _trade(root, command_kind, quantity)
-    _finish(root, command_kind)
+        if not is_prevented(root, s.pending_order, maker_slot):
+            filled = _trade(root, command_kind, quantity)
+            continue
+        filled = False
+        maker = record_at(s.orders, maker_slot, ORDER)
+        if not prevent(root, command_kind, maker_slot, _wanted(root, maker_slot, maker.quantity - maker.executed)):
+            break
+    look_for_stops(root, s.pending_market)
 
 
 @compiled
-def _finish(root: int, command_kind: int) -> None:
-    """What becomes of the pending order when it can trade no more: filled, resting or expired."""
+def look_for_stops(root: int, market: int) -> None:
+    """After an order that may have traded: is a stop order due, the next command is a CONTINUE that lets it fire."""
+    s = record_at(root, 0, ROOT)
+    if stop_due(root, market) != 0:
+        s.continuation_pending = CommandKind.TRIGGER
+        s.pending_market = market
+        s.pending_price = 0
+        s.pending_account = 0
+        s.pending_quote = 0
+
+
+@compiled
+def _finish(root: int, command_kind: int, filled: bool) -> None:
+    """What becomes of the pending order when it can trade no more; `filled` is what its last TRADE said."""
     s = record_at(root, 0, ROOT)
     slot = s.pending_order
     market = s.pending_market
     order = record_at(s.orders, slot, ORDER)
-    if _is_filled(root):
-        if command_kind == CommandKind.AMEND:
+    if filled:
+        if command_kind != CommandKind.PLACE:
             order_close(root, slot, market)
         pool_give(s.order_pool, slot)
         return
-    if order.order_type == OrderType.MARKET or order.time_in_force != TimeInForce.GTC:
-        expire(root, command_kind, int64(Reason.NO_LIQUIDITY))
+    if s.pending_price == 0 or order.time_in_force != TimeInForce.GTC:
+        close_taker(root, command_kind, int64(OrderStatus.EXPIRED), int64(Reason.NO_LIQUIDITY))
         return
     level_quantity = book_enter(root, slot, market, s.pending_price)
-    if command_kind != CommandKind.AMEND:
+    if command_kind == CommandKind.PLACE:
         order_open(root, slot, market)
     status = int64(OrderStatus.NEW) if order.executed == 0 else int64(OrderStatus.PARTIALLY_FILLED)
     event = emit_order(root, int64(EventKind.RESTED), command_kind, slot, market, s.pending_price, status)
@@ -118,40 +157,11 @@ def _finish(root: int, command_kind: int) -> None:
 
 
 @compiled
-def expire(root: int, command_kind: int, reason: int) -> None:
-    """Close the pending order, which does not rest, with what it has left unfilled."""
-    s = record_at(root, 0, ROOT)
-    slot = s.pending_order
-    order = record_at(s.orders, slot, ORDER)
-    market = record_at(s.markets, s.pending_market, MARKET)
-    if order.order_type != OrderType.MARKET:
-        left = order.quantity - order.executed
-        hold(root, held_balance(order), -held_amount(market, order.side, s.pending_price, left))
-    if s.pending_quote != 0:
-        order.quantity = order.executed
-    status = int64(OrderStatus.EXPIRED)
-    address = emit_order(root, int64(EventKind.CANCELED), command_kind, slot, s.pending_market, s.pending_price, status)
-    e = record_at(address, 0, EVENT)
-    e.reason = reason
-    e.quote_quantity = s.pending_quote
-    pool_give(s.order_pool, slot)
+def _trade(root: int, command_kind: int, quantity: int) -> bool:
+    """One trade of the pending order with the oldest order at the best price: settlement, book, event.
 
-
-@inlined
-def held_balance(order: Any) -> int:
-    """The slot of the balance that an order holds: BUY quote, SELL base."""
-    return int64(order.quote_balance) if order.side == Side.BUY else int64(order.base_balance)
-
-
-@inlined
-def held_amount(market: Any, side: int, price: int, quantity: int) -> int:
-    """What `quantity` of a limit order holds."""
-    return notional(market, price, quantity) if side == Side.BUY else base_amount(market, quantity)
-
-
-@compiled
-def _trade(root: int, command_kind: int, quantity: int) -> None:
-    """One trade of the pending order with the oldest order at the best price: settlement, book, event."""
+    Returns whether it has filled the pending order.
+    """
     s = record_at(root, 0, ROOT)
     slot = s.pending_order
     taker = record_at(s.orders, slot, ORDER)
@@ -169,15 +179,21 @@ def _trade(root: int, command_kind: int, quantity: int) -> None:
     maker.executed_quote += amount
     maker.trade_count += 1
     taker_limit = s.pending_price
+    if taker_limit == 0 and taker.order_type != OrderType.MARKET and taker.side == Side.SELL:
+        taker_limit = price  # a stop order to sell: it has held the base since it was placed, at whatever price
     taker_fee = _settle(root, s.pending_market, slot, taker_limit, quantity, amount, int64(market.taker_fee))
     maker_fee = _settle(root, s.pending_market, maker_slot, price, quantity, amount, int64(market.maker_fee))
 
-    level_quantity = book_reduce(root, maker_slot, quantity)
+    level_quantity = book_trade(root, maker_slot, quantity)
     maker_done = maker.executed == maker.quantity
+    refilled = int64(0)
     if maker_done:
         book_leave(root, maker_slot)
         order_close(root, maker_slot, s.pending_market)
+    elif order_shown(root, maker_slot) == 0:
+        refilled = book_refill(root, maker_slot)
 
+    market.last_price = price
     market.trade_id += 1
     market.book_update_id += 1
     e = record_at(emit(root, int64(EventKind.TRADE), taker.account, s.pending_market), 0, TRADE)
@@ -191,7 +207,8 @@ def _trade(root: int, command_kind: int, quantity: int) -> None:
     e.quote_amount = amount
     e.maker_order_id = maker.order_id
     e.side = taker.side
-    e.taker_status = OrderStatus.FILLED if _is_filled(root) else OrderStatus.PARTIALLY_FILLED
+    filled = _is_filled(root)
+    e.taker_status = OrderStatus.FILLED if filled else OrderStatus.PARTIALLY_FILLED
     e.maker_status = OrderStatus.FILLED if maker_done else OrderStatus.PARTIALLY_FILLED
     e.command_kind = command_kind
     e.maker_account = maker.account
@@ -217,6 +234,11 @@ def _trade(root: int, command_kind: int, quantity: int) -> None:
     e.maker_quote_locked = quote.locked
     if maker_done:
         pool_give(s.order_pool, maker_slot)
+    elif refilled != 0:
+        status = int64(OrderStatus.PARTIALLY_FILLED)
+        event = emit_order(root, int64(EventKind.RESTED), command_kind, maker_slot, s.pending_market, price, status)
+        mark_level(root, event, s.pending_market, price, refilled)
+    return filled
 
 
 @compiled

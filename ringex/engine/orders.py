@@ -6,17 +6,24 @@ from ringex.engine.book import (
     best_level,
     book_enter,
     book_leave,
-    book_reduce,
+    book_shrink,
+    book_take,
     client_id_add,
     client_id_find,
     client_id_remove,
-    level_find,
+    is_waiting,
+    level_overflows,
+    levels_full,
     open_count,
-    order_close,
+    opposite,
     order_id_words,
     order_open,
+    order_price,
+    order_shown,
     reaches,
+    stop_enter,
 )
+from ringex.engine.closing import close_open, close_taker
 from ringex.engine.events import (
     COMMAND_ID_OFFSET,
     COMMAND_ORIGINAL_OFFSET,
@@ -28,29 +35,34 @@ from ringex.engine.events import (
     mark_level,
     reject,
 )
-from ringex.engine.ledger import balance_free, balances_make, hold
-from ringex.engine.matching import expire, held_amount, held_balance, match, opposite, trade_quantity
-from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT
+from ringex.engine.ledger import balance_free, balances_make, held_amount, held_balance, hold
+from ringex.engine.matching import match, trade_quantity
+from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT, TERMS
 from ringex.engine.requests import request_outcome
-from ringex.jit import compiled, int64
+from ringex.engine.stops import is_met
+from ringex.engine.walks import cost_within, is_available, lots_within
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at, zero_bytes
 from ringex.messages import (
-    AMOUNT_MAX,
     COMMAND,
     EVENT,
     EVENTS_PER_COMMAND_MAX,
+    ORDER_TERMS,
+    AccountStatus,
     CommandFlag,
     CommandKind,
     EventFlag,
     EventKind,
+    MarketStatus,
     OrderStatus,
     OrderType,
     Reason,
+    SelfTradePrevention,
     Side,
     TimeInForce,
 )
-from ringex.rules import check_order, notional
-from ringex.tables import index_find, pool_full, pool_give, pool_take, words_copy, words_empty, words_equal
+from ringex.rules import check_iceberg, check_order, check_stop_price, is_stop
+from ringex.tables import index_find, pool_full, pool_take, words_copy, words_empty, words_equal
 from ringex.tables.words import WORDS_BYTES
 
 
@@ -71,15 +83,22 @@ def _place_refusal(root: int, command: int) -> int:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     market = record_at(s.markets, int64(c.market), MARKET)
+    reason = _standing_refusal(root, c.account, c.market)
+    if reason != Reason.NONE:
+        return reason
     if c.side != Side.BUY and c.side != Side.SELL:
         return int64(Reason.INVALID_SIDE)
-    if c.order_type < OrderType.LIMIT or c.order_type > OrderType.LIMIT_MAKER:
+    if c.order_type < OrderType.LIMIT or c.order_type > OrderType.TAKE_PROFIT_LIMIT:
         return int64(Reason.INVALID_ORDER_TYPE)
     if c.time_in_force < TimeInForce.GTC or c.time_in_force > TimeInForce.FOK:
         return int64(Reason.INVALID_TIME_IN_FORCE)
-    if c.order_type != OrderType.LIMIT and c.time_in_force != TimeInForce.GTC:
+    if not _may_expire(c.order_type) and c.time_in_force != TimeInForce.GTC:
         return int64(Reason.INVALID_TIME_IN_FORCE)
-    reason = check_order(market, int64(c.order_type), c.price, c.quantity, c.quote_quantity)
+    mode = int64(c.self_trade_prevention)
+    by_quote = c.order_type == OrderType.MARKET and c.quote_quantity > 0
+    if mode > SelfTradePrevention.DECREMENT or (mode == SelfTradePrevention.DECREMENT and by_quote):
+        return int64(Reason.INVALID_SELF_TRADE_PREVENTION)
+    reason = _terms_refusal(root, command)
     if reason != Reason.NONE:
         return reason
     words = command + COMMAND_ID_OFFSET
@@ -89,26 +108,53 @@ def _place_refusal(root: int, command: int) -> int:
         return int64(Reason.TOO_MANY_ORDERS)
     if pool_full(s.order_pool):
         return int64(Reason.ENGINE_FULL)
-    if c.order_type != OrderType.MARKET and c.time_in_force == TimeInForce.GTC:
-        if pool_full(s.level_pool) or _level_overflows(root, c.market, c.side, c.price, c.quantity, 0):
+    if c.order_type != OrderType.MARKET and not is_stop(c.order_type) and c.time_in_force == TimeInForce.GTC:
+        if levels_full(root) or level_overflows(root, c.market, c.side, c.price, c.quantity, 0):
             return int64(Reason.ENGINE_FULL)
     if not balances_make(root, c.account, market.base_asset, market.quote_asset):
         return int64(Reason.ENGINE_FULL)
     if c.order_type == OrderType.LIMIT_MAKER and _would_take(root, c.market, c.side, c.price):
         return int64(Reason.WOULD_TAKE)
+    if is_stop(c.order_type) and is_met(market.last_price, c.order_type, c.side, c.stop_price):
+        return int64(Reason.WOULD_TRIGGER)
     if not _funds_suffice(root, command):
         return int64(Reason.INSUFFICIENT_BALANCE)
     return int64(Reason.NONE)
 
 
+@inlined
+def _may_expire(order_type: int) -> bool:
+    """Whether orders of this type may be IOC or FOK."""
+    return (
+        order_type == OrderType.LIMIT
+        or order_type == OrderType.STOP_LOSS_LIMIT
+        or order_type == OrderType.TAKE_PROFIT_LIMIT
+    )
+
+
+@inlined
+def _standing_refusal(root: int, account: int, market: int) -> int:
+    """Why an account may not trade in a market as things stand: a Reason, or NONE."""
+    s = record_at(root, 0, ROOT)
+    if record_at(s.accounts, int64(account), ACCOUNT).status == AccountStatus.BLOCKED:
+        return int64(Reason.ACCOUNT_BLOCKED)
+    if record_at(s.markets, int64(market), MARKET).status == MarketStatus.HALT:
+        return int64(Reason.MARKET_CLOSED)
+    return int64(Reason.NONE)
+
+
 @compiled
-def _level_overflows(root: int, market: int, side: int, price: int, quantity: int, own: int) -> bool:
-    """Whether the level at `price`, less `own` of the order's already there, would pass AMOUNT_MAX with `quantity`."""
-    level = level_find(root, market, side, price)
-    if level == 0:
-        return False
-    rest = record_at(record_at(root, 0, ROOT).levels, level, LEVEL).quantity - own
-    return rest > AMOUNT_MAX - quantity
+def _terms_refusal(root: int, command: int) -> int:
+    """Why the market does not take an order with these terms: a Reason, or NONE."""
+    c = record_at(command, 0, COMMAND)
+    market = record_at(record_at(root, 0, ROOT).markets, int64(c.market), MARKET)
+    reason = check_order(market, int64(c.order_type), c.price, c.quantity, c.quote_quantity)
+    if reason != Reason.NONE:
+        return reason
+    reason = check_stop_price(market, int64(c.order_type), c.stop_price)
+    if reason != Reason.NONE:
+        return reason
+    return check_iceberg(market, int64(c.order_type), int64(c.time_in_force), c.quantity, c.iceberg_quantity)
 
 
 @compiled
@@ -129,53 +175,18 @@ def _funds_suffice(root: int, command: int) -> bool:
     if c.order_type != OrderType.MARKET:
         return held_amount(market, c.side, c.price, c.quantity) <= free
     if c.quantity > 0:
-        return _cost_within(root, c.market, c.quantity, free) if buys else c.quantity <= free // market.base_multiplier
+        if buys:
+            return cost_within(root, c.market, c.quantity, free, c.account, c.self_trade_prevention)
+        return c.quantity <= free // market.base_multiplier
     if buys:
         return c.quote_quantity <= free
-    return _lots_within(root, c.market, c.quote_quantity, free // market.base_multiplier)
-
-
-@compiled
-def _cost_within(root: int, market: int, quantity: int, funds: int) -> bool:
-    """Whether buying `quantity`, or what there is of it, costs at most `funds` on the present book."""
-    s = record_at(root, 0, ROOT)
-    m = record_at(s.markets, int64(market), MARKET)
-    number = best_level(root, market, int64(Side.SELL))
-    while number != 0 and quantity > 0:
-        level = record_at(s.levels, number, LEVEL)
-        part = min(quantity, level.quantity)
-        cost = notional(m, level.price, part)
-        if cost > funds:
-            return False
-        funds -= cost
-        quantity -= part
-        number = int64(level.worse)
-    return True
-
-
-@compiled
-def _lots_within(root: int, market: int, quote: int, quantity: int) -> bool:
-    """Whether selling for `quote` needs at most `quantity` on the present book."""
-    s = record_at(root, 0, ROOT)
-    m = record_at(s.markets, int64(market), MARKET)
-    number = best_level(root, market, int64(Side.BUY))
-    while number != 0:
-        level = record_at(s.levels, number, LEVEL)
-        lots = min(quote // notional(m, level.price, m.lot), level.quantity // m.lot)
-        part = lots * m.lot
-        if part > quantity:
-            return False
-        if part == 0:
-            break
-        quantity -= part
-        quote -= notional(m, level.price, part)
-        number = int64(level.worse)
-    return True
+    quantity = free // market.base_multiplier
+    return lots_within(root, c.market, c.quote_quantity, quantity, c.account, c.self_trade_prevention)
 
 
 @compiled
 def _accept(root: int, command: int) -> None:
-    """Take an order that passed all checks: hold, ACCEPTED, then match, rest or expire."""
+    """Take an order that passed all checks: hold, ACCEPTED, then wait, match, rest or expire."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     market = int64(c.market)
@@ -196,50 +207,64 @@ def _accept(root: int, command: int) -> None:
     order.side = c.side
     order.order_type = c.order_type
     order.time_in_force = c.time_in_force
+    order.is_iceberg = 1 if c.iceberg_quantity != 0 else 0
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
     words_copy(order_id_words(root, slot), command + COMMAND_ID_OFFSET)
     cold.created_ns = s.time_ns
     cold.older = 0
     cold.younger = 0
+    cold.self_trade_prevention = c.self_trade_prevention
+    if order.is_iceberg != 0 or is_stop(c.order_type):
+        terms = record_at(s.orders_terms, slot, TERMS)
+        terms.stop_price = c.stop_price
+        terms.limit_price = c.price
+        terms.iceberg_quantity = c.iceberg_quantity
+        terms.shown = 0
     request_outcome(root, s.order_id, int64(Reason.NONE))
     if c.order_type != OrderType.MARKET:
         m = record_at(s.markets, market, MARKET)
         hold(root, held_balance(order), held_amount(m, c.side, c.price, c.quantity))
+    if is_stop(c.order_type):
+        stop_enter(root, slot, market)
+        order_open(root, slot, market)
+        _emit_accepted(root, command, slot)
+        return
     s.pending_order = slot
     s.pending_price = c.price
     s.pending_market = market
     s.pending_account = c.account
     s.pending_quote = c.quote_quantity
 
-    new = int64(OrderStatus.NEW)
     can_trade = trade_quantity(root) != 0
     if not can_trade and c.order_type != OrderType.MARKET and c.time_in_force == TimeInForce.GTC:
         level_quantity = book_enter(root, slot, market, c.price)
         order_open(root, slot, market)
-        event = emit_order(root, int64(EventKind.ACCEPTED), int64(CommandKind.PLACE), slot, market, c.price, new)
+        event = _emit_accepted(root, command, slot)
         record_at(event, 0, EVENT).flag_bits = EventFlag.WORKING
         mark_level(root, event, market, c.price, level_quantity)
         return
-    event = emit_order(root, int64(EventKind.ACCEPTED), int64(CommandKind.PLACE), slot, market, c.price, new)
-    record_at(event, 0, EVENT).quote_quantity = c.quote_quantity
-    if c.time_in_force == TimeInForce.FOK and not _available(root, market, c.side, c.price, c.quantity):
-        expire(root, int64(CommandKind.PLACE), int64(Reason.NOT_FILLED_AT_ONCE))
-        return
+    _emit_accepted(root, command, slot)
+    mode = int64(c.self_trade_prevention)
+    if c.time_in_force == TimeInForce.FOK:
+        if not is_available(root, market, c.side, c.price, c.quantity, c.account, mode):
+            expired = int64(OrderStatus.EXPIRED)
+            close_taker(root, int64(CommandKind.PLACE), expired, int64(Reason.NOT_FILLED_AT_ONCE))
+            return
     match(root, int64(CommandKind.PLACE))
 
 
 @compiled
-def _available(root: int, market: int, side: int, price: int, quantity: int) -> bool:
-    """Whether the other side has `quantity` at `price` or better."""
-    s = record_at(root, 0, ROOT)
-    number = best_level(root, market, opposite(side))
-    while number != 0 and quantity > 0:
-        level = record_at(s.levels, number, LEVEL)
-        if not reaches(side, price, level.price):
-            return False
-        quantity -= level.quantity
-        number = int64(level.worse)
-    return quantity <= 0
+def _emit_accepted(root: int, command: int, slot: int) -> int:
+    """ACCEPTED, with all the terms of the order. Returns the event's address."""
+    c = record_at(command, 0, COMMAND)
+    new = int64(OrderStatus.NEW)
+    event = emit_order(root, int64(EventKind.ACCEPTED), int64(CommandKind.PLACE), slot, c.market, c.price, new)
+    e = record_at(event, 0, ORDER_TERMS)
+    e.quote_quantity = c.quote_quantity
+    e.stop_price = c.stop_price
+    e.iceberg_quantity = c.iceberg_quantity
+    e.self_trade_prevention = c.self_trade_prevention
+    return event
 
 
 @compiled
@@ -288,25 +313,10 @@ def cancel(root: int, command: int) -> int:
 
 @compiled
 def _remove(root: int, slot: int, command_kind: int, reason: int) -> int:
-    """Cancel a resting order. Returns the address of its CANCELED event, whose client_order_id is still empty."""
-    s = record_at(root, 0, ROOT)
-    order = record_at(s.orders, slot, ORDER)
-    level = record_at(s.levels, int64(order.level), LEVEL)
-    market = int64(level.market)
-    price = level.price
-    m = record_at(s.markets, market, MARKET)
-    left = order.quantity - order.executed
-    level_quantity = book_reduce(root, slot, left)
-    book_leave(root, slot)
-    order_close(root, slot, market)
-    hold(root, held_balance(order), -held_amount(m, order.side, price, left))
-    status = int64(OrderStatus.CANCELED)
-    event = emit_order(root, int64(EventKind.CANCELED), command_kind, slot, market, price, status)
-    mark_level(root, event, market, price, level_quantity)
-    record_at(event, 0, EVENT).reason = reason
+    """Cancel an open order. Returns the address of its CANCELED event, whose client_order_id is still empty."""
+    event = close_open(root, slot, command_kind, int64(OrderStatus.CANCELED), reason)
     words_copy(event + EVENT_ORIGINAL_OFFSET, event + EVENT_ID_OFFSET)
     zero_bytes(event + EVENT_ID_OFFSET, WORDS_BYTES)
-    pool_give(s.order_pool, slot)
     return event
 
 
@@ -365,8 +375,11 @@ def cancel_replace(root: int, command: int, second: int) -> None:
 @compiled
 def amend(root: int, command: int) -> None:
     """AMEND: a new price, quantity or client order id for an open order."""
+    c = record_at(command, 0, COMMAND)
     slot = _order_meant(root, command)
-    reason = int64(Reason.UNKNOWN_ORDER) if slot == 0 else _amend_refusal(root, command, slot)
+    reason = _standing_refusal(root, c.account, c.market)
+    if reason == Reason.NONE:
+        reason = int64(Reason.UNKNOWN_ORDER) if slot == 0 else _amend_refusal(root, command, slot)
     if reason != Reason.NONE:
         reject(root, command, int64(CommandKind.AMEND), reason)
         return
@@ -379,13 +392,14 @@ def _amend_refusal(root: int, command: int, slot: int) -> int:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     order = record_at(s.orders, slot, ORDER)
-    level = record_at(s.levels, int64(order.level), LEVEL)
     market = record_at(s.markets, int64(c.market), MARKET)
+    waits = is_waiting(root, slot)
+    old_price = order_price(root, slot)
     if c.price < 0 or c.quantity < 0:
         return int64(Reason.INVALID_QUANTITY)
-    price = c.price if c.price != 0 else level.price
+    price = c.price if c.price != 0 else old_price
     quantity = c.quantity if c.quantity != 0 else order.quantity
-    reprices = price != level.price
+    reprices = price != old_price
     if not reprices and quantity == order.quantity:
         return int64(Reason.AMEND_NOTHING)
     if quantity <= order.executed:
@@ -402,13 +416,15 @@ def _amend_refusal(root: int, command: int, slot: int) -> int:
             return int64(Reason.DUPLICATE_CLIENT_ORDER_ID)
     if reprices and order.order_type == OrderType.LIMIT_MAKER and _would_take(root, c.market, order.side, price):
         return int64(Reason.WOULD_TAKE)
-    if reprices and pool_full(s.level_pool):
+    if reprices and not waits and levels_full(root):
         return int64(Reason.ENGINE_FULL)
     left = order.quantity - order.executed
-    if _level_overflows(root, c.market, order.side, price, quantity, 0 if reprices else left):
+    if not waits and level_overflows(
+        root, c.market, order.side, price, quantity, 0 if reprices else order_shown(root, slot)
+    ):
         return int64(Reason.ENGINE_FULL)
     grows = held_amount(market, order.side, price, quantity - order.executed) - held_amount(
-        market, order.side, level.price, left
+        market, order.side, old_price, left
     )
     if grows > balance_free(root, held_balance(order)):
         return int64(Reason.INSUFFICIENT_BALANCE)
@@ -420,29 +436,35 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     order = record_at(s.orders, slot, ORDER)
-    level = record_at(s.levels, int64(order.level), LEVEL)
     market = int64(c.market)
     m = record_at(s.markets, market, MARKET)
-    old_price = level.price
+    waits = is_waiting(root, slot)
+    old_price = order_price(root, slot)
     old_quantity = order.quantity
     price = c.price if c.price != 0 else old_price
     quantity = c.quantity if c.quantity != 0 else old_quantity
     old_left = old_quantity - order.executed
-    keeps = price == old_price and quantity < old_quantity
+    keeps = waits or (price == old_price and quantity < old_quantity)
     holds = held_amount(m, order.side, price, quantity - order.executed)
     hold(root, held_balance(order), holds - held_amount(m, order.side, old_price, old_left))
-    if keeps:
-        level_quantity = book_reduce(root, slot, old_quantity - quantity)
+    level_quantity = int64(0)
+    if waits:
+        order.quantity = quantity
+        record_at(s.orders_terms, slot, TERMS).limit_price = price
+    elif keeps:
+        order.quantity = quantity
+        level_quantity = book_shrink(root, slot, old_quantity - quantity)
     else:
-        level_quantity = book_reduce(root, slot, old_left)
+        level_quantity = book_take(root, slot)
         book_leave(root, slot)
-    order.quantity = quantity
+        order.quantity = quantity
 
     status = int64(OrderStatus.NEW) if order.executed == 0 else int64(OrderStatus.PARTIALLY_FILLED)
     event = emit_order(root, int64(EventKind.AMENDED), int64(CommandKind.AMEND), slot, market, price, status)
     if keeps:
         record_at(event, 0, EVENT).flag_bits = EventFlag.PRIORITY_KEPT
-    mark_level(root, event, market, old_price, level_quantity)
+    if not waits:
+        mark_level(root, event, market, old_price, level_quantity)
     words_copy(event + EVENT_ORIGINAL_OFFSET, order_id_words(root, slot))
     words = command + COMMAND_ID_OFFSET
     if not words_empty(words):

@@ -34,7 +34,7 @@ ORDER: Final = np.dtype(
         ("side", "u1"),
         ("order_type", "u1"),
         ("time_in_force", "u1"),
-        ("reserved", "u1"),
+        ("is_iceberg", "u1"),  # shows only a part at a time: see TERMS
     ],
     align=True,
 )
@@ -46,29 +46,46 @@ ORDER_COLD: Final = np.dtype(
         ("created_ns", "i8"),
         ("older", "i4"),  # neighbours among the account's open orders, in order of acceptance
         ("younger", "i4"),
-        ("reserved", "i8"),
+        ("self_trade_prevention", "i8"),
     ],
     align=True,
 )
 assert ORDER_COLD.itemsize == CACHE_LINE_BYTES
+TERMS: Final = np.dtype(
+    [
+        ("stop_price", "i8"),
+        ("limit_price", "i8"),  # of a stop order that waits; 0: it will be a market order
+        ("iceberg_quantity", "i8"),  # what is shown at a time
+        ("shown", "i8"),  # what is shown now, while it rests
+    ],
+    align=True,
+)
+"""What only stop orders and icebergs have. Other orders never touch theirs."""
+
 ORDER_COLD_BYTES: Final = ORDER_COLD.itemsize
 CLIENT_ORDER_ID_OFFSET: Final[int] = ORDER_COLD.fields["client_order_id"][1]  # type: ignore[index]
 
 LEVEL: Final = np.dtype(
     [
         ("price", "i8"),
-        ("quantity", "i8"),  # what all its orders have left
+        ("quantity", "i8"),  # what all its orders show; stop orders that wait show nothing
         ("oldest", "i4"),
         ("youngest", "i4"),
         ("better", "i4"),  # neighbouring levels of the side
         ("worse", "i4"),
         ("market", "i4"),
-        ("side", "i4"),
-        ("reserved", "i8", (3,)),
+        ("side", "i4"),  # Side, or FALLING or RISING
+        ("icebergs", "i8"),  # how many of its orders may have more left than they show
+        ("reserved", "i8", (2,)),
     ],
     align=True,
 )
 assert LEVEL.itemsize == CACHE_LINE_BYTES
+
+FALLING: Final = 3
+RISING: Final = 4
+"""Two further sides of a market: stop orders that fire when the last price has fallen, or risen, to their stop price.
+FALLING has its highest price first, as BUY has; RISING its lowest, as SELL has."""
 
 BOOK_SIDE: Final = np.dtype([("best", "i4"), ("root", "i4")])
 
@@ -77,11 +94,15 @@ MARKET: Final = np.dtype(
         *MARKET_RULES_FIELDS,
         ("trade_id", "i8"),  # the last given
         ("book_update_id", "i8"),  # the last given
+        ("prevented_match_id", "i8"),  # the last given
+        ("last_price", "i8"),  # of the last trade; 0: there was none
         ("depth", "i8"),  # of the ordered prices
         ("fee_base_balance", "i4"),  # slots of account 0's balances
         ("fee_quote_balance", "i4"),
         ("buy", BOOK_SIDE),
         ("sell", BOOK_SIDE),
+        ("falling", BOOK_SIDE),
+        ("rising", BOOK_SIDE),
     ],
     align=True,
 )
@@ -103,6 +124,8 @@ ACCOUNT: Final = np.dtype(
         ("oldest", "i4"),  # its open orders, in order of acceptance
         ("youngest", "i4"),
         ("requests", "i8"),  # remembered for it now
+        ("trade_group", "i4"),  # accounts of one group > 0 do not trade with each other
+        ("status", "i4"),  # AccountStatus
         ("name", "S32"),
     ],
     align=True,
@@ -136,10 +159,10 @@ REFERENCE_WORDS_OFFSET: Final[int] = REFERENCE.fields["reference"][1]  # type: i
 RING: Final = np.dtype([("epoch", "i8"), ("ring_sequence", "i8")])
 
 _WORK: Final[list[tuple[Any, ...]]] = [
-    ("continuation_pending", "i8"),  # CommandKind that CONTINUE goes on with: PLACE, AMEND, CANCEL_ALL; 0: nothing
-    ("pending_order", "i8"),  # PLACE, AMEND: the slot of the order that is matching
+    ("continuation_pending", "i8"),  # what CONTINUE goes on with: see below; 0: nothing
+    ("pending_order", "i8"),  # the slot of the order that is matching
     ("pending_price", "i8"),  # its limit; 0 for MARKET orders
-    ("pending_market", "i8"),  # PLACE, AMEND: its market; CANCEL_ALL: the market or -1
+    ("pending_market", "i8"),  # its market; TRIGGER: the stops' market; CANCEL_ALL: the market or -1
     ("pending_account", "i8"),
     ("pending_quote", "i8"),  # MARKET by quote amount: the whole amount
     ("correlation", "i8"),  # of the command that events are emitted for now; kept while it is pending
@@ -148,6 +171,8 @@ _WORK: Final[list[tuple[Any, ...]]] = [
     ("gateway", "i8"),
     ("transport", "i8"),
 ]
+"""`continuation_pending` is a CommandKind: PLACE, AMEND or (a stop order that has fired) CONTINUE where an order is
+matching on, CANCEL_ALL where orders are left to cancel, TRIGGER where a stop order is due."""
 
 LIMITS: Final = np.dtype([(name, "i8") for name in LIMIT_NAMES])
 """As the body of LIMITS_COMMAND and LIMITS_EVENT, so that it moves by one copy."""
@@ -171,6 +196,7 @@ ROOT: Final = np.dtype(
         ("request", "i8"),  # the slot of the request being tried, 0: it is not to be remembered
         ("orders", "i8"),  # addresses of tables, pools and indexes
         ("orders_cold", "i8"),
+        ("orders_terms", "i8"),
         ("order_pool", "i8"),
         ("order_index", "i8"),  # order id -> slot
         ("client_index", "i8"),  # hash of (account, client order id) -> slot
@@ -178,6 +204,8 @@ ROOT: Final = np.dtype(
         ("levels", "i8"),
         ("level_pool", "i8"),
         ("prices", "i8"),
+        ("stop_prices", "i8"),
+        ("stop_levels", "i8"),  # levels of stop orders in use
         ("balances", "i8"),
         ("balance_pool", "i8"),
         ("balance_index", "i8"),  # account and asset -> slot

@@ -27,9 +27,10 @@ from ringex.engine.records import (
     RING,
     RINGS,
     ROOT,
+    TERMS,
 )
 from ringex.memory import address_of
-from ringex.messages import FEE_ACCOUNT, LIMIT_NAMES
+from ringex.messages import FEE_ACCOUNT, LIMIT_NAMES, AccountStatus
 from ringex.tables import Index, Pool, Prices
 
 
@@ -44,7 +45,8 @@ class State:
         self.limits = limits
         self.orders = _lines(limits.orders_max + 1, ORDER)
         self.orders_cold = _lines(limits.orders_max + 1, ORDER_COLD)
-        self.levels = _lines(limits.levels_max + 1, LEVEL)
+        self.orders_terms = np.zeros(limits.orders_max + 1, TERMS)
+        self.levels = _lines(limits.levels_max + limits.orders_max + 1, LEVEL)  # any stop order may need its own
         self.balances = _lines(limits.balances_max + 1, BALANCE)
         self.assets = np.zeros(limits.assets_max, ASSET)
         self.markets = np.zeros(limits.markets_max, MARKET)
@@ -63,6 +65,7 @@ class State:
             "reference_pool": Pool(self.references),
         }
         self.prices = Prices(limits.levels_max, 2 * limits.markets_max)
+        self.stop_prices = Prices(limits.orders_max, 2 * limits.markets_max)
         self.indexes = {
             "order_index": Index(limits.orders_max),
             "client_index": Index(limits.orders_max),
@@ -79,6 +82,7 @@ class State:
         self.root["room"] = tuple(vars(limits).values())
         self.enforce(limits)
         self.accounts["name"][FEE_ACCOUNT] = b"fees"
+        self.accounts["status"][FEE_ACCOUNT] = AccountStatus.ACTIVE
         add_fee_account(self.address)
 
     @property
@@ -102,6 +106,7 @@ class State:
         counts = {name: int(self.root[f"{name}_count"]) for name in ("assets", "markets", "accounts")}
         for name in ("key", "balance", "order", "level", "reference"):
             counts[f"{name}s"] = self.pools[f"{name}_pool"].used
+        counts["levels"] -= int(self.root["stop_levels"])
         counts["requests_remembered"] = len(kept)
         counts["requests_remembered_per_account"] = int(np.bincount(kept, minlength=1).max())
         for name, count in counts.items():
@@ -111,7 +116,7 @@ class State:
 
     def _point(self) -> None:
         for name in (
-            *("orders", "orders_cold", "levels", "balances", "assets", "markets", "accounts", "keys"),
+            *("orders", "orders_cold", "orders_terms", "levels", "balances", "assets", "markets", "accounts", "keys"),
             *("requests", "expiries", "references", "rings"),
         ):
             self.root[name] = address_of(getattr(self, name))
@@ -120,6 +125,7 @@ class State:
         for name, index in self.indexes.items():
             self.root[name] = index.address
         self.root["prices"] = self.prices.address
+        self.root["stop_prices"] = self.stop_prices.address
 
 
 def _lines(count: int, dtype: np.dtype) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Administrative methods: money in and out, accounts, keys, assets, markets. Served on gateway 0's local socket only.
+"""Administrative methods: money in and out, accounts, keys, assets, markets, and who and what may trade.
 
-The socket's file mode is the permission: there are no signatures here. Every change is a command like any other,
-journaled and idempotent where it carries a reference.
+Served on gateway 0's local socket only, whose file mode is the permission: there are no signatures here. Every change
+is a command like any other, journaled and idempotent where it carries a reference.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from ringex.messages import (
     ASSET_COMMAND,
     BALANCE_COMMAND,
     MARKET_COMMAND,
+    AccountStatus,
     CommandKind,
     EventKind,
     KeyScope,
+    MarketStatus,
     Reason,
     commands,
     words_of,
@@ -35,6 +37,7 @@ from ringex.messages import (
 ACCOUNT_NAME_CHARACTERS_MAX: Final = 32
 ASSET_NAME_CHARACTERS_MAX: Final = 16
 SYMBOL_CHARACTERS_MAX: Final = 24
+TRADE_GROUP_MAX: Final = (1 << 31) - 1
 
 
 def deposit(call: Call) -> Submission:
@@ -68,6 +71,46 @@ def create_key(call: Call) -> Submission:
         return _key_add(call, name, event["account"], scopes)
 
     return Submission(_account_add(name), reply)
+
+
+def set_account(call: Call) -> Submission:
+    """Blocks or unblocks an account, and says which trade group it is of (0: none). What is not sent stays."""
+    number = _account(call, "name")
+    account = call.model.catalogue.accounts[number]
+    status = AccountStatus[call.arguments.get("status", account.status.name)]
+    group = _small(call, "tradeGroup", TRADE_GROUP_MAX) if "tradeGroup" in call.arguments else account.trade_group
+
+    def reply(events: list[Row]) -> Any:
+        event = _expect(events, EventKind.ACCOUNT)
+        return _standing(event)
+
+    return Submission(_account_set(number, status, group), reply)
+
+
+def kill_account(call: Call) -> Submission:
+    """Blocks an account, then cancels all its orders."""
+    number = _account(call, "name")
+    record = _account_set(number, AccountStatus.BLOCKED, call.model.catalogue.accounts[number].trade_group)
+
+    def reply(events: list[Row]) -> Any:
+        return _cancel_all(number, _standing(_expect(events, EventKind.ACCOUNT)))
+
+    return Submission(record, reply)
+
+
+def set_market(call: Call) -> Submission:
+    """Halts a market or lets it trade again. Orders stay in the book, and can be canceled."""
+    market = call.market()
+    record = commands().view(MARKET_COMMAND)
+    record["kind"] = CommandKind.MARKET_SET
+    record["market"] = market.number
+    record["status"] = MarketStatus[call.arguments["status"]]
+
+    def reply(events: list[Row]) -> Any:
+        event = _expect(events, EventKind.MARKET)
+        return {"symbol": market.symbol, "status": MarketStatus(event["status"]).name}
+
+    return Submission(record, reply)
 
 
 def add_asset(call: Call) -> Submission:
@@ -122,7 +165,7 @@ def status(call: Call) -> dict[str, Any]:
         "eventSequence": call.model.sequence,
         "assets": len(catalogue.assets),
         "markets": len(catalogue.markets),
-        "accounts": len(catalogue.account_names),
+        "accounts": len(catalogue.accounts),
         "counts": dict(call.office.counts),
     }
 
@@ -164,6 +207,38 @@ def _account_add(name: str) -> np.ndarray:
     return record
 
 
+def _account_set(account: int, status: AccountStatus, trade_group: int) -> np.ndarray:
+    if account == 0:
+        raise invalid("name", "The fee account has no orders: it is neither blocked nor in a trade group.")
+    record = commands().view(ACCOUNT_COMMAND)
+    record["kind"] = CommandKind.ACCOUNT_SET
+    record["account"] = account
+    record["status"] = status
+    record["trade_group"] = trade_group
+    return record
+
+
+def _standing(event: Row) -> dict[str, Any]:
+    status = AccountStatus(event["status"]).name
+    return {"account": event["name"], "status": status, "tradeGroup": event["trade_group"]}
+
+
+def _cancel_all(account: int, standing: dict[str, Any]) -> Submission:
+    """Of every market. `canceled` counts what the reply's events show; the rest is `omitted` beside the result."""
+    record = commands()
+    record["kind"] = CommandKind.CANCEL_ALL
+    record["account"] = account
+    record["market"] = -1
+
+    def reply(events: list[Row]) -> Any:
+        refused = events[0]["kind"] == EventKind.REJECTED
+        if refused and events[0]["reason"] != Reason.UNKNOWN_ORDER:  # that one says that there was none
+            raise of_reason(events[0]["reason"])
+        return standing | {"canceled": sum(event["kind"] == EventKind.CANCELED for event in events)}
+
+    return Submission(record, reply)
+
+
 def _key_add(call: Call, name: str, account: int, scopes: int) -> Submission:
     assert call.office is not None
     if account == 0:
@@ -197,11 +272,11 @@ def _name(call: Call, parameter: str, characters_max: int) -> str:
     return name
 
 
-def _account(call: Call) -> int:
-    name = call.arguments["account"]
+def _account(call: Call, parameter: str = "account") -> int:
+    name = call.arguments[parameter]
     number = call.model.account_named(name)
     if number is None:
-        raise invalid("account", f"There is no account '{name[:32]}'; admin.account.create makes one.")
+        raise invalid(parameter, f"There is no account '{name[:32]}'; admin.account.create makes one.")
     return number
 
 
@@ -248,6 +323,15 @@ _MARKET_DECIMALS: Final = {
 
 _ACCOUNT: Final = Parameter("account", Kind.TEXT, required=True)
 _NAME: Final = Parameter("name", Kind.TEXT, required=True)
+_ACCOUNT_SETTINGS: Final = (
+    _NAME,
+    Parameter("status", Kind.CHOICE, choices=tuple(AccountStatus.__members__)),
+    Parameter("tradeGroup", Kind.INTEGER),
+)
+_MARKET_SETTINGS: Final = (
+    Parameter("symbol", Kind.TEXT, required=True),
+    Parameter("status", Kind.CHOICE, True, tuple(MarketStatus.__members__)),
+)
 _BOOKING_PARAMETERS: Final = (
     _ACCOUNT,
     Parameter("asset", Kind.TEXT, required=True),
@@ -267,10 +351,13 @@ ADMIN_METHODS: Final = table_of(
     Method("admin.account.deposit", Security.NONE, _BOOKING_PARAMETERS, deposit),
     Method("admin.account.withdraw", Security.NONE, _BOOKING_PARAMETERS, withdraw),
     Method("admin.account.create", Security.NONE, (_NAME,), create_account),
+    Method("admin.account.set", Security.NONE, _ACCOUNT_SETTINGS, set_account),
+    Method("admin.account.kill", Security.NONE, (_NAME,), kill_account),
     Method("admin.account.balances", Security.NONE, (_ACCOUNT,), balances, waits=True),
     Method("admin.keys.create", Security.NONE, (_ACCOUNT, Parameter("scopes", Kind.TEXTS)), create_key),
     Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
     Method("admin.market.add", Security.NONE, _MARKET_PARAMETERS, add_market),
+    Method("admin.market.set", Security.NONE, _MARKET_SETTINGS, set_market),
     Method("admin.status", Security.NONE, (), status, waits=True),
 )
 """Name -> method, for the local socket."""

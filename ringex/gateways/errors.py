@@ -87,31 +87,42 @@ def no_such_order() -> Refusal:
 
 
 def of_reason(
-    reason: int, market: Market | None = None, price: int = 0, quantity: int = 0, quote_quantity: int = 0
+    reason: int,
+    market: Market | None = None,
+    price: int = 0,
+    quantity: int = 0,
+    quote_quantity: int = 0,
+    parameter: str = "",
 ) -> Refusal:
     """A matcher's (or `check_order`'s) reason in the dialect's words; filters name the rule and a passing value.
 
     `price` and `quantity` are what the client asked for, in the market's units; `quote_quantity` in quote units.
+    `parameter` names the one that was checked where that is neither `price` nor `quantity`.
     """
     known = Reason(reason)
     code, text = REASON_TEXT[known]
     if market is not None:
-        why = _filter_words(known, market, price, quantity, quote_quantity)
+        why = _filter_words(known, market, price, quantity, quote_quantity, parameter)
         if why:
             text = f"{text}: {why}"
     return Refusal(code, text)
 
 
-def _filter_words(reason: Reason, market: Market, price: int, quantity: int, quote_quantity: int) -> str:
+def _filter_words(
+    reason: Reason, market: Market, price: int, quantity: int, quote_quantity: int, parameter: str
+) -> str:
     if reason in (Reason.PRICE_TOO_LOW, Reason.PRICE_TOO_HIGH):
-        return _out_of_range("price", price, market.price_min, market.price_max, market.price_scale)
+        return _out_of_range(parameter or "price", price, market.price_min, market.price_max, market.price_scale)
     if reason == Reason.PRICE_TICK:
-        return off_step_words("price", price, market.tick, market.price_min, market.price_max, market.price_scale)
+        name = parameter or "price"
+        return off_step_words(name, price, market.tick, market.price_min, market.price_max, market.price_scale)
     if reason in (Reason.QUANTITY_TOO_LOW, Reason.QUANTITY_TOO_HIGH):
-        return _out_of_range("quantity", quantity, market.quantity_min, market.quantity_max, market.quantity_scale)
+        name = parameter or "quantity"
+        return _out_of_range(name, quantity, market.quantity_min, market.quantity_max, market.quantity_scale)
     if reason == Reason.QUANTITY_LOT:
+        name = parameter or "quantity"
         return off_step_words(
-            "quantity", quantity, market.lot, market.quantity_min, market.quantity_max, market.quantity_scale
+            name, quantity, market.lot, market.quantity_min, market.quantity_max, market.quantity_scale
         )
     if reason in (Reason.NOTIONAL_TOO_LOW, Reason.NOTIONAL_TOO_HIGH):
         return _notional_words(reason, market, price, quantity, quote_quantity)

@@ -11,7 +11,7 @@ from ringex.history.catalogue import Market
 from ringex.jit import compiled, entry
 from ringex.memory import address_of, record_at
 from ringex.messages import MARKET_EVENT, Reason
-from ringex.rules import MARKET_BODY_NAMES, MARKET_RULES, check_order, market_rules
+from ringex.rules import MARKET_BODY_NAMES, MARKET_RULES, check_iceberg, check_order, check_stop_price, market_rules
 
 _RULES_KEPT_MAX: Final = 1 << 14
 
@@ -22,10 +22,33 @@ def filter_reason(market: Market, order_type: int, price: int, quantity: int, qu
     return Reason(int(_check(address_of(rules), int(order_type), price, quantity, quote_quantity)))
 
 
+def stop_price_reason(market: Market, order_type: int, stop_price: int) -> Reason:
+    """Why the market's filters refuse such a stop price, or NONE."""
+    return Reason(int(_check_stop_price(address_of(_rules(market)), int(order_type), stop_price)))
+
+
+def iceberg_reason(market: Market, order_type: int, time_in_force: int, quantity: int, iceberg_quantity: int) -> Reason:
+    """Why an order may not show so much at a time, or NONE."""
+    rules = address_of(_rules(market))
+    return Reason(int(_check_iceberg(rules, int(order_type), int(time_in_force), quantity, iceberg_quantity)))
+
+
 @entry
 @compiled
 def _check(rules: int, order_type: int, price: int, quantity: int, quote_quantity: int) -> int:
     return check_order(record_at(rules, 0, MARKET_RULES), order_type, price, quantity, quote_quantity)
+
+
+@entry
+@compiled
+def _check_stop_price(rules: int, order_type: int, stop_price: int) -> int:
+    return check_stop_price(record_at(rules, 0, MARKET_RULES), order_type, stop_price)
+
+
+@entry
+@compiled
+def _check_iceberg(rules: int, order_type: int, time_in_force: int, quantity: int, iceberg_quantity: int) -> int:
+    return check_iceberg(record_at(rules, 0, MARKET_RULES), order_type, time_in_force, quantity, iceberg_quantity)
 
 
 @lru_cache(_RULES_KEPT_MAX)

@@ -424,13 +424,17 @@ class Gateway:
     # Streams
 
     def _stream_and_apply(self, events: np.ndarray) -> None:
-        """Apply events; tell streams of them. Split where an order is amended: reports show it as it was until then."""
+        """Apply events; tell streams of them.
+
+        Split where an order is amended or loses quantity to a prevented match: reports show it as it was until then.
+        """
         streams = self._stream_table()
         if not streams:
             self.model.apply(events)
             return
         accounts = np.array(sorted(streams), np.int32)
-        cuts = np.flatnonzero(events["kind"] == EventKind.AMENDED)
+        kinds = events["kind"]
+        cuts = np.flatnonzero((kinds == EventKind.AMENDED) | (kinds == EventKind.PREVENTED))
         for span in np.split(events, cuts):
             if not len(span):
                 continue

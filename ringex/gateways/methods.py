@@ -73,6 +73,7 @@ METHODS: Final = table_of(
     Method("order.status", _DATA, orders.STATUS_PARAMETERS, orders.order_status, waits=True),
     Method("openOrders.status", _DATA, queries.OPEN_ORDERS_PARAMETERS, queries.open_orders, waits=True),
     Method("account.status", _DATA, queries.ACCOUNT_PARAMETERS, queries.account_status, waits=True),
+    Method("myPreventedMatches", _DATA, queries.MATCHES_PARAMETERS, queries.prevented_matches, waits=True),
     Method("session.logon", _DATA, (), sessions.logon, signed_always=True),
     Method("session.status", _NONE, (), sessions.status),
     Method("session.logout", _NONE, (), sessions.logout),

@@ -13,8 +13,8 @@ import numpy as np
 from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call, Submission
-from ringex.gateways.errors import Refusal, missing, not_required, of_reason, one_of_two
-from ringex.gateways.filters import filter_reason
+from ringex.gateways.errors import Refusal, invalid, missing, not_required, of_reason, one_of_two
+from ringex.gateways.filters import filter_reason, iceberg_reason, stop_price_reason
 from ringex.gateways.parameters import (
     Arguments,
     Kind,
@@ -28,15 +28,24 @@ from ringex.gateways.queries import find_order
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
 from ringex.messages import (
+    AccountStatus,
     CommandFlag,
     CommandKind,
     EventKind,
+    MarketStatus,
     OrderType,
     Reason,
+    SelfTradePrevention,
     Side,
     TimeInForce,
     commands,
     words_of,
+)
+
+_MARKET_TYPES: Final = (OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)
+_STOP_TYPES: Final = (
+    *(OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT),
+    *(OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT),
 )
 
 _SYMBOL: Final = Parameter("symbol", Kind.TEXT, required=True)
@@ -55,9 +64,11 @@ _NEW_ORDER: Final = (
     Parameter("price", Kind.DECIMAL),
     Parameter("quantity", Kind.DECIMAL),
     Parameter("quoteOrderQty", Kind.DECIMAL),
+    Parameter("stopPrice", Kind.DECIMAL),
+    Parameter("icebergQty", Kind.DECIMAL),
     Parameter("newClientOrderId", Kind.CLIENT_ID),
     _RESPONSE_TYPE,
-    Parameter("selfTradePreventionMode", Kind.CHOICE, choices=("NONE",)),
+    Parameter("selfTradePreventionMode", Kind.CHOICE, choices=tuple(SelfTradePrevention.__members__)),
 )
 _WHICH_ORDER: Final = (
     _SYMBOL,
@@ -99,7 +110,7 @@ def place(call: Call) -> Submission:
     def reply(events: list[Row]) -> Any:
         kind = events[0]["kind"]
         if kind == EventKind.ACCEPTED:
-            return replies.placed(market, events, response_type)
+            return replies.placed(market, events, response_type, call.model)
         if kind == EventKind.DUPLICATE:
             return _first_outcome(call, market, events[0], response_type)
         raise replies.refusal_of(market, events[0])
@@ -108,9 +119,13 @@ def place(call: Call) -> Submission:
 
 
 def test(call: Call) -> dict[str, Any]:
-    """Checks parameters and filters; nothing reaches the matcher."""
+    """Checks parameters, filters, and whether account and market may trade; nothing reaches the matcher."""
     market = call.market()
     new_order(market, call.arguments)
+    if call.model.catalogue.accounts[call.account].status == AccountStatus.BLOCKED:
+        raise of_reason(Reason.ACCOUNT_BLOCKED)
+    if market.status == MarketStatus.HALT:
+        raise of_reason(Reason.MARKET_CLOSED)
     if not call.arguments.get("computeCommissionRates"):
         return {}
     rates = {"maker": format_scaled(market.maker_fee, 8), "taker": format_scaled(market.taker_fee, 8)}
@@ -129,7 +144,7 @@ def cancel(call: Call) -> Submission:
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] != EventKind.CANCELED:
             raise replies.refusal_of(None, events[0])
-        return replies.canceled(market, events[0])
+        return replies.canceled(market, events[0], call.model)
 
     return Submission(record, reply)
 
@@ -143,7 +158,7 @@ def cancel_all(call: Call) -> Submission:
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.REJECTED:
             raise replies.refusal_of(None, events[0])
-        return [replies.canceled(market, event) for event in events if event["kind"] == EventKind.CANCELED]
+        return [replies.canceled(market, event, call.model) for event in events if event["kind"] == EventKind.CANCELED]
 
     return Submission(record, reply)
 
@@ -168,7 +183,7 @@ def cancel_replace(call: Call) -> Submission:
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.DUPLICATE:
             return _first_outcome(call, market, events[0], response_type)
-        return replies.cancel_replaced(market, events, response_type)
+        return replies.cancel_replaced(market, events, response_type, call.model)
 
     return Submission(records, reply)
 
@@ -200,8 +215,8 @@ def new_order(market: Market, arguments: Arguments) -> np.ndarray:
     record["side"] = Side[arguments["side"]]
     record["order_type"] = order_type
     record["time_in_force"] = TimeInForce.GTC
-    if order_type == OrderType.MARKET:
-        _market_amount(record, market, arguments)
+    if order_type in _MARKET_TYPES:
+        _market_amount(record, market, arguments, order_type)
     else:
         _limit_amount(record, market, arguments, order_type)
     _set_text(record, "client_order_id", arguments.get("newClientOrderId"))
@@ -209,7 +224,44 @@ def new_order(market: Market, arguments: Arguments) -> np.ndarray:
     reason = filter_reason(market, order_type, price, quantity, quote)
     if reason != Reason.NONE:
         raise of_reason(reason, market, price, quantity, quote)
+    _stop_price(record, market, arguments, order_type)
+    _iceberg(record, market, arguments, order_type)
+    mode = SelfTradePrevention[arguments.get("selfTradePreventionMode", "NONE")]
+    if mode == SelfTradePrevention.DECREMENT and quote:
+        raise invalid("selfTradePreventionMode", "An order by quoteOrderQty has no quantity to decrement.")
+    record["self_trade_prevention"] = mode
     return record
+
+
+def _stop_price(record: np.ndarray, market: Market, arguments: Arguments, order_type: OrderType) -> None:
+    text = arguments.get("stopPrice")
+    if order_type not in _STOP_TYPES:
+        if text is not None:
+            raise not_required("stopPrice", f"A {order_type.name} order has none.")
+        return
+    if text is None:
+        raise missing("stopPrice", f"A {order_type.name} order needs it.")
+    stop_price = price_of(market, text, "stopPrice")
+    reason = stop_price_reason(market, order_type, stop_price)
+    if reason != Reason.NONE:
+        raise of_reason(reason, market, stop_price, parameter="stopPrice")
+    record["stop_price"] = stop_price
+
+
+def _iceberg(record: np.ndarray, market: Market, arguments: Arguments, order_type: OrderType) -> None:
+    text = arguments.get("icebergQty")
+    if text is None:
+        return
+    time_in_force, quantity = int(record["time_in_force"][0]), int(record["quantity"][0])
+    if order_type in _MARKET_TYPES or time_in_force != TimeInForce.GTC:
+        raise not_required("icebergQty", "Only orders with a price and timeInForce GTC can be icebergs.")
+    iceberg_quantity = quantity_of(market, text, "icebergQty")
+    if iceberg_quantity > quantity:
+        raise Refusal(-2010, "IcebergQty exceeds QTY.")
+    reason = iceberg_reason(market, order_type, time_in_force, quantity, iceberg_quantity)
+    if reason != Reason.NONE:
+        raise of_reason(reason, market, quantity=iceberg_quantity, parameter="icebergQty")
+    record["iceberg_quantity"] = iceberg_quantity
 
 
 def _limit_amount(record: np.ndarray, market: Market, arguments: Arguments, order_type: OrderType) -> None:
@@ -218,7 +270,9 @@ def _limit_amount(record: np.ndarray, market: Market, arguments: Arguments, orde
             raise Refusal(-1114, "TimeInForce parameter sent when not required.")
     else:
         if "timeInForce" not in arguments:
-            raise missing("timeInForce", f"A LIMIT order needs one of {', '.join(TimeInForce.__members__)}.")
+            raise missing(
+                "timeInForce", f"A {order_type.name} order needs one of {', '.join(TimeInForce.__members__)}."
+            )
         record["time_in_force"] = TimeInForce[arguments["timeInForce"]]
     for name in ("quantity", "price"):
         if name not in arguments:
@@ -229,11 +283,16 @@ def _limit_amount(record: np.ndarray, market: Market, arguments: Arguments, orde
     record["quantity"] = quantity_of(market, arguments["quantity"])
 
 
-def _market_amount(record: np.ndarray, market: Market, arguments: Arguments) -> None:
+def _market_amount(record: np.ndarray, market: Market, arguments: Arguments, order_type: OrderType) -> None:
     if "timeInForce" in arguments:
         raise Refusal(-1114, "TimeInForce parameter sent when not required.")
     if "price" in arguments:
-        raise not_required("price", "A MARKET order has none.")
+        raise not_required("price", f"A {order_type.name} order has none.")
+    if order_type != OrderType.MARKET:
+        if "quantity" not in arguments:
+            raise missing("quantity", f"A {order_type.name} order needs it.")
+        if "quoteOrderQty" in arguments:
+            raise not_required("quoteOrderQty", "Only a MARKET order takes it.")
     by_base, by_quote = arguments.get("quantity"), arguments.get("quoteOrderQty")
     if by_base is not None and by_quote is not None:
         raise not_required("quoteOrderQty", "Send either quantity or quoteOrderQty.")
@@ -263,7 +322,7 @@ def _amend(call: Call, price: str | None, quantity: str | None, quantity_name: s
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] != EventKind.AMENDED:
             raise replies.refusal_of(market, events[0])
-        return replies.amended(market, events)
+        return replies.amended(market, events, call.model)
 
     return Submission(record, reply)
 
@@ -322,7 +381,7 @@ def _restriction(arguments: Arguments) -> int:
 
 
 def _response_type(arguments: Arguments) -> str:
-    default = "ACK" if arguments["type"] == "LIMIT_MAKER" else "FULL"
+    default = "FULL" if arguments["type"] in ("LIMIT", "MARKET") else "ACK"
     return str(arguments.get("newOrderRespType", default))
 
 

@@ -100,10 +100,10 @@ def decimal(name: str, text: str, scale: int) -> int:
         raise Refusal(-1100, f"{text} {error}") from error
 
 
-def price_of(market: Market, text: str) -> int:
+def price_of(market: Market, text: str, name: str = "price") -> int:
     """A price in the market's units. Raises Refusal, a filter failure where it lies between two ticks."""
     bounds = (market.tick, market.price_min, market.price_max)
-    return _stepped("price", text, market.price_scale, Reason.PRICE_TICK, bounds)
+    return _stepped(name, text, market.price_scale, Reason.PRICE_TICK, bounds)
 
 
 def quantity_of(market: Market, text: str, name: str = "quantity") -> int:

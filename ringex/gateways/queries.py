@@ -9,15 +9,18 @@ import numpy as np
 from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call
-from ringex.gateways.errors import Refusal, no_such_order, not_required, timed_out
+from ringex.gateways.errors import Refusal, no_such_order, not_required, one_of_two, timed_out
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.history.catalogue import Market
-from ringex.messages import FEE_RATE_ONE, KeyScope, OrderType, Side
+from ringex.history.readmodel import PreventedMatch
+from ringex.messages import FEE_RATE_ONE, AccountStatus, KeyScope, OrderType, SelfTradePrevention, Side
 
 DEPTH_LIMIT: Final = 100
 DEPTH_LIMIT_MAX: Final = 5000
 TRADES_LIMIT: Final = 500
 TRADES_LIMIT_MAX: Final = 1000
+MATCHES_LIMIT: Final = 500
+MATCHES_LIMIT_MAX: Final = 1000
 FEE_SCALE: Final = 8
 
 _SYMBOL: Final = Parameter("symbol", Kind.TEXT, required=True)
@@ -31,6 +34,13 @@ TICKER_PARAMETERS: Final = (_SYMBOL_OR_NONE, _SYMBOLS)
 EXCHANGE_PARAMETERS: Final = (_SYMBOL_OR_NONE, _SYMBOLS, Parameter("permissions", Kind.TEXTS))
 OPEN_ORDERS_PARAMETERS: Final = (_SYMBOL_OR_NONE,)
 ACCOUNT_PARAMETERS: Final = (Parameter("omitZeroBalances", Kind.BOOLEAN),)
+MATCHES_PARAMETERS: Final = (
+    _SYMBOL,
+    Parameter("preventedMatchId", Kind.INTEGER),
+    Parameter("orderId", Kind.INTEGER),
+    Parameter("fromPreventedMatchId", Kind.INTEGER),
+    _LIMIT,
+)
 
 
 def ping(call: Call) -> dict[str, Any]:
@@ -72,6 +82,7 @@ def account_status(call: Call) -> dict[str, Any]:
         asset = call.model.assets[balance.asset]
         free, locked = format_scaled(balance.free, asset.scale), format_scaled(balance.locked, asset.scale)
         balances.append({"asset": asset.name, "free": free, "locked": locked})
+    account = call.model.catalogue.accounts[call.account]
     maker, taker = _usual_fees(call.model.markets)
     none = format_scaled(0, FEE_SCALE)
     return {
@@ -85,7 +96,7 @@ def account_status(call: Call) -> dict[str, Any]:
             "buyer": none,
             "seller": none,
         },
-        "canTrade": bool(scopes & KeyScope.TRADE),
+        "canTrade": bool(scopes & KeyScope.TRADE) and account.status == AccountStatus.ACTIVE,
         "canWithdraw": False,
         "canDeposit": False,
         "brokered": False,
@@ -96,6 +107,42 @@ def account_status(call: Call) -> dict[str, Any]:
         "balances": balances,
         "permissions": ["SPOT"],
         "uid": call.account,
+        "tradeGroupId": account.trade_group or replies.NO_TRADE_GROUP,
+    }
+
+
+def prevented_matches(call: Call) -> list[dict[str, Any]]:
+    """The caller's recent prevented matches: one by its number, or those of one of its orders."""
+    market, arguments = call.market(), call.arguments
+    by_number = "preventedMatchId" in arguments
+    if not by_number and "orderId" not in arguments:
+        raise one_of_two("preventedMatchId", "orderId")
+    if by_number and len(arguments.keys() & {"orderId", "fromPreventedMatchId", "limit"}) > 0:
+        raise Refusal(-1128, "Combination of optional parameters invalid. Send preventedMatchId alone, or orderId.")
+    limit = _limit(call, MATCHES_LIMIT, MATCHES_LIMIT_MAX)
+    held = call.model.prevented_matches(call.account, market.number)
+    if by_number:
+        found = [match for match in held if match.prevented_match_id == arguments["preventedMatchId"]]
+    else:
+        order_id, first = arguments["orderId"], arguments.get("fromPreventedMatchId", 0)
+        of_order = (match for match in held if order_id in (match.taker_order_id, match.maker_order_id))
+        found = [match for match in of_order if match.prevented_match_id >= first]
+    group = call.model.catalogue.accounts[call.account].trade_group or replies.NO_TRADE_GROUP
+    return [_prevented_match(market, match, group) for match in found[:limit]]
+
+
+def _prevented_match(market: Market, match: PreventedMatch, trade_group: int) -> dict[str, Any]:
+    return {
+        "symbol": market.symbol,
+        "preventedMatchId": match.prevented_match_id,
+        "takerOrderId": match.taker_order_id,
+        "makerSymbol": market.symbol,
+        "makerOrderId": match.maker_order_id,
+        "tradeGroupId": trade_group,
+        "selfTradePreventionMode": match.mode.name,
+        "price": format_scaled(match.price, market.price_scale),
+        **replies.prevented_quantities(market, match),
+        "transactTime": replies.milliseconds(match.time_ns),
     }
 
 
@@ -156,7 +203,7 @@ def _symbol_info(market: Market) -> dict[str, Any]:
     price, quantity, quote = market.price_scale, market.quantity_scale, market.quote.scale
     return {
         "symbol": market.symbol,
-        "status": "TRADING",
+        "status": market.status.name,
         "baseAsset": market.base.name,
         "baseAssetPrecision": 8,
         "quoteAsset": market.quote.name,
@@ -165,7 +212,7 @@ def _symbol_info(market: Market) -> dict[str, Any]:
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
         "orderTypes": list(OrderType.__members__),
-        "icebergAllowed": False,
+        "icebergAllowed": True,
         "ocoAllowed": False,
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
@@ -200,7 +247,7 @@ def _symbol_info(market: Market) -> dict[str, Any]:
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "NONE",
-        "allowedSelfTradePreventionModes": ["NONE"],
+        "allowedSelfTradePreventionModes": list(SelfTradePrevention.__members__),
     }
 
 

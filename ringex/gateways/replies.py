@@ -11,6 +11,7 @@ from ringex.gateways.parameters import shown_client_id
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import Order as HeldOrder
+from ringex.history.readmodel import PreventedMatch, ReadModel
 from ringex.messages import (
     REASON_TEXT,
     CommandKind,
@@ -18,6 +19,7 @@ from ringex.messages import (
     OrderStatus,
     OrderType,
     Reason,
+    SelfTradePrevention,
     Side,
     TimeInForce,
 )
@@ -26,7 +28,9 @@ SIDES: Final = {side.value: side.name for side in Side}
 ORDER_TYPES: Final = {order_type.value: order_type.name for order_type in OrderType}
 TIMES_IN_FORCE: Final = {time_in_force.value: time_in_force.name for time_in_force in TimeInForce} | {0: "GTC"}
 STATUSES: Final = {status.value: status.name for status in OrderStatus}
+PREVENTIONS: Final = {mode.value: mode.name for mode in SelfTradePrevention}
 NO_ORDER_LIST: Final = -1
+NO_TRADE_GROUP: Final = -1
 
 
 def milliseconds(time_ns: int) -> int:
@@ -35,7 +39,11 @@ def milliseconds(time_ns: int) -> int:
 
 @dataclass
 class Order:
-    """An order as its events have shown it; units of its market, times in ns."""
+    """An order as its events have shown it; units of its market, times in ns.
+
+    `quantity` counts what self-trade prevention took off, as the read model does and the matcher's events do not.
+    `working_ns` is 0 for a stop order that has not been triggered.
+    """
 
     order_id: int
     client_order_id: str
@@ -51,13 +59,21 @@ class Order:
     created_ns: int
     updated_ns: int
     working_ns: int = 0
+    stop_price: int = 0
+    iceberg_quantity: int = 0
+    self_trade_prevention: int = 0
+    prevented_quantity: int = 0
+    prevented_match_id: int = 0
 
     @classmethod
-    def of(cls, event: Row, client_order_id: str | None = None) -> Order:
-        """From an ACCEPTED, RESTED, AMENDED or CANCELED event; CANCELED carries the order's own id apart: pass it."""
+    def of(cls, event: Row, model: ReadModel, client_order_id: str | None = None) -> Order:
+        """From an ACCEPTED, RESTED, AMENDED, CANCELED, TRIGGERED or REJECTED event, which the model has applied.
+
+        CANCELED by a client carries the order's own client order id apart: pass it.
+        """
         own = event["client_order_id"] if client_order_id is None else client_order_id
         order_id = event["order_id"]
-        return cls(
+        order = cls(
             order_id=order_id,
             client_order_id=shown_client_id(own, order_id),
             side=event["side"],
@@ -72,6 +88,31 @@ class Order:
             created_ns=event["created_ns"],
             updated_ns=event["time_ns"],
         )
+        if event["kind"] == EventKind.ACCEPTED:
+            order._take_terms(event)
+        elif order_id:
+            order._take_held(event, model)
+        return order
+
+    def _take_terms(self, event: Row) -> None:
+        self.stop_price = event["stop_price"]
+        self.iceberg_quantity = event["iceberg_quantity"]
+        self.self_trade_prevention = event["self_trade_prevention"]
+        self.working_ns = 0 if self.stop_price else self.created_ns
+
+    def _take_held(self, event: Row, model: ReadModel) -> None:
+        """What only the read model knows of the order, if it still holds it."""
+        held = model.order_by_id(event["account"], self.order_id)
+        if held is None:
+            return
+        self.stop_price = held.stop_price
+        self.iceberg_quantity = held.iceberg_quantity
+        self.self_trade_prevention = held.self_trade_prevention
+        self.working_ns = held.working_ns
+        self.prevented_quantity = held.prevented_quantity
+        self.prevented_match_id = held.prevented_match_id
+        prevented = event["reason"] == Reason.PREVENTED
+        self.quantity = held.quantity if prevented else self.quantity + held.prevented_quantity
 
     @classmethod
     def held(cls, order: HeldOrder) -> Order:
@@ -90,29 +131,36 @@ class Order:
             executed_quote=order.executed_quote,
             created_ns=order.created_ns,
             updated_ns=order.updated_ns,
+            working_ns=order.working_ns,
+            stop_price=order.stop_price,
+            iceberg_quantity=order.iceberg_quantity,
+            self_trade_prevention=order.self_trade_prevention,
+            prevented_quantity=order.prevented_quantity,
+            prevented_match_id=order.prevented_match_id,
         )
 
 
-def order_of(events: list[Row]) -> Order:
+def order_of(events: list[Row], model: ReadModel) -> Order:
     """The order after its events, at least one, which begin with ACCEPTED or AMENDED. Trades between may be missing."""
-    order = Order.of(events[0])
-    if events[0]["kind"] == EventKind.ACCEPTED and order.order_type != OrderType.MARKET:
-        order.working_ns = order.created_ns
-    last = next(event for event in reversed(events) if event["order_id"] == order.order_id)
+    order = Order.of(events[0], model)
+    own = [event for event in events if event["order_id"] == order.order_id and event["kind"] != EventKind.PREVENTED]
+    last = own[-1]
     taker = "taker_" if last["kind"] == EventKind.TRADE else ""
     order.status = last[f"{taker}status"]
     order.executed_quantity = last[f"{taker}executed_quantity"]
     order.executed_quote = last[f"{taker}executed_quote"]
-    if order.executed_quantity:
-        order.working_ns = order.working_ns or order.created_ns
     if order.order_type == OrderType.MARKET and order.quote_quantity:
         order.quantity = order.executed_quantity
+    if len(own) < len(events):  # events of others among them: a prevention, perhaps, of which the model knows more
+        held = model.order_by_id(events[0]["account"], order.order_id)
+        if held is not None:
+            order.prevented_quantity, order.prevented_match_id = held.prevented_quantity, held.prevented_match_id
     return order
 
 
-def placed(market: Market, events: list[Row], response_type: str) -> dict[str, Any]:
+def placed(market: Market, events: list[Row], response_type: str, model: ReadModel) -> dict[str, Any]:
     """order.place: the reply to PLACE's events, beginning with ACCEPTED. ACK, RESULT or FULL."""
-    order = order_of(events)
+    order = order_of(events, model)
     reply = {
         "symbol": market.symbol,
         "orderId": order.order_id,
@@ -125,9 +173,12 @@ def placed(market: Market, events: list[Row], response_type: str) -> dict[str, A
     reply.update(_progress(market, order))
     if order.working_ns:
         reply["workingTime"] = milliseconds(order.working_ns)
-    reply["selfTradePreventionMode"] = "NONE"
+    reply.update(_terms(market, order))
     if response_type == "FULL":
         reply["fills"] = fills(market, events)
+        matches = prevented_matches(market, events, model)
+        if matches:
+            reply["preventedMatches"] = matches
     return reply
 
 
@@ -149,9 +200,42 @@ def fills(market: Market, events: list[Row]) -> list[dict[str, Any]]:
     return found
 
 
-def canceled(market: Market, event: Row) -> dict[str, Any]:
+def prevented_matches(market: Market, events: list[Row], model: ReadModel) -> list[dict[str, Any]]:
+    """The trades among `events` that self-trade prevention kept from happening."""
+    found = []
+    for event in events:
+        if event["kind"] != EventKind.PREVENTED:
+            continue
+        match = model.prevented_match(market.number, event["prevented_match_id"])
+        if match is None:  # one command prevented more than the model holds
+            continue
+        prevented = {
+            "preventedMatchId": match.prevented_match_id,
+            "makerSymbol": market.symbol,
+            "makerOrderId": match.maker_order_id,
+            "price": format_scaled(match.price, market.price_scale),
+            **prevented_quantities(market, match),
+        }
+        found.append(prevented)
+    return found
+
+
+def prevented_quantities(market: Market, match: PreventedMatch) -> dict[str, str]:
+    """What a prevented match took off the taker and off the maker: all that they had left, or by DECREMENT the same."""
+    quantities = {}
+    for role, left, unharmed in (
+        ("taker", match.taker_left, SelfTradePrevention.EXPIRE_MAKER),
+        ("maker", match.maker_left, SelfTradePrevention.EXPIRE_TAKER),
+    ):
+        if match.mode != unharmed:
+            lost = match.quantity if match.mode == SelfTradePrevention.DECREMENT else left
+            quantities[f"{role}PreventedQuantity"] = format_scaled(lost, market.quantity_scale)
+    return quantities
+
+
+def canceled(market: Market, event: Row, model: ReadModel) -> dict[str, Any]:
     """order.cancel: the reply to one CANCELED event."""
-    order = Order.of(event, event["original_client_order_id"])
+    order = Order.of(event, model, event["original_client_order_id"])
     own_id = event["client_order_id"]
     return {
         "symbol": market.symbol,
@@ -161,14 +245,14 @@ def canceled(market: Market, event: Row) -> dict[str, Any]:
         "clientOrderId": own_id or f"ringex-cancel-{event['execution_id']}",
         "transactTime": milliseconds(order.updated_ns),
         **_progress(market, order),
-        "selfTradePreventionMode": "NONE",
+        **_terms(market, order),
     }
 
 
-def amended(market: Market, events: list[Row]) -> dict[str, Any]:
+def amended(market: Market, events: list[Row], model: ReadModel) -> dict[str, Any]:
     """order.amend, order.amend.keepPriority: the reply to AMENDED and what followed it (trades, RESTED)."""
     first = events[0]
-    order = order_of(events)
+    order = order_of(events, model)
     reply: dict[str, Any] = {
         "transactTime": milliseconds(order.updated_ns),
         "executionId": first["execution_id"],
@@ -181,15 +265,15 @@ def amended(market: Market, events: list[Row]) -> dict[str, Any]:
             "price": format_scaled(order.price, market.price_scale),
             "qty": format_scaled(order.quantity, market.quantity_scale),
             "executedQty": format_scaled(order.executed_quantity, market.quantity_scale),
-            "preventedQty": format_scaled(0, market.quantity_scale),
+            "preventedQty": format_scaled(order.prevented_quantity, market.quantity_scale),
             "quoteOrderQty": format_scaled(order.quote_quantity, market.quote.scale),
             "cumulativeQuoteQty": format_scaled(order.executed_quote, market.quote.scale),
             "status": STATUSES[order.status],
             "timeInForce": TIMES_IN_FORCE[order.time_in_force],
             "type": ORDER_TYPES[order.order_type],
             "side": SIDES[order.side],
-            "workingTime": milliseconds(order.created_ns),
-            "selfTradePreventionMode": "NONE",
+            "workingTime": milliseconds(order.working_ns) if order.working_ns else -1,
+            **_terms(market, order),
         },
     }
     traded = fills(market, events)
@@ -206,25 +290,25 @@ def status(market: Market, order: Order) -> dict[str, Any]:
         "orderListId": NO_ORDER_LIST,
         "clientOrderId": order.client_order_id,
         **_progress(market, order),
-        "stopPrice": format_scaled(0, 0),
-        "icebergQty": format_scaled(0, 0),
+        "stopPrice": format_scaled(order.stop_price, market.price_scale),
+        "icebergQty": format_scaled(order.iceberg_quantity, market.quantity_scale),
         "time": milliseconds(order.created_ns),
         "updateTime": milliseconds(order.updated_ns),
-        "isWorking": order.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED),
-        "workingTime": milliseconds(order.created_ns),
-        "selfTradePreventionMode": "NONE",
+        "isWorking": order.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED) and order.working_ns > 0,
+        "workingTime": milliseconds(order.working_ns) if order.working_ns else -1,
+        **_terms(market, order),
     }
 
 
-def cancel_replaced(market: Market, events: list[Row], response_type: str) -> dict[str, Any]:
+def cancel_replaced(market: Market, events: list[Row], response_type: str, model: ReadModel) -> dict[str, Any]:
     """order.cancelReplace: both legs' outcome. Raises Refusal -2021 or -2022 with both in `data`."""
     kinds = [event["command_kind"] for event in events]
     start = kinds.index(CommandKind.PLACE) if CommandKind.PLACE in kinds else len(events)
     cancel, place = events[:start], events[start:]
     canceled_well = bool(cancel) and cancel[0]["kind"] == EventKind.CANCELED
-    cancel_response = canceled(market, cancel[0]) if canceled_well else _refused(market, cancel)
+    cancel_response = canceled(market, cancel[0], model) if canceled_well else _refused(market, cancel)
     if place and place[0]["kind"] == EventKind.ACCEPTED:
-        new_result, new_response = "SUCCESS", placed(market, place, response_type)
+        new_result, new_response = "SUCCESS", placed(market, place, response_type, model)
     elif place and place[0]["reason"] != Reason.CANCEL_REJECTED:
         new_result, new_response = "FAILURE", _refused(market, place)
     else:
@@ -252,6 +336,20 @@ def refusal_of(market: Market | None, event: Row) -> Refusal:
 
 def _refused(market: Market, events: list[Row]) -> dict[str, Any]:
     return refusal_of(market, events[0]).body() if events else Refusal(-2011, "Unknown order sent.").body()
+
+
+def _terms(market: Market, order: Order) -> dict[str, Any]:
+    """The fields that only some orders have, and the mode of self-trade prevention, which all have."""
+    terms: dict[str, Any] = {}
+    if order.stop_price:
+        terms["stopPrice"] = format_scaled(order.stop_price, market.price_scale)
+    if order.iceberg_quantity:
+        terms["icebergQty"] = format_scaled(order.iceberg_quantity, market.quantity_scale)
+    terms["selfTradePreventionMode"] = PREVENTIONS[order.self_trade_prevention]
+    if order.prevented_quantity:
+        terms["preventedMatchId"] = order.prevented_match_id
+        terms["preventedQuantity"] = format_scaled(order.prevented_quantity, market.quantity_scale)
+    return terms
 
 
 def _progress(market: Market, order: Order) -> dict[str, Any]:

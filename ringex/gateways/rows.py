@@ -18,6 +18,8 @@ from ringex.messages import (
     EVENT,
     LIMITS_EVENT,
     MARKET_EVENT,
+    ORDER_TERMS,
+    PREVENTED,
     RECORD_BYTES,
     TRADE,
     EventKind,
@@ -27,7 +29,9 @@ Row = dict[str, Any]
 """The fields of an event by the names of its kind's dtype: int, or str for names, ids and references."""
 
 _DTYPES: Final = {
+    EventKind.ACCEPTED: ORDER_TERMS,
     EventKind.TRADE: TRADE,
+    EventKind.PREVENTED: PREVENTED,
     EventKind.BALANCE: BALANCE_EVENT,
     EventKind.ASSET: ASSET_EVENT,
     EventKind.MARKET: MARKET_EVENT,
@@ -57,7 +61,7 @@ def _row(content: bytes, at: int) -> Row:
 def _layout(kind: int) -> tuple[struct.Struct, tuple[str, ...], tuple[str, ...]]:
     """(layout of a record, its fields, those of them that are text) of an event's kind."""
     dtype = _DTYPES.get(kind, EVENT)  # type: ignore[call-overload]
-    names = [name for name in dtype.names if name != "unused"]
+    names = [name for name in dtype.names if name not in ("unused", "_pad")]
     texts = [name for name in names if dtype[name].shape or dtype[name].kind == "S"]
     codes, end = "<", 0
     for name in names:

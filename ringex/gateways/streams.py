@@ -8,8 +8,18 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.decimals import format_scaled
+from ringex.gateways.errors import notional
 from ringex.gateways.parameters import shown_client_id
-from ringex.gateways.replies import NO_ORDER_LIST, ORDER_TYPES, SIDES, STATUSES, TIMES_IN_FORCE, Order, milliseconds
+from ringex.gateways.replies import (
+    NO_ORDER_LIST,
+    ORDER_TYPES,
+    PREVENTIONS,
+    SIDES,
+    STATUSES,
+    TIMES_IN_FORCE,
+    Order,
+    milliseconds,
+)
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Asset, Market
 from ringex.history.readmodel import ReadModel
@@ -20,7 +30,9 @@ from ringex.messages import (
     EventFlag,
     EventKind,
     OrderStatus,
+    OrderType,
     Reason,
+    SelfTradePrevention,
     Side,
 )
 
@@ -29,6 +41,7 @@ _EXECUTION_TYPES: Final = {
     EventKind.CANCELED: "CANCELED",
     EventKind.AMENDED: "REPLACED",
     EventKind.REJECTED: "REJECTED",
+    EventKind.TRIGGERED: "NEW",  # once more: now it works
 }
 _REPORTED: Final = np.array(
     [kind in _EXECUTION_TYPES or kind == EventKind.BALANCE for kind in range(max(EventKind) + 1)]
@@ -53,14 +66,16 @@ def reports(model: ReadModel, event: Row, account: int) -> Iterator[dict[str, An
     if kind == EventKind.REJECTED:
         known = 0 <= event["market"] < len(model.catalogue.markets)
         if known and event["command_kind"] == CommandKind.PLACE and event["reason"] != Reason.CANCEL_REJECTED:
-            yield _order_report(model.catalogue.markets[event["market"]], event)
+            yield _order_report(model, model.catalogue.markets[event["market"]], event)
         return
     market = model.catalogue.markets[event["market"]]
     if kind == EventKind.TRADE:
         yield from _trade_reports(model, market, event, account)
         return
     if kind != EventKind.RESTED:
-        yield _order_report(market, event)
+        yield _order_report(model, market, event)
+    if kind == EventKind.TRIGGERED:
+        return  # it moves no balance
     asset = market.quote if event["side"] == Side.BUY else market.base
     yield _position(event, [(asset, event["free"], event["locked"])])
 
@@ -70,31 +85,60 @@ def terminated(now_ns: int) -> dict[str, Any]:
     return {"e": "eventStreamTerminated", "E": milliseconds(now_ns)}
 
 
-def _order_report(market: Market, event: Row) -> dict[str, Any]:
+def _order_report(model: ReadModel, market: Market, event: Row) -> dict[str, Any]:
     kind = EventKind(event["kind"])
-    order = Order.of(event)
+    order = Order.of(event, model)
     own_id, original_id = order.client_order_id, ""
     execution = _EXECUTION_TYPES[kind]
-    if kind == EventKind.CANCELED:
+    prevented = event["reason"] == Reason.PREVENTED
+    if prevented:
+        execution = "TRADE_PREVENTION"
+    elif kind == EventKind.CANCELED and event["status"] == OrderStatus.EXPIRED:
+        execution = "EXPIRED"
+    elif kind == EventKind.CANCELED:
         original_id = shown_client_id(event["original_client_order_id"], order.order_id)
-        given = event["client_order_id"]
-        if event["status"] == OrderStatus.EXPIRED:
-            execution, own_id, original_id = "EXPIRED", original_id, ""
-        else:
-            own_id = given or f"ringex-cancel-{event['execution_id']}"
+        own_id = event["client_order_id"] or f"ringex-cancel-{event['execution_id']}"
     elif kind == EventKind.AMENDED:
         original_id = shown_client_id(event["original_client_order_id"], order.order_id)
     elif kind == EventKind.REJECTED:
         own_id = event["client_order_id"]
-    working = order.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED) and (
-        kind == EventKind.AMENDED or bool(event["flag_bits"] & EventFlag.WORKING)
-    )
+    if kind == EventKind.ACCEPTED:
+        working = bool(event["flag_bits"] & EventFlag.WORKING)
+    elif kind == EventKind.TRIGGERED:
+        working = order.order_type not in (OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)
+    else:
+        working = kind == EventKind.AMENDED and order.working_ns > 0
     report = _report(market, order, event, event["execution_id"], execution, working)
+    if prevented:
+        report.update(_prevention(model, market, order, event))
     report["c"], report["C"] = own_id, original_id
     if kind == EventKind.REJECTED:
         code = REASON_TEXT[Reason(event["reason"])][0]
         report["r"], report["i"], report["X"] = str(code), -1, "REJECTED"
     return report
+
+
+def _prevention(model: ReadModel, market: Market, order: Order, event: Row) -> dict[str, Any]:
+    """What a report says besides of the prevented match that took quantity off the order."""
+    match = model.prevented_match(market.number, order.prevented_match_id)
+    if match is None:  # it, or the order, was pushed out within one batch of events
+        return {}
+    by_decrement = match.mode == SelfTradePrevention.DECREMENT
+    last = match.quantity if by_decrement else event["quantity"] - event["executed_quantity"]
+    is_taker = match.taker_order_id == order.order_id
+    value = notional(market, match.price, match.quantity)
+    fields = {
+        "v": match.prevented_match_id,
+        "A": format_scaled(order.prevented_quantity, market.quantity_scale),
+        "B": format_scaled(last, market.quantity_scale),
+        "U": match.maker_order_id if is_taker else match.taker_order_id,
+        "Cs": market.symbol,
+        "pl": format_scaled(match.quantity, market.quantity_scale),
+        "pL": format_scaled(match.price, market.price_scale),
+        "pY": format_scaled(value, market.quote.scale),
+    }
+    trade_group = model.catalogue.accounts[event["account"]].trade_group
+    return fields | {"u": trade_group} if trade_group else fields
 
 
 def _trade_reports(model: ReadModel, market: Market, trade: Row, account: int) -> Iterator[dict[str, Any]]:
@@ -170,8 +214,8 @@ def _report(
         "f": TIMES_IN_FORCE[order.time_in_force],
         "q": format_scaled(order.quantity, market.quantity_scale),
         "p": format_scaled(order.price, market.price_scale),
-        "P": none,
-        "F": none,
+        "P": format_scaled(order.stop_price, market.price_scale),
+        "F": format_scaled(order.iceberg_quantity, market.quantity_scale),
         "g": NO_ORDER_LIST,
         "C": "",
         "x": execution,
@@ -193,8 +237,8 @@ def _report(
         "Z": format_scaled(order.executed_quote, market.quote.scale),
         "Y": none,
         "Q": format_scaled(order.quote_quantity, market.quote.scale),
-        "V": "NONE",
+        "V": PREVENTIONS[order.self_trade_prevention],
     }
     if working:
-        report["W"] = milliseconds(order.created_ns)
+        report["W"] = milliseconds(order.working_ns)
     return report

@@ -1,20 +1,33 @@
 """The catalogue: assets, markets, accounts and keys, as events have added them. Nothing is ever taken out of it.
 
-Additions are rare, so this is plain Python. The events themselves are what is kept and sent to other processes; the
-dictionaries that answer queries are made from them.
+Additions are rare, so this is plain Python. What is kept and sent to other processes is, of each of them, the last
+event that told of it; the dictionaries that answer queries are made from these. A further MARKET or ACCOUNT event of
+a number that is known says that its status (or an account's trade group) has changed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 
 from ringex.config import Limits
 from ringex.history.frames import Frame, check, frame_of, records_of
-from ringex.messages import ACCOUNT_EVENT, ASSET_EVENT, EVENT, FEE_ACCOUNT, MARKET_EVENT, EventKind
+from ringex.messages import (
+    ACCOUNT_EVENT,
+    ASSET_EVENT,
+    EVENT,
+    FEE_ACCOUNT,
+    MARKET_EVENT,
+    AccountStatus,
+    EventKind,
+    MarketStatus,
+)
 
 FEE_ACCOUNT_NAME = "fees"
+_Status = TypeVar("_Status", bound=IntEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,17 @@ class Market:
     maker_fee: int
     taker_fee: int
     orders_per_account_max: int
+    status: MarketStatus = MarketStatus.TRADING
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account. Accounts of one trade group > 0 do not trade with each other where self-trade prevention is on."""
+
+    number: int
+    name: str
+    trade_group: int = 0
+    status: AccountStatus = AccountStatus.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +87,14 @@ class Catalogue:
 
     assets: list[Asset]
     markets: list[Market]
-    account_names: list[str]
+    accounts: list[Account]
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._events: list[bytes] = []
+        self._events: dict[tuple[int, int], bytes] = {}  # by kind and number
         self.assets = []
         self.markets = []
-        self.account_names = [FEE_ACCOUNT_NAME]
+        self.accounts = [Account(FEE_ACCOUNT, FEE_ACCOUNT_NAME)]
         self._asset_by_name: dict[str, Asset] = {}
         self._market_by_symbol: dict[str, Market] = {}
         self._account_by_name: dict[str, int] = {FEE_ACCOUNT_NAME: FEE_ACCOUNT}
@@ -78,7 +102,8 @@ class Catalogue:
 
     def apply(self, events: np.ndarray) -> None:
         """Take the ASSET, MARKET, ACCOUNT and KEY events out of `events` (EVENT records); others are not looked at."""
-        for event in events[(events["kind"] >= EventKind.ASSET) & (events["kind"] <= EventKind.KEY)]:
+        kinds = events["kind"]
+        for event in events[(kinds >= EventKind.ASSET) & (kinds <= EventKind.KEY)]:
             self._add(event)
 
     def asset_named(self, name: str) -> Asset | None:
@@ -94,8 +119,8 @@ class Catalogue:
         return self._keys.get(number)
 
     def export(self) -> bytes:
-        """The events that made this catalogue, as one frame of EVENT records."""
-        return b"".join(self._events)
+        """The events that make this catalogue, as one frame of EVENT records."""
+        return b"".join(self._events.values())
 
     def load(self, frame: Frame) -> None:
         """Fill an empty catalogue from what `export` gave. Raises FrameError; then the catalogue must not be used."""
@@ -115,22 +140,23 @@ class Catalogue:
         record = np.frombuffer(event.tobytes(), EVENT)
         kind = int(event["kind"])
         if kind == EventKind.ASSET:
-            self._add_asset(record.view(ASSET_EVENT)[0])
+            number = self._add_asset(record.view(ASSET_EVENT)[0])
         elif kind == EventKind.MARKET:
-            self._add_market(record.view(MARKET_EVENT)[0])
+            number = self._add_market(record.view(MARKET_EVENT)[0])
         elif kind == EventKind.ACCOUNT:
-            self._add_account(record.view(ACCOUNT_EVENT)[0])
+            number = self._add_account(record.view(ACCOUNT_EVENT)[0])
         else:
-            self._add_key(record.view(ACCOUNT_EVENT)[0])
-        self._events.append(frame_of(record))
+            number = self._add_key(record.view(ACCOUNT_EVENT)[0])
+        self._events[kind, number] = frame_of(record)
 
-    def _add_asset(self, event: np.void) -> None:
+    def _add_asset(self, event: np.void) -> int:
         asset = Asset(int(event["market"]), event["name"].decode("ascii"), int(event["scale"]))
         _check_next("asset", asset.number, len(self.assets), self._limits.assets_max)
         self.assets.append(asset)
         self._asset_by_name[asset.name] = asset
+        return asset.number
 
-    def _add_market(self, event: np.void) -> None:
+    def _add_market(self, event: np.void) -> int:
         base, quote = int(event["base_asset"]), int(event["quote_asset"])
         check(0 <= base < len(self.assets) and 0 <= quote < len(self.assets), "market: its assets are not known")
         market = Market(
@@ -151,24 +177,46 @@ class Catalogue:
             maker_fee=int(event["maker_fee"]),
             taker_fee=int(event["taker_fee"]),
             orders_per_account_max=int(event["orders_per_account_max"]),
+            status=_status_of(event, MarketStatus),
         )
-        _check_next("market", market.number, len(self.markets), self._limits.markets_max)
-        self.markets.append(market)
+        if 0 <= market.number < len(self.markets):
+            known = self.markets[market.number]
+            check(replace(known, status=market.status) == market, f"market {market.number}: its rules cannot change")
+            self.markets[market.number] = market
+        else:
+            _check_next("market", market.number, len(self.markets), self._limits.markets_max)
+            self.markets.append(market)
         self._market_by_symbol[market.symbol] = market
+        return market.number
 
-    def _add_account(self, event: np.void) -> None:
-        number = int(event["account"])
-        _check_next("account", number, len(self.account_names), self._limits.accounts_max)
+    def _add_account(self, event: np.void) -> int:
         name = event["name"].decode("ascii")
-        self.account_names.append(name)
-        self._account_by_name[name] = number
+        status = _status_of(event, AccountStatus)
+        account = Account(int(event["account"]), name, int(event["trade_group"]), status)
+        if 0 <= account.number < len(self.accounts):
+            known = self.accounts[account.number]
+            check(known.name == name, f"account {account.number}: its name cannot change")
+            self.accounts[account.number] = account
+        else:
+            _check_next("account", account.number, len(self.accounts), self._limits.accounts_max)
+            self.accounts.append(account)
+        self._account_by_name[name] = account.number
+        return account.number
 
-    def _add_key(self, event: np.void) -> None:
+    def _add_key(self, event: np.void) -> int:
         key = Key(int(event["key_added"]), int(event["account"]), int(event["scopes"]))
-        check(0 < key.account < len(self.account_names), f"key {key.number}: account {key.account} is not known")
+        check(0 < key.account < len(self.accounts), f"key {key.number}: account {key.account} is not known")
         check(key.number not in self._keys, f"key {key.number}: it exists already")
         check(len(self._keys) < self._limits.keys_max, f"key {key.number}: there is room for {self._limits.keys_max}")
         self._keys[key.number] = key
+        return key.number
+
+
+def _status_of(event: np.void, kind: type[_Status]) -> _Status:
+    """MARKET_ADD's 0 stands for the first status, which lets trade."""
+    status = int(event["status"]) or 1
+    check(status in list(kind), f"{kind.__name__} {status} is not known")
+    return kind(status)
 
 
 def _check_next(noun: str, number: int, expected: int, count_max: int) -> None:

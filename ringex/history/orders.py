@@ -12,7 +12,8 @@ import numpy as np
 
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import address_of, copy_bytes, record_at
-from ringex.messages import EVENT, OrderStatus, OrderType
+from ringex.messages import EVENT, ORDER_TERMS, OrderStatus, OrderType, Reason
+from ringex.rules import is_stop
 from ringex.tables import (
     Index,
     Pool,
@@ -52,13 +53,19 @@ ORDER: Final = np.dtype(
         ("account", "i4"),
         ("market", "i4"),
         ("price", "i8"),
-        ("quantity", "i8"),  # total; MARKET by quote amount: what has been executed
+        ("quantity", "i8"),  # total, what was prevented included; MARKET by quote amount: what has been executed
+        ("prevented_quantity", "i8"),  # taken off by self-trade prevention
         ("executed_quantity", "i8"),
         ("executed_quote", "i8"),
         ("quote_quantity", "i8"),
         ("created_ns", "i8"),
         ("updated_ns", "i8"),
+        ("working_ns", "i8"),  # since when it may match; 0: a stop order that has not been triggered
         ("trade_count", "i8"),
+        ("stop_price", "i8"),
+        ("iceberg_quantity", "i8"),
+        ("self_trade_prevention", "i8"),
+        ("prevented_match_id", "i8"),  # the last by which it lost quantity; 0: none
         ("side", "u1"),
         ("order_type", "u1"),
         ("time_in_force", "u1"),
@@ -166,12 +173,19 @@ def order_accept(orders: int, event: int) -> None:
     o.market = e.market
     o.price = e.price
     o.quantity = e.quantity
+    o.prevented_quantity = 0
     o.executed_quantity = e.executed_quantity
     o.executed_quote = e.executed_quote
     o.quote_quantity = e.quote_quantity
     o.created_ns = e.created_ns
     o.updated_ns = e.time_ns
+    o.working_ns = 0 if is_stop(e.order_type) else e.created_ns
     o.trade_count = e.trade_count
+    terms = record_at(event, 0, ORDER_TERMS)
+    o.stop_price = terms.stop_price
+    o.iceberg_quantity = terms.iceberg_quantity
+    o.self_trade_prevention = terms.self_trade_prevention
+    o.prevented_match_id = 0
     o.side = e.side
     o.order_type = e.order_type
     o.time_in_force = e.time_in_force
@@ -206,10 +220,32 @@ def order_trade(
 
 
 @compiled
-def order_update(orders: int, event: int, takes_client_id: bool) -> None:
+def order_trigger(orders: int, event: int) -> None:
+    """A TRIGGERED event: a stop order may match from now on."""
+    e = record_at(event, 0, EVENT)
+    slot = index_find(record_at(orders, 0, ORDERS).by_id, e.order_id)
+    assert slot != 0
+    o = record_at(_order(orders, slot), 0, ORDER)
+    assert _is_open(o.status) and o.working_ns == 0
+    o.working_ns = e.time_ns
+    o.updated_ns = e.time_ns
+
+
+@compiled
+def order_left(orders: int, order_id: int) -> int:
+    """What an open order may still trade; 0 for a MARKET order by quote amount."""
+    slot = index_find(record_at(orders, 0, ORDERS).by_id, order_id)
+    assert slot != 0
+    o = record_at(_order(orders, slot), 0, ORDER)
+    return o.quantity - o.prevented_quantity - o.executed_quantity
+
+
+@compiled
+def order_update(orders: int, event: int, takes_client_id: bool, prevented_match_id: int) -> None:
     """A RESTED, AMENDED or CANCELED event: the order as it now is, closed where its status says so.
 
-    `takes_client_id`: the event's client order id is the order's own from now on (AMENDED).
+    `takes_client_id`: the event's client order id is the order's own from now on (AMENDED). `prevented_match_id`: by
+    which prevention it lost quantity, where that is the event's reason.
     """
     e = record_at(event, 0, EVENT)
     slot = index_find(record_at(orders, 0, ORDERS).by_id, e.order_id)
@@ -218,10 +254,15 @@ def order_update(orders: int, event: int, takes_client_id: bool) -> None:
     assert _is_open(o.status)
     o.status = e.status
     o.price = e.price
-    o.quantity = e.quantity
     o.executed_quantity = e.executed_quantity
     o.executed_quote = e.executed_quote
     o.updated_ns = e.time_ns
+    if e.reason == Reason.PREVENTED:
+        goes_on = _is_open(e.status)
+        o.prevented_quantity = o.quantity - (e.quantity if goes_on else e.executed_quantity)
+        o.prevented_match_id = prevented_match_id
+    else:
+        o.quantity = e.quantity + o.prevented_quantity
     own = _order(orders, slot) + _ORDER_CLIENT_ID
     if takes_client_id and not words_equal(own, event + _EVENT_CLIENT_ID):
         _client_id_leave(orders, slot)

@@ -17,7 +17,8 @@ from ringex.config import Limits
 from ringex.history.balances import BALANCE, Balances, balance_add_free, balance_set
 from ringex.history.catalogue import Asset, Catalogue, Key, Market
 from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
-from ringex.history.orders import ORDER, Orders, order_accept, order_trade, order_update
+from ringex.history.orders import ORDER, Orders, order_accept, order_left, order_trade, order_trigger, order_update
+from ringex.history.prevented import PREVENTED_MATCH, PreventedMatches, prevented_last_id, prevented_record
 from ringex.history.trades import RECENT_TRADE, RecentTrades, trades_record
 from ringex.jit import compiled, entry, int64
 from ringex.marketdata.depth import LEVEL, Depth, Quote, depth_apply_one
@@ -28,6 +29,7 @@ from ringex.messages import (
     EVENT,
     FEE_ACCOUNT,
     MARKET_EVENT,
+    PREVENTED,
     RECORD_BYTES,
     SCHEMA_VERSION,
     TRADE,
@@ -35,6 +37,7 @@ from ringex.messages import (
     OrderStatus,
     OrderType,
     Reason,
+    SelfTradePrevention,
     Side,
     TimeInForce,
     text_of,
@@ -43,6 +46,7 @@ from ringex.messages import (
 
 CLOSED_ORDERS_MAX: Final = 1 << 19
 TRADES_PER_MARKET_MAX: Final = 1000
+PREVENTED_MATCHES_MAX: Final = 1 << 16
 
 _ROOT: Final = np.dtype(
     [
@@ -52,6 +56,7 @@ _ROOT: Final = np.dtype(
         ("orders", "i8"),
         ("balances", "i8"),
         ("trades", "i8"),
+        ("prevented", "i8"),
     ],
     align=True,
 )
@@ -63,7 +68,12 @@ _BOOK_HEADER: Final = np.dtype([("update_id", "i8"), ("bids", "i8"), ("asks", "i
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as it last was; units as in `ringex.messages`."""
+    """An order as it last was; units as in `ringex.messages`.
+
+    `quantity` is what the order asked for or was amended to, and `prevented_quantity` what self-trade prevention took
+    off it: quantity - executed_quantity - prevented_quantity may still trade while the order is open. (The matcher's
+    own events show the quantity without what was taken off.) `working_ns` is 0 until a stop order is triggered.
+    """
 
     order_id: int
     account: int
@@ -82,6 +92,12 @@ class Order:
     status: OrderStatus
     reason: Reason
     client_order_id: str
+    stop_price: int
+    iceberg_quantity: int
+    self_trade_prevention: SelfTradePrevention
+    working_ns: int
+    prevented_quantity: int
+    prevented_match_id: int
 
     @property
     def is_open(self) -> bool:
@@ -109,6 +125,24 @@ class Trade:
     buyer_is_maker: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PreventedMatch:
+    """A trade that self-trade prevention kept from happening. `taker_left`, `maker_left`: what each had left before."""
+
+    prevented_match_id: int
+    time_ns: int
+    taker_order_id: int
+    maker_order_id: int
+    taker_account: int
+    maker_account: int
+    market: int
+    mode: SelfTradePrevention
+    price: int
+    quantity: int
+    taker_left: int
+    maker_left: int
+
+
 class _Header(msgspec.Struct):
     """The first of a model's frames."""
 
@@ -118,7 +152,8 @@ class _Header(msgspec.Struct):
 
 
 class ReadModel:
-    """Bounded by `limits`, by `closed_orders_max` in all and by `trades_per_market` recent trades of each market."""
+    """Bounded by `limits`, by `closed_orders_max` in all, by `trades_per_market` recent trades of each market and by
+    `prevented_matches_max` in all."""
 
     def __init__(
         self,
@@ -126,6 +161,7 @@ class ReadModel:
         *,
         closed_orders_max: int = CLOSED_ORDERS_MAX,
         trades_per_market: int = TRADES_PER_MARKET_MAX,
+        prevented_matches_max: int = PREVENTED_MATCHES_MAX,
     ) -> None:
         self._limits = limits
         self._trades_per_market = trades_per_market
@@ -134,6 +170,7 @@ class ReadModel:
         self._orders = Orders(limits.accounts_max, limits.orders_max, closed_orders_max)
         self._balances = Balances(limits.accounts_max, limits.balances_max)
         self._trades = RecentTrades(limits.markets_max, trades_per_market)
+        self._prevented = PreventedMatches(prevented_matches_max)
         self._pairs = np.zeros(limits.markets_max, _PAIR)
         self._root = np.zeros(1, _ROOT)
         self._root["pairs"] = address_of(self._pairs)
@@ -141,6 +178,7 @@ class ReadModel:
         self._root["orders"] = self._orders.address
         self._root["balances"] = self._balances.address
         self._root["trades"] = self._trades.address
+        self._root["prevented"] = self._prevented.address
         self._address = address_of(self._root)
 
     # Events in
@@ -152,7 +190,9 @@ class ReadModel:
             return
         first, last = int(events["sequence"][0]), int(events["sequence"][-1])
         assert first == self.sequence + 1 and last == self.sequence + len(events), "events must follow without a gap"
-        self.catalogue.apply(events)  # additions first: what refers to them comes later, and nothing takes them back
+        self.catalogue.apply(
+            events
+        )  # additions first: what refers to them comes later, and no event depends on a status
         _apply(self._address, address_of(events), len(events))
 
     def apply_at(self, address: int, count: int) -> None:
@@ -219,6 +259,15 @@ class ReadModel:
         """Whether closed orders of the account are no longer held: then "not found" does not mean "never was"."""
         return self._knows(account) and self._orders.forgotten(account) > 0
 
+    def prevented_matches(self, account: int, market: int) -> list[PreventedMatch]:
+        """The recent prevented matches of the market that the account had a part in, oldest first."""
+        return [_match_of(record) for record in self._prevented.of(account, market)]
+
+    def prevented_match(self, market: int, prevented_match_id: int) -> PreventedMatch | None:
+        """The market's prevented match with this number, if it is still held."""
+        record = self._prevented.with_id(market, prevented_match_id)
+        return _match_of(record) if record is not None else None
+
     # Queries: market data
 
     def depth(self, market: int, limit: int) -> tuple[int, np.ndarray, np.ndarray]:
@@ -246,8 +295,9 @@ class ReadModel:
     def export(self) -> list[Frame]:
         """The model as frames for `load`. Equal models give equal frames, whatever way they came about."""
         header = msgspec.msgpack.encode(_Header(FORMAT_VERSION, SCHEMA_VERSION, self.sequence))
-        orders, forgotten = self._orders.export(len(self.catalogue.account_names))
+        orders, forgotten = self._orders.export(len(self.catalogue.accounts))
         parts = [orders, forgotten, self._balances.export(), self._trades.export(len(self.markets)), *self._books_out()]
+        parts.append(self._prevented.export())
         return [header, self.catalogue.export(), *(frame_of(part) for part in parts)]
 
     def load(self, frames: list[Frame]) -> None:
@@ -257,7 +307,7 @@ class ReadModel:
         then the model must not be used.
         """
         assert self.sequence == 0 and not self.markets, "only an empty model can be loaded"
-        check(len(frames) == 8, f"{len(frames)} frames; a read model has 8")
+        check(len(frames) == 9, f"{len(frames)} frames; a read model has 9")
         try:
             header = msgspec.msgpack.decode(frames[0], type=_Header)
         except msgspec.MsgspecError as error:
@@ -273,6 +323,7 @@ class ReadModel:
         self._load_balances(frames[4])
         self._load_trades(frames[5])
         self._load_books(frames[6], frames[7])
+        self._load_prevented(frames[8])
         self._root["sequence"] = header.sequence
 
     def __eq__(self, other: object) -> bool:
@@ -282,7 +333,7 @@ class ReadModel:
     __hash__ = None  # type: ignore[assignment]
 
     def _knows(self, account: int) -> bool:
-        return 0 <= account < len(self.catalogue.account_names)
+        return 0 <= account < len(self.catalogue.accounts)
 
     def _books_out(self) -> tuple[np.ndarray, np.ndarray]:
         """(headers, levels): per market a _BOOK_HEADER, and its bids, then its asks, best first."""
@@ -296,7 +347,7 @@ class ReadModel:
 
     def _load_orders(self, frame: Frame, forgotten_frame: Frame) -> None:
         orders = records_of(frame, ORDER, self._orders.capacity, "orders")
-        accounts_count = len(self.catalogue.account_names)
+        accounts_count = len(self.catalogue.accounts)
         forgotten = records_of(forgotten_frame, np.dtype("i8"), accounts_count, "forgotten orders")
         _check_range(orders["account"], 1, accounts_count, "orders: account")
         _check_range(orders["market"], 0, len(self.markets), "orders: market")
@@ -310,7 +361,7 @@ class ReadModel:
 
     def _load_balances(self, frame: Frame) -> None:
         balances = records_of(frame, BALANCE, self._limits.balances_max, "balances")
-        _check_range(balances["account"], 0, len(self.catalogue.account_names), "balances: account")
+        _check_range(balances["account"], 0, len(self.catalogue.accounts), "balances: account")
         _check_range(balances["asset"], 0, len(self.assets), "balances: asset")
         self._balances.load(balances)
 
@@ -318,6 +369,15 @@ class ReadModel:
         trades = records_of(frame, RECENT_TRADE, self._limits.markets_max * self._trades_per_market, "trades")
         _check_range(trades["market"], 0, len(self.markets), "trades: market")
         self._trades.load(trades)
+
+    def _load_prevented(self, frame: Frame) -> None:
+        matches = records_of(frame, PREVENTED_MATCH, self._prevented.capacity, "prevented matches")
+        _check_range(matches["market"], 0, len(self.markets), "prevented matches: market")
+        for role in ("taker", "maker"):
+            accounts = matches[f"{role}_account"]
+            _check_range(accounts, 1, len(self.catalogue.accounts), f"prevented matches: {role} account")
+        _check_range(matches["mode"], 1, len(SelfTradePrevention), "prevented matches: mode")
+        self._prevented.load(matches)
 
     def _load_books(self, headers_frame: Frame, levels_frame: Frame) -> None:
         headers = records_of(headers_frame, _BOOK_HEADER, self._limits.markets_max, "books")
@@ -356,12 +416,16 @@ def _apply(model: int, events: int, count: int) -> None:
         elif kind == EventKind.ACCEPTED:
             order_accept(m.orders, event)
             _apply_hold(model, event)
-        elif kind == EventKind.RESTED or kind == EventKind.CANCELED:
-            order_update(m.orders, event, False)
+        elif kind == EventKind.RESTED or kind == EventKind.CANCELED or kind == EventKind.AMENDED:
+            prevented_match_id = prevented_last_id(m.prevented) if e.reason == Reason.PREVENTED else int64(0)
+            order_update(m.orders, event, kind == EventKind.AMENDED, prevented_match_id)
             _apply_hold(model, event)
-        elif kind == EventKind.AMENDED:
-            order_update(m.orders, event, True)
-            _apply_hold(model, event)
+        elif kind == EventKind.PREVENTED:
+            p = record_at(event, 0, PREVENTED)
+            taker_left = order_left(m.orders, p.order_id)
+            prevented_record(m.prevented, event, taker_left, order_left(m.orders, p.maker_order_id))
+        elif kind == EventKind.TRIGGERED:
+            order_trigger(m.orders, event)
         elif kind == EventKind.BALANCE:
             b = record_at(event, 0, BALANCE_EVENT)
             balance_set(m.balances, int64(b.account), int64(b.market), b.free, b.locked)
@@ -448,4 +512,15 @@ def _order_of(record: np.void) -> Order:
         status=OrderStatus(int(record["status"])),
         reason=Reason(int(record["reason"])),
         client_order_id=text_of(record["client_order_id"]),
+        stop_price=int(record["stop_price"]),
+        iceberg_quantity=int(record["iceberg_quantity"]),
+        self_trade_prevention=SelfTradePrevention(int(record["self_trade_prevention"])),
+        working_ns=int(record["working_ns"]),
+        prevented_quantity=int(record["prevented_quantity"]),
+        prevented_match_id=int(record["prevented_match_id"]),
     )
+
+
+def _match_of(record: np.void) -> PreventedMatch:
+    values = dict(zip(PREVENTED_MATCH.names or (), record.item(), strict=True))
+    return PreventedMatch(**values | {"mode": SelfTradePrevention(values["mode"])})

@@ -147,7 +147,8 @@ def depth_apply_one(depth: int, event: int) -> None:
             _update(depth, int64(e.market), int64(e.side), e.level_price, e.level_quantity, e.book_update_id)
     elif e.kind == EventKind.MARKET:
         m = record_at(event, 0, MARKET_EVENT)
-        depth_add_book(depth, int64(m.market), m.tick, m.price_max)
+        if int64(m.market) >= record_at(depth, 0, DEPTH).books_count:  # else only its status is new
+            depth_add_book(depth, int64(m.market), m.tick, m.price_max)
 
 
 @entry

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ringex.messages import OrderStatus, OrderType, Side
+from ringex.messages import OrderStatus, OrderType, Side, TimeInForce
+
+MARKET_TYPES = (OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)
+STOP_TYPES = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
+STOP_LOSS_TYPES = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)
 
 
 @dataclass(eq=False)
@@ -21,21 +25,42 @@ class Order:
     quote_quantity: int
     client_order_id: str
     created_ns: int
+    self_trade_prevention: int = 0
+    stop_price: int = 0
+    iceberg_quantity: int = 0
     executed_quantity: int = 0
     executed_quote: int = 0
     trade_count: int = 0
+    shown: int = 0  # resting: what of it trades before it is refilled at the end of the queue
+    is_waiting: bool = False  # a stop order that has not fired
+    is_filled: bool = False  # a trade said so
 
     @property
     def left(self) -> int:
         return self.quantity - self.executed_quantity
 
     @property
+    def slice(self) -> int:
+        """What a fresh place in the queue shows."""
+        return min(self.iceberg_quantity, self.left) if self.iceberg_quantity else self.left
+
+    @property
     def is_market(self) -> bool:
-        return self.order_type == OrderType.MARKET
+        """Whether it takes any price: MARKET, and a stop order that is one when it fires."""
+        return self.order_type in MARKET_TYPES
 
     @property
     def is_by_quote(self) -> bool:
-        return self.is_market and self.quote_quantity > 0
+        return self.order_type == OrderType.MARKET and self.quote_quantity > 0
+
+    @property
+    def can_rest(self) -> bool:
+        return not self.is_market and self.time_in_force == TimeInForce.GTC
+
+    @property
+    def limit(self) -> int | None:
+        """The worst price it trades at; None: any."""
+        return None if self.is_market else self.price
 
     @property
     def quote_left(self) -> int:
@@ -70,7 +95,8 @@ class Book:
         return next(self.makers_for(side, limit), None)
 
     def rest(self, order: Order) -> None:
-        """Put an order at the end of its level's queue."""
+        """Put an order at the end of its level's queue, with a fresh slice of it to be seen."""
+        order.shown = order.slice
         self.levels(order.side).setdefault(order.price, []).append(order)
 
     def remove(self, order: Order) -> None:
@@ -79,8 +105,14 @@ class Book:
         if not levels[order.price]:
             del levels[order.price]
 
+    def refill(self, order: Order) -> None:
+        """An iceberg whose slice is used up goes to the end of its queue with the next."""
+        self.remove(order)
+        self.rest(order)
+
     def level_quantity(self, side: int, price: int) -> int:
-        return sum(order.left for order in self.levels(side).get(price, []))
+        """What the level shows."""
+        return sum(order.shown for order in self.levels(side).get(price, []))
 
 
 def reaches(side: int, limit: int, price: int) -> bool:

@@ -8,7 +8,14 @@ from typing import Any
 
 from reference.records import Fields, command_fields
 from ringex.config import Limits
-from ringex.messages import CommandKind, OrderType, Side, TimeInForce
+from ringex.messages import (
+    SCHEMA_VERSION,
+    AccountStatus,
+    CommandKind,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 
 BUY, SELL = Side.BUY, Side.SELL
 BTC, USDT = 0, 1
@@ -26,7 +33,8 @@ class Desk:
     def command(self, kind: int, **fields: Any) -> Fields:
         self.sequence += 1
         values = {name: int(value) if not isinstance(value, str) else value for name, value in fields.items()}
-        stamps = {"kind": int(kind), "version": 1, "slots": 1, "sequence": self.sequence, "time_ns": self.time_ns}
+        stamps = {"kind": int(kind), "version": SCHEMA_VERSION, "slots": 1}
+        stamps |= {"sequence": self.sequence, "time_ns": self.time_ns}
         return command_fields(stamps | values)
 
     def asset(self, name: str, scale: int) -> Fields:
@@ -58,6 +66,12 @@ class Desk:
     def limits(self, limits: Limits) -> Fields:
         return self.command(CommandKind.LIMITS_SET, **vars(limits))
 
+    def account_set(self, account: int, trade_group: int = 0, status: int = AccountStatus.ACTIVE) -> Fields:
+        return self.command(CommandKind.ACCOUNT_SET, account=account, trade_group=trade_group, status=status)
+
+    def market_set(self, market: int, status: int) -> Fields:
+        return self.command(CommandKind.MARKET_SET, market=market, status=status)
+
     def deposit(self, account: int, asset: int, amount: int, reference: str = "") -> Fields:
         reference = reference or f"deposit-{next(self.references)}"
         return self.command(CommandKind.DEPOSIT, account=account, asset=asset, amount=amount, reference=reference)
@@ -74,6 +88,11 @@ class Desk:
 
     def market_order(self, account: int, side: int, quantity: int = 0, **fields: Any) -> Fields:
         return self.place(account, side, 0, quantity, order_type=OrderType.MARKET, **fields)
+
+    def stop(self, account: int, side: int, stop_price: int, quantity: int, **fields: Any) -> Fields:
+        """A STOP_LOSS in market 0, unless `fields` say otherwise."""
+        usual = {"order_type": OrderType.STOP_LOSS, "price": 0, "stop_price": stop_price}
+        return self.place(account, side, quantity=quantity, **(usual | fields))
 
     def cancel(self, account: int, order_id: int = 0, **fields: Any) -> Fields:
         return self.command(CommandKind.CANCEL, account=account, order_id=order_id, **fields)

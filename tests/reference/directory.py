@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from reference.book import Book
+from reference.book import MARKET_TYPES, STOP_TYPES, Book
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, FEE_RATE_ONE, Reason
+from ringex.messages import (
+    AMOUNT_MAX,
+    FEE_RATE_ONE,
+    AccountStatus,
+    MarketStatus,
+    OrderType,
+    Reason,
+    TimeInForce,
+)
 
 
 @dataclass
@@ -17,8 +25,15 @@ class Asset:
     scale: int
 
 
+@dataclass
+class Account:
+    name: str
+    trade_group: int = 0
+    status: int = AccountStatus.ACTIVE
+
+
 class Market:
-    """A market's rules (attributes by the field names of MARKET_COMMAND), its book and its two counters."""
+    """A market's rules (attributes by the field names of MARKET_COMMAND), its book, its counters and its last price."""
 
     def __init__(self, rules: Fields, base_scale: int, quote_scale: int) -> None:
         self.rules = rules
@@ -27,6 +42,8 @@ class Market:
         self.book = Book()
         self.trade_id = 0
         self.book_update_id = 0
+        self.prevented_match_id = 0
+        self.last_price = 0  # 0: there was no trade yet
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -42,14 +59,33 @@ class Market:
     def base_amount(self, quantity: int) -> int:
         return int(quantity * 10 ** (self.base_scale - self.quantity_scale))
 
+    def check_order(self, order_type: int, price: int, quantity: int, quote_quantity: int = 0) -> Reason:
+        """The filters, for an order of this type."""
+        if order_type not in MARKET_TYPES:
+            return self.check_limit_order(price, quantity, quote_quantity)
+        if order_type != OrderType.MARKET and price == 0 and quote_quantity != 0:
+            return Reason.INVALID_QUANTITY
+        return self.check_market_order(price, quantity, quote_quantity)
+
+    def check_terms(self, command: Fields) -> Reason:
+        """The stop price and the iceberg quantity of a new order that has passed `check_order`."""
+        stop_price, iceberg_quantity = command["stop_price"], command["iceberg_quantity"]
+        if command["order_type"] in STOP_TYPES:
+            if reason := self._check_price(stop_price):
+                return reason
+        elif stop_price != 0:
+            return Reason.INVALID_STOP_PRICE
+        if iceberg_quantity == 0:
+            return Reason.NONE
+        takes_one = command["order_type"] not in MARKET_TYPES and command["time_in_force"] == TimeInForce.GTC
+        if not takes_one or not 0 < iceberg_quantity <= command["quantity"]:
+            return Reason.INVALID_ICEBERG
+        return self._check_quantity(iceberg_quantity)
+
     def check_limit_order(self, price: int, quantity: int, quote_quantity: int = 0) -> Reason:
         """The filters, for a LIMIT or LIMIT_MAKER order."""
-        if price < self.price_min:
-            return Reason.PRICE_TOO_LOW
-        if price > self.price_max:
-            return Reason.PRICE_TOO_HIGH
-        if price % self.tick:
-            return Reason.PRICE_TICK
+        if reason := self._check_price(price):
+            return reason
         if quote_quantity != 0:
             return Reason.INVALID_QUANTITY
         return self._check_quantity(quantity) or self._check_notional(self.notional(price, quantity))
@@ -61,6 +97,13 @@ class Market:
         if quantity < 0 or quote_quantity < 0 or (quantity > 0) == (quote_quantity > 0):
             return Reason.INVALID_QUANTITY
         return self._check_quantity(quantity) if quantity else self._check_notional(quote_quantity)
+
+    def _check_price(self, price: int) -> Reason:
+        if price < self.price_min:
+            return Reason.PRICE_TOO_LOW
+        if price > self.price_max:
+            return Reason.PRICE_TOO_HIGH
+        return Reason.PRICE_TICK if price % self.tick else Reason.NONE
 
     def _check_quantity(self, quantity: int) -> Reason:
         if quantity < self.quantity_min:
@@ -80,7 +123,7 @@ class Directory:
     limits: Limits
     assets: list[Asset] = field(default_factory=list)
     markets: list[Market] = field(default_factory=list)
-    accounts: list[str] = field(default_factory=lambda: ["fees"])
+    accounts: list[Account] = field(default_factory=lambda: [Account("fees")])
     keys: dict[int, tuple[int, int]] = field(default_factory=dict)  # number -> account, scopes
 
     def has_asset(self, asset: int) -> bool:
@@ -102,7 +145,7 @@ class Directory:
         return Reason.NONE if 0 <= command["scale"] <= 18 else Reason.INVALID_COMMAND
 
     def check_account(self, command: Fields) -> Reason:
-        if command["name"] in self.accounts:
+        if command["name"] in [account.name for account in self.accounts]:
             return Reason.ALREADY_EXISTS
         if not command["name"]:
             return Reason.INVALID_COMMAND
@@ -116,6 +159,17 @@ class Directory:
         if command["key_added"] in self.keys:
             return Reason.ALREADY_EXISTS
         return Reason.ENGINE_FULL if len(self.keys) == self.limits.keys_max else Reason.NONE
+
+    def check_account_set(self, command: Fields) -> Reason:
+        if command["account"] == 0 or not self.has_account(command["account"]):
+            return Reason.UNKNOWN_ACCOUNT
+        is_known = command["status"] in list(AccountStatus) and command["trade_group"] >= 0
+        return Reason.NONE if is_known else Reason.INVALID_COMMAND
+
+    def check_market_set(self, command: Fields) -> Reason:
+        if not self.has_market(command["market"]):
+            return Reason.INVALID_SYMBOL
+        return Reason.NONE if command["status"] in list(MarketStatus) else Reason.INVALID_COMMAND
 
     def check_market(self, command: Fields) -> Reason:
         if command["symbol"] in [market.symbol for market in self.markets]:
@@ -134,7 +188,8 @@ class Directory:
 
     def new_market(self, command: Fields) -> Market:
         base, quote = self.assets[command["base_asset"]], self.assets[command["quote_asset"]]
-        return Market(command, base.scale, quote.scale)
+        rules = command | {"status": command["status"] or int(MarketStatus.TRADING)}
+        return Market(rules, base.scale, quote.scale)
 
 
 def _fits_together(market: Market) -> bool:
@@ -166,4 +221,5 @@ def _fits_together(market: Market) -> bool:
         and abs(market.taker_fee) < FEE_RATE_ONE
         and market.maker_fee + market.taker_fee >= 0
     )
-    return on_steps and no_overflow and whole_units and fees_fit and market.orders_per_account_max > 0
+    status_fits = market.status in list(MarketStatus)
+    return on_steps and no_overflow and whole_units and fees_fit and status_fits and market.orders_per_account_max > 0

@@ -21,9 +21,13 @@ _COMMAND_DTYPES = {
     CommandKind.ACCOUNT_ADD: messages.ACCOUNT_COMMAND,
     CommandKind.KEY_ADD: messages.ACCOUNT_COMMAND,
     CommandKind.LIMITS_SET: messages.LIMITS_COMMAND,
+    CommandKind.ACCOUNT_SET: messages.ACCOUNT_COMMAND,
+    CommandKind.MARKET_SET: messages.MARKET_COMMAND,
 }
 _EVENT_DTYPES = {
+    EventKind.ACCEPTED: messages.ORDER_TERMS,
     EventKind.TRADE: messages.TRADE,
+    EventKind.PREVENTED: messages.PREVENTED,
     EventKind.BALANCE: messages.BALANCE_EVENT,
     EventKind.ASSET: messages.ASSET_EVENT,
     EventKind.MARKET: messages.MARKET_EVENT,
@@ -76,8 +80,8 @@ def _event_dtype(kind: int) -> np.dtype:
 
 @cache
 def _plain(dtype: np.dtype) -> np.dtype:
-    """The same layout with ids and references (five words) as 40 bytes of text, and without reserved fields."""
-    kept = [name for name in dtype.names or () if not name.startswith(("_pad", "reserved", "unused"))]
+    """The same layout with ids and references (five words) as 40 bytes of text, and without padding."""
+    kept = [name for name in dtype.names or () if not name.startswith(("_pad", "unused"))]
     fields = {name: dtype.fields[name] for name in kept}  # type: ignore[index]
     return np.dtype(
         {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reference.exchange import ReferenceExchange
 from reference.records import Fields
-from ringex.messages import EventFlag, EventKind, Side
+from ringex.messages import EventFlag, EventKind, OrderType, Side
 
 Depth = dict[tuple[int, int, int], int]
 """(market, side, price) -> what rests there."""
@@ -22,6 +22,10 @@ class Auditor:
     depth: Depth = field(default_factory=dict)  # as a reader of events builds it
     queued: dict[int, int] = field(default_factory=dict)  # order -> sequence of the event that queued it
     updates: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # market -> book_update_id
+    prevented: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # market -> prevented_match_id
+    last_prices: dict[int, int] = field(default_factory=dict)  # market -> price of its last trade
+    modes: dict[int, int] = field(default_factory=dict)  # order -> SelfTradePrevention
+    groups: dict[int, int] = field(default_factory=dict)  # account -> trade group
     sequence: int = 0
 
     def watch(self, events: list[Fields]) -> None:
@@ -30,6 +34,15 @@ class Auditor:
             assert event["sequence"] == self.sequence
             if event["kind"] == EventKind.BALANCE:
                 self.booked[event["market"]] += event["amount"]
+            elif event["kind"] == EventKind.ACCOUNT:
+                self.groups[event["account"]] = event["trade_group"]
+            elif event["kind"] == EventKind.ACCEPTED:
+                self.modes[event["order_id"]] = event["self_trade_prevention"]
+            elif event["kind"] == EventKind.PREVENTED:
+                self._check_prevented(event)
+            elif event["kind"] == EventKind.TRADE:
+                self._check_trade(event)
+                self.last_prices[event["market"]] = event["price"]
             if event["flag_bits"] & EventFlag.LEVEL:
                 self._watch_level(event)
             if event["kind"] == EventKind.RESTED or event["flag_bits"] & EventFlag.WORKING:
@@ -48,6 +61,7 @@ class Auditor:
     def check(self) -> None:
         self._check_money()
         self._check_books()
+        self._check_stops()
 
     def _check_money(self) -> None:
         """Nothing made or lost, nothing negative, and locked is what open orders need."""
@@ -58,13 +72,14 @@ class Auditor:
         for order in self.exchange.open_orders.values():
             market = directory.markets[order.market]
             if order.side == Side.BUY:
+                # a stop that will buy at any price has price 0, and nothing is locked for it
                 needed[order.account, market.quote_asset] += market.notional(order.price, order.left)
             else:
                 needed[order.account, market.base_asset] += market.base_amount(order.left)
         for key, balance in ledger.balances.items():
             assert balance.free >= 0, f"(account, asset) {key} has {balance}"
             assert balance.locked == needed.pop(key, 0), f"(account, asset) {key} has {balance}"
-        assert not needed
+        assert not any(needed.values())
 
     def _check_books(self) -> None:
         """No book is crossed, queues are first in, first out, and the events tell the whole depth."""
@@ -75,9 +90,43 @@ class Auditor:
             assert not book.bids or not book.asks or max(book.bids) < min(book.asks), f"market {number} is crossed"
             for side in Side:
                 for price, queue in book.levels(side).items():
-                    depth[number, side, price] = book.level_quantity(side, price)
+                    depth[number, side, price] = sum(order.shown for order in queue)
+                    for order in queue:
+                        assert 0 < order.shown <= order.left and order.shown <= (order.iceberg_quantity or order.left)
+                        assert order.shown == order.left or order.iceberg_quantity, f"{order} hides a part"
                     arrivals = [self.queued[order.order_id] for order in queue]
                     assert arrivals == sorted(arrivals), f"market {number}, price {price} is out of order"
                     resting += [order.order_id for order in queue]
         assert depth == self.depth
-        assert sorted(resting) == sorted(self.exchange.open_orders)
+        open_orders = self.exchange.open_orders.values()
+        assert sorted(resting) == sorted(order.order_id for order in open_orders if not order.is_waiting)
+
+    def _check_stops(self) -> None:
+        """Once a command and its cascade are over, no stop order waits that the last trade's price sets off."""
+        if self.exchange.is_pending:
+            return
+        for order in self.exchange.open_orders.values():
+            last_price = self.last_prices.get(order.market)
+            if not order.is_waiting or last_price is None:
+                continue
+            is_stop_loss = order.order_type in (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)
+            if is_stop_loss == (order.side == Side.BUY):
+                assert last_price < order.stop_price, f"{order} should have fired at {last_price}"
+            else:
+                assert last_price > order.stop_price, f"{order} should have fired at {last_price}"
+
+    def _check_prevented(self, event: Fields) -> None:
+        """Two orders were kept apart for a reason, and numbered without a gap."""
+        self.prevented[event["market"]] += 1
+        assert event["prevented_match_id"] == self.prevented[event["market"]]
+        assert event["quantity"] > 0 and event["mode"] > 0
+        assert self._are_one(event["account"], event["maker_account"])
+
+    def _check_trade(self, event: Fields) -> None:
+        """Whom an order wants to be kept from it does not trade with."""
+        mode = self.modes.get(event["order_id"], 0)
+        assert mode == 0 or not self._are_one(event["account"], event["maker_account"])
+
+    def _are_one(self, account: int, other: int) -> bool:
+        groups = [self.groups.get(number, 0) for number in (account, other)]
+        return account == other or groups[0] == groups[1] > 0

@@ -10,11 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from reference.book import MARKET_TYPES, STOP_TYPES
 from reference.desk import Desk
+from reference.directory import Market
 from reference.exchange import ReferenceExchange
+from reference.placing import ANY_TIME_IN_FORCE
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, LIMIT_NAMES, CommandKind, OrderType, TimeInForce
+from ringex.messages import (
+    AMOUNT_MAX,
+    LIMIT_NAMES,
+    CommandKind,
+    MarketStatus,
+    OrderType,
+    SelfTradePrevention,
+    TimeInForce,
+)
 
 SMALL = Limits(
     assets_max=8,
@@ -23,7 +34,7 @@ SMALL = Limits(
     keys_max=8,
     balances_max=26,
     orders_max=12,
-    levels_max=9,
+    levels_max=7,
     requests_remembered_max=6,
     requests_remembered_per_account_max=3,
     references_max=40,
@@ -34,8 +45,17 @@ ROLLS_PER_COMMAND = 3
 STRANGE = (-1, 0, 1, 7, 1 << 31, (1 << 31) - 1, 1 << 53, AMOUNT_MAX, AMOUNT_MAX + 1, (1 << 63) - 1, -(1 << 63))
 CLIENT_ORDER_IDS = ("", "", "", "", "", "a", "b", "c" * 36)
 OFF_STEP = (0,) * 19 + (1,)
-MARKET_NUMBERS = (0, 0, 0, 0, 1, 1, 2, 3)
+MARKET_NUMBERS = (0, 0, 0, 1, 1, 1, 2, 3)
 ACCOUNT_NAMES = ("fees", "dave", "erin", "alice", "", "f" * 32)
+ORDER_TYPES = (
+    *[OrderType.LIMIT] * 10,
+    *[OrderType.LIMIT_MAKER, OrderType.MARKET] * 2,
+    OrderType.STOP_LOSS,
+    OrderType.STOP_LOSS_LIMIT,
+    OrderType.TAKE_PROFIT,
+    OrderType.TAKE_PROFIT_LIMIT,
+)
+PREVENTION_MODES = (*[SelfTradePrevention.NONE] * 6, *SelfTradePrevention)
 FLAG_BITS = (0, 0, 0, 0, 1, 2, 2, 4, 8, 14, 0xFFFF_FFF0)
 
 BTC, USDT, COIN, YEN, BULK, BILL = range(6)
@@ -104,7 +124,7 @@ MARKETS: tuple[dict[str, Any], ...] = (
     },
 )
 ACCOUNTS = 3
-DEPOSITS = {BTC: 2 * 10**9, USDT: 2 * 10**10, COIN: 10**18 + 10**17, YEN: 600, BULK: 3 << 29, BILL: AMOUNT_MAX // 3}
+DEPOSITS = {BTC: 2 * 10**9, USDT: 8 * 10**9, COIN: 10**18 + 10**17, YEN: 600, BULK: 3 << 29, BILL: AMOUNT_MAX // 3}
 
 
 class Dice:
@@ -137,6 +157,7 @@ class Stream:
             *[self._cancel_replace] * 3,
             *[self._repeat] * 2,
             *[self._book] * 2,
+            *[self._set] * 2,
             self._cancel_all,
             self._add,
             self._limits,
@@ -182,16 +203,29 @@ class Stream:
         order: Fields = {"market": market, "side": 1 + dice.below(2)}
         order["price"] = rules.tick * (4 + dice.below(8)) + dice.one_of(OFF_STEP)
         order["quantity"] = rules.lot * (1 + dice.below(8)) + dice.one_of(OFF_STEP)
-        order["order_type"] = dice.one_of((OrderType.LIMIT,) * 5 + (OrderType.LIMIT_MAKER, OrderType.MARKET))
+        order["order_type"] = dice.one_of(ORDER_TYPES)
         order["time_in_force"] = TimeInForce.GTC
-        if order["order_type"] == OrderType.LIMIT:
+        if order["order_type"] in ANY_TIME_IN_FORCE:
             order["time_in_force"] = dice.one_of((TimeInForce.GTC,) * 4 + (TimeInForce.IOC, TimeInForce.FOK))
-        elif order["order_type"] == OrderType.MARKET:
-            if dice.below(2):
-                amount = rules.notional(order["price"], order["quantity"])
-                order |= {"quantity": 0, "quote_quantity": max(1, amount - dice.below(3))}
+        order["self_trade_prevention"] = dice.one_of(PREVENTION_MODES)
+        order["iceberg_quantity"] = self._iceberg_quantity(dice, order, rules)
+        if order["order_type"] in STOP_TYPES:
+            order["stop_price"] = rules.tick * (4 + dice.below(8)) + dice.one_of(OFF_STEP)
+        elif order["order_type"] == OrderType.MARKET and dice.below(2):
+            amount = rules.notional(order["price"], order["quantity"])
+            order |= {"quantity": 0, "quote_quantity": max(1, amount - dice.below(3))}
+        if order["order_type"] in MARKET_TYPES:
             order["price"] = 0
         return order
+
+    def _iceberg_quantity(self, dice: Dice, order: Fields, rules: Market) -> int:
+        """Of a limit order that rests often some; of others seldom."""
+        takes_one = order["order_type"] not in MARKET_TYPES and order["time_in_force"] == TimeInForce.GTC
+        if dice.below(4 if takes_one else 40) < (3 if takes_one else 39):
+            return 0
+        lots_max = min(3, order["quantity"] // rules.lot)
+        strange = dice.one_of((0,) * 15 + (1, rules.quantity_max, -rules.lot * 9))
+        return int(rules.lot * (1 + dice.below(lots_max)) + strange)
 
     def _key(self, dice: Dice) -> Fields:
         """What makes a request one that is remembered, or not."""
@@ -267,6 +301,17 @@ class Stream:
         amount = max(1, DEPOSITS[asset] // dice.one_of((7, 100, 1, 10**9)))
         return (book(account, asset, amount, dice.one_of(("r1", "r2", "", ""))),)
 
+    def _set(self, dice: Dice) -> tuple[Fields, ...]:
+        """A trade group, a block, a halt, or more often the end of one."""
+        if dice.below(2):
+            market, status = (
+                dice.below(len(MARKETS)),
+                dice.one_of((MarketStatus.TRADING,) * 5 + (MarketStatus.HALT, 0, 3)),
+            )
+            return (self.desk.market_set(market, status),)
+        account, group = dice.one_of((1, 2, 3, 0, ACCOUNTS + 1)), dice.one_of((0, 7, 7, 7, -1))
+        return (self.desk.account_set(account, group, dice.one_of((1, 1, 1, 1, 2, 0, 3))),)
+
     def _add(self, dice: Dice) -> tuple[Fields, ...]:
         what = dice.below(4)
         if what == 0:
@@ -291,7 +336,7 @@ class Stream:
 
     def _odd(self, dice: Dice) -> tuple[Fields, ...]:
         """Kinds that a client does not send."""
-        kind = dice.one_of((CommandKind.SESSION_LOST, CommandKind.CONTINUE, 0, 14, 255))
+        kind = dice.one_of((CommandKind.SESSION_LOST, CommandKind.CONTINUE, 0, CommandKind.TRIGGER, 255))
         return (self.desk.command(kind, account=dice.below(ACCOUNTS + 1), gateway=3, incarnation=4),)
 
     def _malformed(self, dice: Dice) -> tuple[Fields, ...]:
@@ -324,10 +369,12 @@ class Stream:
 
 _BITS = {
     **dict.fromkeys(("account", "market", "asset", "scale", "scopes", "base_asset", "quote_asset"), 32),
-    **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max"), 32),
+    **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max", "trade_group"), 32),
     **dict.fromkeys(("flag_bits", "incarnation", "connection", "key", "key_added"), -32),
     **dict.fromkeys(("side", "order_type", "time_in_force", "transport", "price_scale", "quantity_scale"), -8),
+    "self_trade_prevention": -8,
     "gateway": -16,
+    "status": -16,
 }
 """Width of the fields that are no i8; negative: without a sign."""
 

@@ -1,0 +1,73 @@
+"""Stop orders: they wait for the market's last price to reach their stop price, then enter the market as takers.
+
+After whatever traded, stop orders may be due; each fires by a CONTINUE of its own, and may make others due: a cascade
+of any length, in bounded steps (law 9).
+"""
+
+from __future__ import annotations
+
+from ringex.engine.book import book_leave, level_overflows, levels_full, stop_due
+from ringex.engine.closing import close_taker
+from ringex.engine.events import emit_order
+from ringex.engine.ledger import balance_free
+from ringex.engine.matching import look_for_stops, match
+from ringex.engine.prevention import mode_of
+from ringex.engine.records import LEVEL, ORDER, ROOT, TERMS
+from ringex.engine.walks import cost_within, is_available
+from ringex.jit import compiled, inlined, int64
+from ringex.memory import record_at
+from ringex.messages import CommandKind, EventKind, OrderStatus, Reason, Side, TimeInForce
+from ringex.rules import rises
+
+
+@inlined
+def is_met(last_price: int, order_type: int, side: int, stop_price: int) -> bool:
+    """Whether the last price (0: there was none) has reached an order's stop price."""
+    if last_price == 0:
+        return False
+    return last_price >= stop_price if rises(order_type, side) else last_price <= stop_price
+
+
+@compiled
+def fire(root: int) -> None:
+    """Let the stop order that is due first in the pending market fire: it matches as a new taker would."""
+    s = record_at(root, 0, ROOT)
+    market = s.pending_market
+    slot = int64(record_at(s.levels, stop_due(root, market), LEVEL).oldest)
+    order = record_at(s.orders, slot, ORDER)
+    book_leave(root, slot)
+    s.continuation_pending = 0
+    s.pending_order = slot
+    s.pending_price = record_at(s.orders_terms, slot, TERMS).limit_price
+    s.pending_account = order.account
+    s.pending_quote = 0
+    kind = int64(CommandKind.CONTINUE)
+    emit_order(root, int64(EventKind.TRIGGERED), kind, slot, market, s.pending_price, int64(OrderStatus.NEW))
+    reason = _obstacle(root, slot)
+    if reason == Reason.NONE:
+        match(root, kind)
+        return
+    close_taker(root, kind, int64(OrderStatus.EXPIRED), reason)
+    look_for_stops(root, market)
+
+
+@compiled
+def _obstacle(root: int, slot: int) -> int:
+    """Why the order that has fired cannot even begin to match: a Reason, or NONE."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    market = s.pending_market
+    price = s.pending_price
+    mode = mode_of(root, slot)
+    if price == 0:
+        if order.side == Side.BUY:
+            free = balance_free(root, int64(order.quote_balance))
+            if not cost_within(root, market, order.quantity, free, order.account, mode):
+                return int64(Reason.INSUFFICIENT_BALANCE)
+    elif order.time_in_force == TimeInForce.FOK:
+        if not is_available(root, market, order.side, price, order.quantity, order.account, mode):
+            return int64(Reason.NOT_FILLED_AT_ONCE)
+    elif order.time_in_force == TimeInForce.GTC:
+        if levels_full(root) or level_overflows(root, market, order.side, price, order.quantity, 0):
+            return int64(Reason.ENGINE_FULL)
+    return int64(Reason.NONE)

@@ -1,0 +1,153 @@
+"""What operators do: bookings, and what is added to the exchange or set in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from reference.directory import Account, Asset
+from reference.records import Fields, empty_event
+from reference.reports import Reports
+from reference.state import RefusedError, State
+from ringex.config import Limits
+from ringex.messages import AMOUNT_MAX, FEE_ACCOUNT, LIMIT_NAMES, AccountStatus, EventKind, Reason
+
+
+class Administration:
+    def __init__(self, state: State, reports: Reports) -> None:
+        self.state = state
+        self.reports = reports
+        self.directory = state.directory
+        self.ledger = state.ledger
+        self.room = state.limits
+
+    # ---- bookings --------------------------------------------------------------------------------------------------
+
+    def deposit(self, command: Fields) -> None:
+        if self._check_booking(command):
+            if self.ledger.total(command["asset"]) + command["amount"] > AMOUNT_MAX:
+                raise RefusedError(Reason.AMOUNT_OUT_OF_RANGE)
+            self._book(command, command["amount"])
+
+    def withdraw(self, command: Fields) -> None:
+        if self._check_booking(command):
+            if self.ledger.balance(command["account"], command["asset"]).free < command["amount"]:
+                raise RefusedError(Reason.INSUFFICIENT_BALANCE)
+            self._book(command, -command["amount"])
+
+    def _check_booking(self, command: Fields) -> bool:
+        """Whether the booking is new; a repeat is answered here."""
+        if not self.directory.has_account(command["account"]):
+            raise RefusedError(Reason.UNKNOWN_ACCOUNT)
+        if not self.directory.has_asset(command["asset"]):
+            raise RefusedError(Reason.UNKNOWN_ASSET)
+        if command["amount"] <= 0:
+            raise RefusedError(Reason.AMOUNT_OUT_OF_RANGE)
+        if not command["reference"]:
+            raise RefusedError(Reason.INVALID_COMMAND)
+        if _booking_key(command) in self.ledger.booked_references:
+            self.reports.emit(EventKind.DUPLICATE, **self.reports.as_asked(command))
+            return False
+        return True
+
+    def _book(self, command: Fields, amount: int) -> None:
+        account, asset = command["account"], command["asset"]
+        if len(self.ledger.booked_references) == self.state.limits.references_max:
+            raise RefusedError(Reason.ENGINE_FULL)
+        if not self.ledger.has_room_for(account, asset):
+            raise RefusedError(Reason.ENGINE_FULL)
+        self.ledger.open(account, asset)
+        self.ledger.booked_references.add(_booking_key(command))
+        own = self.ledger.balance(account, asset)
+        own.free += amount
+        self.reports.emit(
+            EventKind.BALANCE,
+            account=account,
+            market=asset,
+            amount=amount,
+            free=own.free,
+            locked=own.locked,
+            reference=command["reference"],
+        )
+
+    # ---- additions -------------------------------------------------------------------------------------------------
+
+    def asset_add(self, command: Fields) -> None:
+        _refuse_if(self.directory.check_asset(command))
+        self.directory.assets.append(Asset(command["name"], command["scale"]))
+        number = len(self.directory.assets) - 1
+        self.reports.emit(EventKind.ASSET, market=number, name=command["name"], scale=command["scale"])
+
+    def market_add(self, command: Fields) -> None:
+        _refuse_if(self.directory.check_market(command))
+        market = self.directory.new_market(command)
+        if not self.ledger.has_room_for(FEE_ACCOUNT, market.base_asset, market.quote_asset):
+            raise RefusedError(Reason.ENGINE_FULL)
+        self.ledger.open(FEE_ACCOUNT, market.base_asset, market.quote_asset)
+        self.directory.markets.append(market)
+        self._report_market(len(self.directory.markets) - 1)
+
+    def account_add(self, command: Fields) -> None:
+        _refuse_if(self.directory.check_account(command))
+        self.directory.accounts.append(Account(command["name"]))
+        self._report_account(len(self.directory.accounts) - 1)
+
+    def key_add(self, command: Fields) -> None:
+        _refuse_if(self.directory.check_key(command))
+        self.directory.keys[command["key_added"]] = (command["account"], command["scopes"])
+        copied = {name: command[name] for name in ("account", "key_added", "scopes")}
+        self.reports.emit(EventKind.KEY, **copied)
+
+    # ---- standing --------------------------------------------------------------------------------------------------
+
+    def account_set(self, command: Fields) -> None:
+        _refuse_if(self.directory.check_account_set(command))
+        account = self.directory.accounts[command["account"]]
+        account.trade_group, account.status = command["trade_group"], AccountStatus(command["status"])
+        self._report_account(command["account"])
+
+    def market_set(self, command: Fields) -> None:
+        _refuse_if(self.directory.check_market_set(command))
+        self.directory.markets[command["market"]].rules["status"] = command["status"]
+        self._report_market(command["market"])
+
+    def limits_set(self, command: Fields) -> None:
+        asked = {name: command[name] for name in LIMIT_NAMES}
+        of_account = Counter(account for account, _, _ in self.state.requests)
+        used = Limits(
+            assets_max=len(self.directory.assets),
+            markets_max=len(self.directory.markets),
+            accounts_max=len(self.directory.accounts),
+            keys_max=len(self.directory.keys),
+            balances_max=len(self.ledger.balances),
+            orders_max=len(self.state.open_orders),
+            levels_max=self.state.levels_used(),
+            requests_remembered_max=len(self.state.requests),
+            requests_remembered_per_account_max=max(of_account.values(), default=0),
+            references_max=len(self.ledger.booked_references),
+        )
+        for name, number in asked.items():
+            if not max(1, getattr(used, name)) <= number <= getattr(self.room, name):
+                raise RefusedError(Reason.INVALID_COMMAND)
+        self.state.limits = self.directory.limits = Limits(**asked)
+        self.ledger.balances_max = self.state.limits.balances_max
+        self.reports.emit(EventKind.LIMITS, **asked)
+
+    def _report_account(self, number: int) -> None:
+        account = self.directory.accounts[number]
+        standing = {"trade_group": account.trade_group, "status": account.status}
+        self.reports.emit(EventKind.ACCOUNT, account=number, name=account.name, **standing)
+
+    def _report_market(self, number: int) -> None:
+        rules = self.directory.markets[number].rules
+        header = empty_event(EventKind.ASSET).keys()
+        body = {name: rules[name] for name in empty_event(EventKind.MARKET) if name not in header}
+        self.reports.emit(EventKind.MARKET, **body, market=number)
+
+
+def _refuse_if(reason: Reason) -> None:
+    if reason:
+        raise RefusedError(reason)
+
+
+def _booking_key(command: Fields) -> tuple[int, int, str]:
+    return command["account"], command["kind"], command["reference"]

@@ -1,0 +1,145 @@
+"""CANCEL, CANCEL_ALL and AMEND: what a client does to orders that are open."""
+
+from __future__ import annotations
+
+from reference.book import Order
+from reference.directory import Market
+from reference.matching import Matching
+from reference.records import Fields
+from reference.reports import Reports
+from reference.state import CancelsLeft, RefusedError, State
+from ringex.messages import (
+    AMOUNT_MAX,
+    CommandFlag,
+    EventFlag,
+    EventKind,
+    OrderStatus,
+    OrderType,
+    Reason,
+    Side,
+)
+
+
+class Amending:
+    def __init__(self, state: State, reports: Reports, matching: Matching) -> None:
+        self.state = state
+        self.reports = reports
+        self.matching = matching
+
+    # ---- CANCEL, CANCEL_ALL ----------------------------------------------------------------------------------------
+
+    def cancel(self, command: Fields) -> None:
+        order = self._find(command)
+        only_new = command["flag_bits"] & CommandFlag.ONLY_NEW
+        only_partially_filled = command["flag_bits"] & CommandFlag.ONLY_PARTIALLY_FILLED
+        if (only_new and order.executed_quantity > 0) or (only_partially_filled and order.executed_quantity == 0):
+            raise RefusedError(Reason.CANCEL_RESTRICTED)
+        self._take_out(order, Reason.CANCELED_BY_CLIENT, command["client_order_id"])
+
+    def cancel_all(self, command: Fields) -> None:
+        if not self._orders_meant(command):
+            raise RefusedError(Reason.UNKNOWN_ORDER)
+        self.cancel_some(command)
+
+    def cancel_some(self, command: Fields) -> None:
+        """One step of a CANCEL_ALL."""
+        orders = self._orders_meant(command)
+        step = orders[: self.reports.room - 1]
+        for order in step:
+            self._take_out(order, Reason.CANCELED_WITH_ALL)
+        if len(step) < len(orders):
+            self.state.pending = CancelsLeft(command)
+        else:
+            self.reports.done(command["account"], command["market"], min(len(step), 65_535))
+
+    def _orders_meant(self, command: Fields) -> list[Order]:
+        """The orders that a CANCEL_ALL means, in order of acceptance."""
+        mine = [order for order in self.state.open_orders.values() if order.account == command["account"]]
+        meant = [order for order in mine if command["market"] in (-1, order.market)]
+        return sorted(meant, key=lambda order: order.order_id)
+
+    def _find(self, command: Fields) -> Order:
+        """The open order that a CANCEL or AMEND means."""
+        by_client = self.state.by_client_order_id(command["account"], command["original_client_order_id"])
+        order = by_client
+        if command["order_id"] > 0:
+            order = self.state.open_orders.get(command["order_id"])
+            if command["original_client_order_id"] and by_client is not order:
+                raise RefusedError(Reason.UNKNOWN_ORDER)
+        if order is None or (order.account, order.market) != (command["account"], command["market"]):
+            raise RefusedError(Reason.UNKNOWN_ORDER)
+        return order
+
+    def _take_out(self, order: Order, reason: Reason, client_order_id: str = "") -> None:
+        """Cancel an open order: one that rests, or a stop that waits."""
+        if not order.is_waiting:
+            self.state.market_of(order).book.remove(order)
+        self.state.close(order)
+        self.reports.order(
+            EventKind.CANCELED,
+            order,
+            with_level_at=None if order.is_waiting else order.price,
+            status=OrderStatus.CANCELED,
+            reason=reason,
+            client_order_id=client_order_id,
+            original_client_order_id=order.client_order_id,
+        )
+
+    # ---- AMEND -----------------------------------------------------------------------------------------------------
+
+    def amend(self, command: Fields) -> None:
+        self.state.check_standing(command)
+        order = self._find(command)
+        book = self.state.market_of(order).book
+        price, quantity = command["price"] or order.price, command["quantity"] or order.quantity
+        self._check(order, command, price, quantity)
+        old_price, old_id = order.price, order.client_order_id
+        keeps_priority = order.is_waiting or (price == order.price and quantity < order.quantity)
+        if not keeps_priority:
+            book.remove(order)
+        self.state.release(order, order.left)
+        order.price, order.quantity = price, quantity
+        order.shown = min(order.shown, order.left)
+        order.client_order_id = command["client_order_id"] or old_id
+        self.state.ledger.hold(order.account, self.state.held_asset(order), self.state.hold_of(order))
+        self.reports.order(
+            EventKind.AMENDED,
+            order,
+            EventFlag.PRIORITY_KEPT if keeps_priority else 0,
+            with_level_at=None if order.is_waiting else old_price,
+            original_client_order_id=old_id,
+        )
+        if not keeps_priority:
+            self.matching.match(order)
+
+    def _check(self, order: Order, command: Fields, price: int, quantity: int) -> None:
+        market = self.state.market_of(order)
+        if command["price"] < 0 or command["quantity"] < 0:
+            raise RefusedError(Reason.INVALID_QUANTITY)
+        if (price, quantity) == (order.price, order.quantity):
+            raise RefusedError(Reason.AMEND_NOTHING)
+        if quantity <= order.executed_quantity:
+            raise RefusedError(Reason.AMEND_BELOW_EXECUTED)
+        reprices = price != order.price
+        if command["flag_bits"] & CommandFlag.KEEP_PRIORITY and (reprices or quantity > order.quantity):
+            raise RefusedError(Reason.AMEND_LOSES_PRIORITY)
+        if reason := market.check_order(order.order_type, price, quantity):
+            raise RefusedError(reason)
+        self.state.check_client_order_id(order.account, command["client_order_id"], but_for=order)
+        if not order.is_waiting:
+            self._check_place(market, order, price, quantity)
+        self._check_hold(market, order, price, quantity - order.executed_quantity)
+
+    def _check_place(self, market: Market, order: Order, price: int, quantity: int) -> None:
+        """Whether an order of the book may stand there."""
+        if order.order_type == OrderType.LIMIT_MAKER and market.book.first_maker_for(order.side, price):
+            raise RefusedError(Reason.WOULD_TAKE)
+        reprices = price != order.price
+        others = market.book.level_quantity(order.side, price) - (0 if reprices else order.shown)
+        if (reprices and self.state.is_level_table_full()) or others + quantity > AMOUNT_MAX:
+            raise RefusedError(Reason.ENGINE_FULL)
+
+    def _check_hold(self, market: Market, order: Order, price: int, left: int) -> None:
+        hold = market.notional(price, left) if order.side == Side.BUY else market.base_amount(left)
+        if hold - self.state.hold_of(order) > self.state.held_balance(order).free:
+            raise RefusedError(Reason.INSUFFICIENT_BALANCE)

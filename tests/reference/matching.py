@@ -1,0 +1,184 @@
+"""A taker against the book: best price first, oldest first, until nothing more matches; and the trades' settlement."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from reference.book import Order, reaches
+from reference.directory import Market
+from reference.ledger import fee_on
+from reference.prevention import ENDING_TAKER, Prevention
+from reference.reports import Reports
+from reference.state import State, TakerLeft
+from ringex.messages import EventFlag, EventKind, OrderStatus, Reason, Side, TimeInForce
+
+STEP_EVENTS_MAX = 3
+"""What one trade with its refill, or one prevention, emits at most."""
+
+
+class Matching:
+    def __init__(self, state: State, reports: Reports) -> None:
+        self.state = state
+        self.reports = reports
+        self.prevention = Prevention(state, reports)
+
+    def enter(self, order: Order) -> None:
+        """An order that has just been accepted or has just fired takes what it can get."""
+        if order.time_in_force == TimeInForce.FOK and self.walk(order)[0] < order.quantity:
+            self.expire(order, Reason.NOT_FILLED_AT_ONCE)
+        else:
+            self.match(order)
+
+    def match(self, order: Order) -> None:
+        """Trade until nothing more matches, then rest or expire; or leave the rest to CONTINUE."""
+        while maker := self.next_maker(order):
+            if self.prevention.keeps_apart(order, maker):
+                if not self.prevention.prevent(order, maker, self._wanted_at(order, maker.price)):
+                    return
+            else:
+                self._trade(order, maker)
+            if self.reports.room <= STEP_EVENTS_MAX and self.next_maker(order):
+                self.state.pending = TakerLeft(self.reports.cause, order)
+                return
+        if order.is_filled:
+            self.state.open_orders.pop(order.order_id, None)
+        elif order.can_rest:
+            self.rest(order)
+            self.reports.order(EventKind.RESTED, order, with_level_at=order.price)
+        else:
+            self.expire(order, Reason.NO_LIQUIDITY)
+
+    def next_maker(self, order: Order) -> Order | None:
+        """Whom the order meets next, to trade or to be kept from it; None if nobody."""
+        maker = self.state.market_of(order).book.first_maker_for(order.side, order.limit)
+        return maker if maker and self._wanted_at(order, maker.price) > 0 else None
+
+    def _wanted_at(self, order: Order, price: int) -> int:
+        """What is left of the order; of one by quote amount, the whole lots that the rest buys or sells."""
+        if not order.is_by_quote:
+            return order.left
+        market = self.state.market_of(order)
+        return int(order.quote_left // market.notional(price, market.lot) * market.lot)
+
+    def walk(self, order: Order) -> tuple[int, int]:
+        """What the order would execute on the present book: (quantity, quote amount)."""
+        market = self.state.market_of(order)
+        quantity = quote = 0
+        for price, offered in self._offers_to(order):
+            wanted = order.quantity - quantity
+            if order.is_by_quote:
+                wanted = (order.quote_quantity - quote) // market.notional(price, market.lot) * market.lot
+            if wanted == 0:
+                break
+            quantity += min(wanted, offered)
+            quote += market.notional(price, min(wanted, offered))
+        return quantity, quote
+
+    def _offers_to(self, order: Order) -> Iterator[tuple[int, int]]:
+        """(price, quantity) of what the book shows the order, piece after piece, if it takes each of them whole."""
+        book = self.state.market_of(order).book
+        for price in book.prices_against(order.side):
+            if order.limit is not None and not reaches(order.side, order.limit, price):
+                return
+            queue = deque((maker, maker.left, maker.shown) for maker in book.levels(_other(order.side))[price])
+            while queue:
+                maker, left, shown = queue.popleft()
+                if self.prevention.keeps_apart(order, maker):
+                    if order.self_trade_prevention in ENDING_TAKER:
+                        return
+                    continue
+                yield price, shown
+                if left > shown:
+                    queue.append((maker, left - shown, min(maker.iceberg_quantity, left - shown)))
+
+    def rest(self, order: Order) -> None:
+        self.state.market_of(order).book.rest(order)
+        self.state.open_orders[order.order_id] = order
+
+    def expire(self, order: Order, reason: Reason) -> None:
+        """End an order that could not be filled and may not rest."""
+        self.state.close(order)
+        self.reports.order(EventKind.CANCELED, order, status=OrderStatus.EXPIRED, reason=reason)
+
+    def _trade(self, taker: Order, maker: Order) -> None:
+        market = self.state.market_of(taker)
+        price = maker.price
+        quantity = min(self._wanted_at(taker, price), maker.shown)
+        quote = market.notional(price, quantity)
+        fees = self._settle(market, taker, maker, quantity)
+        for order in (taker, maker):
+            order.executed_quantity += quantity
+            order.executed_quote += quote
+            order.trade_count += 1
+        if taker.is_by_quote:
+            taker.quantity = taker.executed_quantity
+        maker.shown -= quantity
+        maker.is_filled = maker.left == 0
+        if maker.is_filled:
+            market.book.remove(maker)
+            del self.state.open_orders[maker.order_id]
+        taker.is_filled = self._is_filled(taker)
+        market.last_price = price
+        market.trade_id += 1
+        market.book_update_id += 1
+        taker_execution_id = self.reports.next_execution_id()
+        self.reports.next_execution_id()  # the maker's
+        self.reports.emit(
+            EventKind.TRADE,
+            flag_bits=EventFlag.LEVEL,
+            account=taker.account,
+            market=taker.market,
+            order_id=taker.order_id,
+            execution_id=taker_execution_id,
+            price=price,
+            quantity=quantity,
+            trade_id=market.trade_id,
+            quote_amount=quote,
+            maker_order_id=maker.order_id,
+            side=taker.side,
+            taker_status=OrderStatus.FILLED if taker.is_filled else OrderStatus.PARTIALLY_FILLED,
+            maker_status=OrderStatus.FILLED if maker.is_filled else OrderStatus.PARTIALLY_FILLED,
+            command_kind=self.reports.cause["kind"],
+            maker_account=maker.account,
+            book_update_id=market.book_update_id,
+            level_quantity=market.book.level_quantity(maker.side, price),
+            taker_executed_quantity=taker.executed_quantity,
+            taker_executed_quote=taker.executed_quote,
+            maker_executed_quantity=maker.executed_quantity,
+            maker_executed_quote=maker.executed_quote,
+            taker_fee=fees[0],
+            maker_fee=fees[1],
+            **self.reports.balances_in(market, taker.account, "taker"),
+            **self.reports.balances_in(market, maker.account, "maker"),
+        )
+        if maker.shown == 0 and not maker.is_filled:
+            market.book.refill(maker)
+            self.reports.order(EventKind.RESTED, maker, with_level_at=price)
+
+    def _is_filled(self, taker: Order) -> bool:
+        """After a trade. By quote amount also when what is left buys no lot of a maker who is there."""
+        if not taker.is_by_quote:
+            return taker.left == 0
+        maker = self.state.market_of(taker).book.first_maker_for(taker.side, None)
+        return taker.quote_left == 0 or (maker is not None and self._wanted_at(taker, maker.price) == 0)
+
+    def _settle(self, market: Market, taker: Order, maker: Order, quantity: int) -> tuple[int, int]:
+        """Move base and quote between the two, taker first, less fees. The fees as booked: (taker's, maker's)."""
+        fees = [0, 0]
+        for i, (order, rate) in enumerate(((taker, market.taker_fee), (maker, market.maker_fee))):
+            quote = market.notional(maker.price, quantity)
+            base = market.base_amount(quantity)
+            given, received = (quote, base) if order.side == Side.BUY else (base, quote)
+            asset_given, asset_received = market.quote_asset, market.base_asset
+            if order.side == Side.SELL:
+                asset_given, asset_received = asset_received, asset_given
+            self.state.release(order, quantity)
+            self.state.ledger.balance(order.account, asset_given).free -= given
+            fees[i] = self.state.ledger.pay_fee(asset_received, fee_on(received, rate))
+            self.state.ledger.balance(order.account, asset_received).free += received - fees[i]
+        return fees[0], fees[1]
+
+
+def _other(side: int) -> Side:
+    return Side.SELL if side == Side.BUY else Side.BUY

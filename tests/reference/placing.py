@@ -1,0 +1,119 @@
+"""PLACE: may the order be, what does it hold, and in it goes."""
+
+from __future__ import annotations
+
+from reference.book import MARKET_TYPES, STOP_TYPES, Order
+from reference.directory import Market
+from reference.matching import Matching
+from reference.records import Fields
+from reference.reports import Reports
+from reference.state import RefusedError, State
+from reference.stops import is_due
+from ringex.messages import (
+    EventFlag,
+    EventKind,
+    OrderType,
+    Reason,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
+
+ANY_TIME_IN_FORCE = (OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+
+
+class Placing:
+    def __init__(self, state: State, reports: Reports, matching: Matching) -> None:
+        self.state = state
+        self.reports = reports
+        self.matching = matching
+
+    def place(self, command: Fields) -> int:
+        """Check, accept and match a new order. Its id."""
+        self.state.check_standing(command)
+        market = self.state.directory.markets[command["market"]]
+        self._check_vocabulary(command)
+        self._check_filters(market, command)
+        self.state.check_client_order_id(command["account"], command["client_order_id"])
+        self._check_room(market, command)
+        order = self._new_order(command)
+        if order.order_type == OrderType.LIMIT_MAKER and market.book.first_maker_for(order.side, order.price):
+            raise RefusedError(Reason.WOULD_TAKE)
+        if order.is_waiting and is_due(order, market.last_price):
+            raise RefusedError(Reason.WOULD_TRIGGER)
+        self._take_hold(market, order)
+        self.state.order_id += 1
+        order.order_id = self.state.order_id
+        self._accept(order)
+        return order.order_id
+
+    def _accept(self, order: Order) -> None:
+        if order.is_waiting:
+            self.state.open_orders[order.order_id] = order
+            self.reports.order(EventKind.ACCEPTED, order)
+        elif order.can_rest and self.matching.next_maker(order) is None:
+            self.matching.rest(order)
+            self.reports.order(EventKind.ACCEPTED, order, EventFlag.WORKING, with_level_at=order.price)
+        else:
+            self.reports.order(EventKind.ACCEPTED, order)
+            self.matching.enter(order)
+
+    def _check_vocabulary(self, command: Fields) -> None:
+        order_type, mode = command["order_type"], command["self_trade_prevention"]
+        if command["side"] not in list(Side):
+            raise RefusedError(Reason.INVALID_SIDE)
+        if order_type not in list(OrderType):
+            raise RefusedError(Reason.INVALID_ORDER_TYPE)
+        if command["time_in_force"] not in (
+            list(TimeInForce) if order_type in ANY_TIME_IN_FORCE else [TimeInForce.GTC]
+        ):
+            raise RefusedError(Reason.INVALID_TIME_IN_FORCE)
+        by_quote = order_type == OrderType.MARKET and command["quote_quantity"] > 0
+        if mode not in list(SelfTradePrevention) or (mode == SelfTradePrevention.DECREMENT and by_quote):
+            raise RefusedError(Reason.INVALID_SELF_TRADE_PREVENTION)
+
+    def _check_filters(self, market: Market, command: Fields) -> None:
+        amounts = command["price"], command["quantity"], command["quote_quantity"]
+        if reason := market.check_order(command["order_type"], *amounts) or market.check_terms(command):
+            raise RefusedError(reason)
+
+    def _check_room(self, market: Market, command: Fields) -> None:
+        """Room for one more order, its balances (which are opened) and its level."""
+        account, market_number = command["account"], command["market"]
+        mine = [o for o in self.state.open_orders.values() if (o.account, o.market) == (account, market_number)]
+        if len(mine) >= market.orders_per_account_max:
+            raise RefusedError(Reason.TOO_MANY_ORDERS)
+        is_limit = command["order_type"] not in (*MARKET_TYPES, *STOP_TYPES)
+        may_rest = is_limit and command["time_in_force"] == TimeInForce.GTC
+        place = command["side"], command["price"], command["quantity"]
+        if (
+            len(self.state.open_orders) == self.state.limits.orders_max
+            or (may_rest and not self.state.has_room_in_level(market, *place))
+            or not self.state.ledger.has_room_for(account, market.base_asset, market.quote_asset)
+        ):
+            raise RefusedError(Reason.ENGINE_FULL)
+        self.state.ledger.open(account, market.base_asset, market.quote_asset)
+
+    def _new_order(self, command: Fields) -> Order:
+        copied = (
+            "account market side order_type time_in_force price quantity quote_quantity client_order_id "
+            "self_trade_prevention stop_price iceberg_quantity"
+        )
+        values = {name: command[name] for name in copied.split()}
+        is_waiting = command["order_type"] in STOP_TYPES
+        return Order(order_id=0, created_ns=self.reports.record["time_ns"], is_waiting=is_waiting, **values)
+
+    def _take_hold(self, market: Market, order: Order) -> None:
+        """Lock what the order needs; of a MARKET order only check that it is there."""
+        is_market = order.order_type == OrderType.MARKET
+        needed = self._needed_by_market(market, order) if is_market else self.state.hold_of(order)
+        if needed > self.state.held_balance(order).free:
+            raise RefusedError(Reason.INSUFFICIENT_BALANCE)
+        self.state.ledger.hold(order.account, self.state.held_asset(order), self.state.hold_of(order))
+
+    def _needed_by_market(self, market: Market, order: Order) -> int:
+        """What a MARKET order pays with, of quote (BUY) or base (SELL): what it names, else what its walk needs."""
+        quantity, quote = self.matching.walk(order)
+        if order.side == Side.BUY:
+            return order.quote_quantity if order.is_by_quote else quote
+        return market.base_amount(quantity if order.is_by_quote else order.quantity)

@@ -1,0 +1,129 @@
+"""What the reference exchange knows, and the questions that several of its parts ask of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reference.book import Order
+from reference.directory import Directory, Market
+from reference.ledger import Balance, Ledger
+from reference.records import Fields
+from ringex.config import Limits
+from ringex.messages import AMOUNT_MAX, AccountStatus, MarketStatus, Reason, Side
+
+
+class RefusedError(Exception):
+    """A rule says no. Raised before anything has changed."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
+
+
+@dataclass
+class Request:
+    """A remembered request: what became of it, until when it is known."""
+
+    expires_ns: int
+    order_id: int
+    reason: int
+
+
+@dataclass
+class TakerLeft:
+    """Left to CONTINUE: a taker that goes on matching."""
+
+    cause: Fields
+    order: Order
+
+
+@dataclass
+class CancelsLeft:
+    """Left to CONTINUE: a CANCEL_ALL that goes on canceling."""
+
+    cause: Fields
+
+
+@dataclass
+class StopsDue:
+    """Left to CONTINUE: a cascade of stop orders, one for each."""
+
+    market: Market
+
+
+@dataclass
+class State:
+    limits: Limits
+    events_per_command_max: int
+    directory: Directory = field(init=False)
+    ledger: Ledger = field(init=False)
+    open_orders: dict[int, Order] = field(default_factory=dict)
+    requests: dict[tuple[int, str, int], Request] = field(default_factory=dict)
+    pending: TakerLeft | CancelsLeft | StopsDue | None = None
+    order_id: int = 0
+
+    def __post_init__(self) -> None:
+        self.directory = Directory(self.limits)
+        self.ledger = Ledger(self.limits.balances_max)
+
+    # ---- may it be -----------------------------------------------------------------------------------------------
+
+    def check_standing(self, command: Fields) -> None:
+        """Whether the account may place or amend orders, and the market takes them."""
+        if self.directory.accounts[command["account"]].status == AccountStatus.BLOCKED:
+            raise RefusedError(Reason.ACCOUNT_BLOCKED)
+        if self.directory.markets[command["market"]].status == MarketStatus.HALT:
+            raise RefusedError(Reason.MARKET_CLOSED)
+
+    def check_client_order_id(self, account: int, client_order_id: str, but_for: Order | None = None) -> None:
+        taken = self.by_client_order_id(account, client_order_id)
+        if taken is not None and taken is not but_for:
+            raise RefusedError(Reason.DUPLICATE_CLIENT_ORDER_ID)
+
+    def has_room_in_level(self, market: Market, side: int, price: int, quantity: int) -> bool:
+        """Whether a new order may come to rest at this price, whatever trades before."""
+        return not self.is_level_table_full() and market.book.level_quantity(side, price) + quantity <= AMOUNT_MAX
+
+    def is_level_table_full(self) -> bool:
+        return self.levels_used() == self.limits.levels_max
+
+    def levels_used(self) -> int:
+        return sum(len(market.book.bids) + len(market.book.asks) for market in self.directory.markets)
+
+    # ---- orders and what they hold ---------------------------------------------------------------------------------
+
+    def by_client_order_id(self, account: int, client_order_id: str) -> Order | None:
+        if not client_order_id:
+            return None
+        named = (o for o in self.open_orders.values() if (o.account, o.client_order_id) == (account, client_order_id))
+        return next(named, None)
+
+    def market_of(self, order: Order) -> Market:
+        return self.directory.markets[order.market]
+
+    def held_asset(self, order: Order) -> int:
+        market = self.market_of(order)
+        return int(market.quote_asset if order.side == Side.BUY else market.base_asset)
+
+    def held_balance(self, order: Order) -> Balance:
+        return self.ledger.balance(order.account, self.held_asset(order))
+
+    def hold_of(self, order: Order) -> int:
+        """What the order, as it now is, keeps locked."""
+        return self.hold_for(order, order.left)
+
+    def hold_for(self, order: Order, quantity: int) -> int:
+        """What is locked for that much of the order: nothing for MARKET, and for a stop that buys at any price."""
+        market = self.market_of(order)
+        if order.is_market and (order.side == Side.BUY or order.stop_price == 0):
+            return 0
+        return market.notional(order.price, quantity) if order.side == Side.BUY else market.base_amount(quantity)
+
+    def release(self, order: Order, quantity: int) -> None:
+        """What is locked for that much of the order becomes free."""
+        self.ledger.hold(order.account, self.held_asset(order), -self.hold_for(order, quantity))
+
+    def close(self, order: Order) -> None:
+        """The order ends unfilled: what it holds becomes free. It has left the book already, if it was there."""
+        self.release(order, order.left)
+        self.open_orders.pop(order.order_id, None)
