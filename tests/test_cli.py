@@ -208,6 +208,11 @@ def test_stop_that_takes_too_long_says_so(tmp_path: Path) -> None:
             "admin.account.withdraw",
             {"account": "a", "asset": "IDR", "amount": "100", "reference": "r2"},
         ),
+        (["account", "block", "a"], "admin.account.set", {"name": "a", "status": "BLOCKED"}),
+        (["account", "unblock", "a"], "admin.account.set", {"name": "a", "status": "ACTIVE"}),
+        (["account", "kill", "a"], "admin.account.kill", {"name": "a"}),
+        (["market", "halt", "BTCUSDT"], "admin.market.set", {"symbol": "BTCUSDT", "status": "HALT"}),
+        (["market", "resume", "BTCUSDT"], "admin.market.set", {"symbol": "BTCUSDT", "status": "TRADING"}),
     ],
 )
 def test_administration_asks_the_exchange_and_prints_its_result(

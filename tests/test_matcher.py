@@ -8,15 +8,20 @@ from __future__ import annotations
 import doctest
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from reference.desk import ALICE, BOB, BTC, BUY, CAROL, SELL, USDT
-from reference.records import Fields, records_of
+from reference.desk import ALICE, BOB, BTC, BUY, CAROL, SELL, USDT, Desk
+from reference.records import Fields, event_fields, records_of
 from scene import LIMITS, RICH, STEP, UNIT, Scene, kinds, trades
 
 from ringex.engine import Matcher, library
+from ringex.engine.export import state_hash
+from ringex.engine.replay import Replayer
+from ringex.engine.snapshot import load_snapshot, snapshot_paths, write_snapshot
+from ringex.engine.state import State
 from ringex.markets import Asset, default_markets
 from ringex.messages import (
     AMOUNT_MAX,
@@ -577,3 +582,37 @@ def test_commands_are_left_as_they_were(scene: Scene) -> None:
 def test_half_a_cancel_replace_is_an_error_not_a_refusal(scene: Scene) -> None:
     with pytest.raises(ValueError, match="second one is missing"):
         scene.matcher.submit(records_of([scene.desk.cancel_leg(ALICE, 1)]))
+
+
+def test_a_cascade_of_stops_goes_on_from_a_snapshot_taken_within_it(tmp_path: Path) -> None:
+    """Each stop order fires by a CONTINUE of its own, which answers nobody, wherever the matcher died before."""
+    scene, desk = Scene(), Desk()
+    scene.rest(BOB, BUY, 100, 1)
+    scene.rest(BOB, BUY, 99, 1)
+    scene.rest(BOB, BUY, 98, 1)
+    scene.rest(BOB, BUY, 97, 1)
+    for price in (100, 99, 98):
+        scene.place(ALICE, SELL, 0, 1, order_type=OrderType.STOP_LOSS, stop_price=price)
+    desk.sequence = int(scene.matcher.state.root["command_sequence"])
+    records = [desk.place(CAROL, SELL, 100, 1, correlation=7, gateway=1, connection=3), *(desk.go_on() for _ in "123")]
+    journal = records_of(records)
+    write_snapshot(scene.matcher.state, tmp_path)
+    (before,) = snapshot_paths(tmp_path)
+    whole = follow_journal(load_snapshot(before, LIMITS), journal)
+    assert kinds([event_fields(e) for e in whole]) == [
+        *(EventKind.ACCEPTED, EventKind.TRADE),
+        *(EventKind.TRIGGERED, EventKind.TRADE) * 3,
+    ]
+    assert whole["price"][whole["kind"] == EventKind.TRADE].tolist() == [100, 99, 98, 97]
+    assert whole["correlation"].tolist() == [7] * 2 + [0] * 6 and whole["gateway"].tolist() == [1] * 2 + [0] * 6
+    assert (whole["flag_bits"] & EventFlag.LAST).tolist() == [0, 1] * 4
+    for cut in (1, 2, 3):
+        state = load_snapshot(before, LIMITS)
+        first = follow_journal(state, journal[:cut])
+        loaded = load_snapshot(write_snapshot(state, tmp_path / str(cut)), LIMITS)
+        assert state_hash(loaded) == state_hash(state)
+        assert first.tobytes() + follow_journal(loaded, journal[cut:]).tobytes() == whole.tobytes()
+
+
+def follow_journal(state: State, records: np.ndarray) -> np.ndarray:
+    return np.concatenate(list(Replayer(state).apply(records)))

@@ -23,6 +23,7 @@ from ringex.messages import (
     CommandFlag,
     CommandKind,
     EventKind,
+    MarketStatus,
     OrderType,
     Reason,
     SelfTradePrevention,
@@ -46,6 +47,7 @@ RULES = {
     "maker_fee": 100_000,
     "taker_fee": 100_000,
     "orders_per_account_max": 200,
+    "status": MarketStatus.TRADING,
 }
 MARKET = Market(number=0, symbol="BTCUSDT", base=BTC, quote=USDT, **RULES)
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "20000", "quantity": "1"}

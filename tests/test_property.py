@@ -27,7 +27,14 @@ from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
 from ringex.config import Limits
 from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
-from ringex.messages import EVENTS_PER_COMMAND_MAX, CommandKind, EventKind, TimeInForce
+from ringex.messages import (
+    EVENTS_PER_COMMAND_MAX,
+    CommandKind,
+    EventKind,
+    OrderType,
+    SelfTradePrevention,
+    TimeInForce,
+)
 
 settings.register_profile("ci", max_examples=1_000, derandomize=True, deadline=None)
 settings.register_profile("long", max_examples=50_000, deadline=None)
@@ -48,6 +55,7 @@ class Play:
     def __init__(self, rolls: Rolls) -> None:
         self.exchange = ReferenceExchange(SMALL)
         self.commands: list[Fields] = []
+        self.journal: list[Fields] = []  # the same, with the CONTINUE records that the matcher makes itself
         self.events: list[Fields] = []
         self.auditor = Auditor(self.exchange)
         self.stream = Stream(self.exchange)
@@ -62,9 +70,11 @@ class Play:
     def _apply(self, records: tuple[Fields, ...]) -> None:
         """One command, and what goes on from it by CONTINUE: those records the matcher makes itself."""
         self.commands += records
+        self.journal += records
         self._watch(self.exchange.apply(*records))
         while self.exchange.is_pending:
-            self._watch(self.exchange.apply(self.stream.desk.go_on()))
+            self.journal.append(self.stream.desk.go_on())
+            self._watch(self.exchange.apply(self.journal[-1]))
 
     def _watch(self, events: list[Fields]) -> None:
         self.events += events
@@ -154,6 +164,14 @@ def sweep_commands(desk: Desk, how: str, count: int, taker_order: int) -> Iterat
         yield (desk.market_order(ALICE, BUY, quote_quantity=quote + 7, **order),)
     elif how == "amend":
         yield (desk.amend(ALICE, taker_order, price=TOP, quantity=count, **order),)
+    elif how == "stop":
+        stop = {"order_type": OrderType.TAKE_PROFIT, "stop_price": 50}
+        yield (desk.place(ALICE, BUY, 0, count, **stop, **order),)
+        yield (desk.place(BOB, SELL, 50, 1),)
+    elif how == "decrement":
+        yield (desk.account_set(ALICE, trade_group=7),)
+        yield (desk.account_set(BOB, trade_group=7),)
+        yield (desk.place(ALICE, BUY, TOP, count, self_trade_prevention=SelfTradePrevention.DECREMENT, **order),)
     elif how == "cancel-replace":
         yield (desk.cancel_leg(ALICE, taker_order, **order), desk.place(ALICE, BUY, TOP, count, **order))
     else:
@@ -169,6 +187,8 @@ FIRST_STEP = {  # makers (or orders) that are done in one step, with the events 
     "market": EVENTS_PER_COMMAND_MAX - 4,
     "market by quote": EVENTS_PER_COMMAND_MAX - 4,
     "amend": EVENTS_PER_COMMAND_MAX - 4,
+    "stop": EVENTS_PER_COMMAND_MAX - 4,
+    "decrement": (EVENTS_PER_COMMAND_MAX - 3) // 3,
     "cancel-replace": EVENTS_PER_COMMAND_MAX - 5,
     "cancel all": EVENTS_PER_COMMAND_MAX - 1,
 }
@@ -206,7 +226,8 @@ def test_long_sweeps_are_continued_alike(how: str) -> None:
             apply(*sweep)
         auditor.check()
         steps.append(desk.sequence - before)
-    assert [step - steps[0] for step in steps] == [0, 1, 2]
+    events_each = 3 if how == "decrement" else 1
+    assert [step - steps[0] for step in steps] == [0, 1, 1 + events_each]
     actual = [event_fields(event) for event in Matcher(limits=limits).submit(records_of(commands))]
     for left, right in zip_longest(expected, actual, fillvalue={}):
         assert left == right
@@ -215,10 +236,10 @@ def test_long_sweeps_are_continued_alike(how: str) -> None:
 @given(STREAMS)
 @settings(max_examples=200)
 def test_a_replay_of_the_same_commands_gives_the_same_state(rolls: Rolls) -> None:
-    records = Play(rolls).records()
+    play = Play(rolls)
     live, replayed = Matcher(limits=SMALL), Matcher(limits=SMALL)
-    live.submit(records)
-    replayed.replay(records)
+    live.submit(play.records())
+    replayed.replay(records_of(play.journal))
     assert live.state_hash() == replayed.state_hash()
 
 

@@ -110,7 +110,9 @@ def test_balances_are_the_exchanges(run: RandomRun) -> None:
 def test_open_orders_are_the_exchanges(run: RandomRun) -> None:
     model = model_of(run.events)
     names = "order_id account market side order_type time_in_force price quote_quantity client_order_id"
-    names += " created_ns executed_quantity executed_quote trade_count"
+    names += (
+        " created_ns executed_quantity executed_quote trade_count stop_price iceberg_quantity self_trade_prevention"
+    )
     for account in range(1, len(model.catalogue.accounts)):
         for market in (None, *range(len(model.markets))):
             expected = sorted(
@@ -122,6 +124,7 @@ def test_open_orders_are_the_exchanges(run: RandomRun) -> None:
                 [getattr(o, name) for name in names.split()] for o in expected
             ]
             assert [o.quantity - o.prevented_quantity for o in shown] == [o.quantity for o in expected]
+            assert [o.working_ns == 0 for o in shown] == [o.is_waiting for o in expected]
             assert [o.status for o in shown] == [o.open_status for o in expected]
             assert all(o.is_open for o in shown)
 

@@ -123,6 +123,10 @@ def test_market_order_by_quote_amount_is_filled_when_the_rest_buys_no_lot(scene:
     assert trades(events) == [(1, 100, 4), (2, 150, 1)]
     assert events[0]["quantity"] == 0
     assert events[-1]["taker_status"] == OrderStatus.FILLED
+    # it takes the last that the book has with the last of its amount
+    scene.place(BOB, BUY, 90, 2)
+    events = scene.do(scene.desk.market_order(ALICE, SELL, quote_quantity=180 * STEP))
+    assert events[-1]["taker_status"] == OrderStatus.FILLED
     # the book runs out: what is left expires, and the order's quantity is what it has executed
     events = scene.do(scene.desk.market_order(ALICE, BUY, quote_quantity=600 * STEP))
     assert trades(events) == [(2, 150, 3)]

@@ -124,7 +124,7 @@ def test_a_fired_stop_answers_nobody(scene: Scene) -> None:
     own = trade_at(scene, 95)
     assert kinds(own) == [ACCEPTED, TRADE]
     assert own[-1]["flag_bits"] & EventFlag.LAST
-    (events,) = cascade(scene)
+    events = scene.do(scene.desk.command(CommandKind.CONTINUE, correlation=3, connection=4, gateway=5, incarnation=6))
     assert kinds(events) == [TRIGGERED, TRADE]
     triggered, trade = events
     assert (triggered["status"], triggered["flag_bits"], triggered["client_order_id"]) == (OrderStatus.NEW, 0, "stop")

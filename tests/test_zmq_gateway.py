@@ -11,7 +11,19 @@ import pytest
 import zmq
 from gateway_exchange import Client, Exchange, running
 
-from ringex.messages import EVENT, CommandKind, EventKind, OrderType, Side, TimeInForce, commands, words_of
+from ringex.messages import (
+    EVENT,
+    ORDER_TERMS,
+    CommandKind,
+    EventKind,
+    OrderType,
+    Reason,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+    commands,
+    words_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +229,20 @@ def test_binary_commands_come_back_as_events_with_the_clients_correlations(selle
     assert events["correlation"].tolist() == records["correlation"].tolist()
     assert (events["kind"] == EventKind.ACCEPTED).all()
     assert len(seller.signed_call("openOrders.cancelAll", {"symbol": "BTCUSDT"})["result"]) == 300
+
+
+def test_binary_orders_may_be_stops_and_icebergs(seller: Client) -> None:
+    records = _binary_orders(2)
+    records["self_trade_prevention"] = SelfTradePrevention.EXPIRE_BOTH
+    records["iceberg_quantity"] = (400, 2000)
+    seller.signed_call("session.logon")
+    seller.socket.send_multipart([b"RXB1", records.view("V256").tobytes()])
+    accepted, refused = _binary_events(seller, 2)
+    assert (refused["kind"], refused["reason"]) == (EventKind.REJECTED, Reason.INVALID_ICEBERG)
+    terms = np.frombuffer(accepted.tobytes(), ORDER_TERMS)[0]
+    assert (terms["iceberg_quantity"], terms["level_quantity"]) == (400, 400)
+    assert terms["self_trade_prevention"] == SelfTradePrevention.EXPIRE_BOTH
+    assert len(seller.signed_call("openOrders.cancelAll", {"symbol": "BTCUSDT"})["result"]) == 1
 
 
 def test_binary_frames_are_checked(seller: Client) -> None:

@@ -213,8 +213,7 @@ class Catalogue:
 
 
 def _status_of(event: np.void, kind: type[_Status]) -> _Status:
-    """MARKET_ADD's 0 stands for the first status, which lets trade."""
-    status = int(event["status"]) or 1
+    status = int(event["status"])
     check(status in list(kind), f"{kind.__name__} {status} is not known")
     return kind(status)
 
