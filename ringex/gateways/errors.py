@@ -86,6 +86,11 @@ def no_such_order() -> Refusal:
     return Refusal(NO_SUCH_ORDER, "Order does not exist.")
 
 
+def ids_disagree() -> Refusal:
+    """An order id and a client order id were sent, and are not of the same order."""
+    return Refusal(-2039, "Client order ID is not correct for this order ID.")
+
+
 def of_reason(
     reason: int, market: Market | None = None, price: int = 0, quantity: int = 0, quote_quantity: int = 0
 ) -> Refusal:

@@ -210,7 +210,7 @@ def status(market: Market, order: Order) -> dict[str, Any]:
         "icebergQty": format_scaled(0, 0),
         "time": milliseconds(order.created_ns),
         "updateTime": milliseconds(order.updated_ns),
-        "isWorking": order.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED),
+        "isWorking": True,  # in the dialect it stays so when the order is closed; only an untriggered stop has False
         "workingTime": milliseconds(order.created_ns),
         "selfTradePreventionMode": "NONE",
     }
