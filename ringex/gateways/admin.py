@@ -201,7 +201,7 @@ def _account(call: Call) -> int:
     name = call.arguments["account"]
     number = call.model.account_named(name)
     if number is None:
-        raise invalid("account", f"There is no account '{name[:32]}'; admin.account.create makes one.")
+        raise invalid("account", f"There is no account '{name[:32]}'; `ringex account create` makes one.")
     return number
 
 
