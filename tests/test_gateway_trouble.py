@@ -164,6 +164,34 @@ def test_a_peer_that_does_not_read_is_forgotten_and_others_are_served(
             assert other.call("ping")["status"] == 200
 
 
+def await_count(exchange: Exchange, name: str, before: int) -> None:
+    """Wait until that count of the gateway is above `before`."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while exchange.admin("admin.status", {})["counts"].get(name, 0) <= before:
+        assert time.monotonic() < deadline, f"{name} does not grow"
+
+
+def test_large_answers_that_are_not_read_are_bounded(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringex.gateways.gateway.UNREAD_BYTES_MAX", 1 << 20)
+    before = exchange.admin("admin.status", {})["counts"].get("refused-1003", 0)
+    mute = exchange.client()
+    asked = [mute.send("exchangeInfo") for _ in range(3000)]  # some 30 MB of answers: its own socket takes 10 of them
+    await_count(exchange, "refused-1003", before)
+    for _ in asked:
+        reply = mute.receive()
+        assert reply["status"] == 200 or (reply["error"]["code"] == -1003 and "1048576 bytes" in reply["error"]["msg"])
+    assert mute.call("exchangeInfo")["status"] == 200, "once it has read it is served again"
+
+
+def test_a_peer_with_too_much_unread_is_forgotten(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_zmq, "LARGE_WAITING_BYTES_MAX", 1 << 20)
+    before = exchange.admin("admin.status", {})["counts"].get("peers_gone", 0)
+    mute = exchange.client()
+    for _ in range(3000):  # some 30 MB of answers, in far fewer messages than may wait
+        mute.send("exchangeInfo")
+    await_count(exchange, "peers_gone", before)
+
+
 def test_a_reply_says_how_many_fills_it_omits(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ringex.gateways.gateway.EVENTS_KEPT_MAX", 4)
     seller, buyer = exchange.trader(BTC="10"), exchange.trader(USDT="1000000")

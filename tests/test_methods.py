@@ -291,6 +291,14 @@ def test_literal_messages_stay_literal() -> None:
     assert of_reason(Reason.WOULD_TAKE, MARKET).message == "Order would immediately match and take."
 
 
+def test_symbols_are_upper_case(model: ReadModel) -> None:
+    assert refusal_of(model, "depth", {"symbol": "BTCUSD"}).code == -1121
+    for symbol in ("btcusdt", "BTC/USDT", "B" * 21, "BTCUSDT\n"):
+        refusal = refusal_of(model, "depth", {"symbol": symbol})
+        assert refusal.code == -1100
+        assert "Symbols are upper case, such as BTCUSDT." in refusal.message
+
+
 def test_which_order_must_be_said(model: ReadModel) -> None:
     for method, more in (("order.cancel", {}), ("order.amend", {"price": "1"}), ("order.status", {})):
         refusal = refusal_of(model, method, {"symbol": "BTCUSDT", **more})

@@ -105,6 +105,23 @@ def test_amend_keeps_the_order_id(seller: Client) -> None:
     assert seller.signed_call("openOrders.cancelAll", {"symbol": "BTCUSDT"})["error"]["code"] == -2011
 
 
+def test_two_ids_must_be_those_of_one_order(seller: Client) -> None:
+    first = seller.place("SELL", "41000", "0.1", newClientOrderId="two-ids-1")["result"]["orderId"]
+    second = seller.place("SELL", "41000", "0.1")["result"]["orderId"]
+    which = {"symbol": "BTCUSDT", "orderId": first, "origClientOrderId": "another"}
+    for wrong in (which, which | {"origClientOrderId": f"ringex-{second}"}):
+        assert seller.signed_call("order.status", wrong)["error"]["code"] == -2039
+        assert seller.signed_call("order.cancel", wrong)["error"]["code"] in (-2011, -2039)
+        assert seller.signed_call("order.amend", wrong | {"price": "42000"})["error"]["code"] in (-2011, -2039)
+    assert seller.signed_call("order.status", which | {"origClientOrderId": "two-ids-1"})["result"]["status"] == "NEW"
+    canceled = seller.signed_call("order.cancel", which | {"origClientOrderId": "two-ids-1"})["result"]
+    assert (canceled["orderId"], canceled["status"]) == (first, "CANCELED")
+    closed = seller.signed_call("order.status", which | {"origClientOrderId": "two-ids-1"})["result"]
+    assert (closed["status"], closed["isWorking"]) == ("CANCELED", True)
+    derived = {"symbol": "BTCUSDT", "orderId": second, "origClientOrderId": f"ringex-{second}"}
+    assert seller.signed_call("order.cancel", derived)["result"]["orderId"] == second
+
+
 def test_cancel_replace_in_all_its_outcomes(seller: Client) -> None:
     order = seller.place("SELL", "30000", "1")["result"]
     new = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "price": "30500"}

@@ -276,7 +276,7 @@ def _account(call: Call, parameter: str = "account") -> int:
     name = call.arguments[parameter]
     number = call.model.account_named(name)
     if number is None:
-        raise invalid(parameter, f"There is no account '{name[:32]}'; admin.account.create makes one.")
+        raise invalid(parameter, f"There is no account '{name[:32]}'; `ringex account create` makes one.")
     return number
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ringex.gateways.auth import UNTIMED, Timing
-from ringex.gateways.errors import Refusal, missing
+from ringex.gateways.errors import missing, no_such_symbol
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.parameters import Arguments
 from ringex.gateways.rows import Row
@@ -55,7 +55,7 @@ class Call:
     def market_named(self, symbol: str) -> Market:
         market = self.model.catalogue.market_named(symbol)
         if market is None:
-            raise Refusal(-1121, "Invalid symbol.")
+            raise no_such_symbol(symbol)
         return market
 
 

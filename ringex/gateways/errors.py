@@ -6,6 +6,7 @@ which rule was broken and which value would pass.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from ringex.decimals import format_scaled
@@ -14,6 +15,7 @@ from ringex.messages import REASON_TEXT, Reason
 
 TIMEOUT_TEXT: Final = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
 NO_SUCH_ORDER: Final = -2013
+SYMBOL_RANGE: Final = re.compile(r"^[A-Z0-9_.-]{1,20}$")
 OVERLOAD_TEXT: Final = REASON_TEXT[Reason.ENGINE_FULL][1]
 
 _STATUS: Final = {-1003: 429, -1015: 429, -1006: 500, -1007: 504, -1008: 503, -1002: 401, -2014: 401, -2015: 401}
@@ -84,6 +86,19 @@ def unsupported(why: str) -> Refusal:
 
 def no_such_order() -> Refusal:
     return Refusal(NO_SUCH_ORDER, "Order does not exist.")
+
+
+def no_such_symbol(symbol: str) -> Refusal:
+    """A text that can be a symbol and is none, or one with letters that no symbol has: small ones, mostly."""
+    if SYMBOL_RANGE.fullmatch(symbol):
+        return Refusal(-1121, "Invalid symbol.")
+    text = f"Illegal characters found in parameter 'symbol'; legal range is '{SYMBOL_RANGE.pattern}'."
+    return Refusal(-1100, f"{text} Symbols are upper case, such as BTCUSDT.")
+
+
+def ids_disagree() -> Refusal:
+    """An order id and a client order id were sent, and are not of the same order."""
+    return Refusal(-2039, "Client order ID is not correct for this order ID.")
 
 
 def of_reason(

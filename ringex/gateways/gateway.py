@@ -25,7 +25,7 @@ from ringex.gateways.auth import Timing, authenticate, require_scope, timing
 from ringex.gateways.backlog import Backlog, Mark
 from ringex.gateways.binary import BinaryCommands
 from ringex.gateways.calls import Call, Submission
-from ringex.gateways.errors import NO_SUCH_ORDER, Refusal, journal_full, malformed, overloaded, timed_out
+from ringex.gateways.errors import NO_SUCH_ORDER, Refusal, journal_full, malformed, overloaded, timed_out, too_many
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.methods import METHODS, Method, Security
 from ringex.gateways.parameters import decode
@@ -51,6 +51,8 @@ BACKLOG_SECONDS: Final = 0.005
 """How often the backlog is looked at while a query waits for it."""
 PENDING_MAX: Final = 1 << 16
 DEFERRED_MAX: Final = 1 << 14
+UNREAD_BYTES_MAX: Final = 8 << 20
+"""Large messages to one connection that it has not read. With more, its queries are refused until it reads."""
 EVENTS_PER_POLL: Final = 4096
 EVENTS_PER_TURN_MAX: Final = 1 << 16
 ID_CHARACTERS_MAX: Final = 256
@@ -477,6 +479,8 @@ class Gateway:
                 self._look_again |= settled  # once what the event ring holds by now has been read
                 continue
             try:
+                if connection.unsent.size_bytes > UNREAD_BYTES_MAX:
+                    raise too_many("bytes of answers may be unread on one connection", UNREAD_BYTES_MAX)
                 result = deferred.method.handler(deferred.call)
             except Refusal as refusal:
                 if refusal.code == NO_SUCH_ORDER and deferred.backlog is None:

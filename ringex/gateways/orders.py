@@ -13,7 +13,7 @@ import numpy as np
 from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call, Submission
-from ringex.gateways.errors import Refusal, invalid, missing, not_required, of_reason, one_of_two
+from ringex.gateways.errors import Refusal, ids_disagree, invalid, missing, not_required, of_reason, one_of_two
 from ringex.gateways.filters import filter_reason, iceberg_reason, stop_price_reason
 from ringex.gateways.parameters import (
     Arguments,
@@ -364,15 +364,18 @@ def _name_order(record: np.ndarray, market: Market, arguments: Arguments, id_nam
 
 
 def _which(arguments: Arguments, id_name: str, client_id_name: str) -> tuple[int, str]:
-    """(order id, client order id): exactly one of the two is set. A derived id becomes the order id that it holds."""
+    """(order id or 0, client order id or ""), at least one of them set: where both are, both must fit the order.
+
+    A derived id becomes the order id that it holds.
+    """
     order_id = arguments.get(id_name, 0)
     client_order_id = arguments.get(client_id_name, "")
     if not order_id and not client_order_id:
         raise one_of_two(client_id_name, id_name)
-    if order_id:
-        return order_id, ""
     derived = derived_order_id(client_order_id)
-    return (derived, "") if derived else (0, client_order_id)
+    if derived and order_id and derived != order_id:
+        raise ids_disagree()
+    return (derived, "") if derived else (order_id, client_order_id)
 
 
 def _restriction(arguments: Arguments) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call
-from ringex.gateways.errors import Refusal, no_such_order, not_required, one_of_two, timed_out
+from ringex.gateways.errors import Refusal, ids_disagree, no_such_order, not_required, one_of_two, timed_out
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import PreventedMatch
@@ -52,12 +52,17 @@ def time(call: Call) -> dict[str, Any]:
 
 
 def find_order(call: Call, market: Market, order_id: int, client_order_id: str) -> replies.Order:
-    """The caller's order by one of its ids. Raises Refusal: -2013, or -1007 where nobody knows any more."""
+    """The caller's order by its ids; a client order id beside an order id must be that order's.
+
+    Raises Refusal: -2013, -2039 where the two ids disagree, or -1007 where nobody knows any more.
+    """
     if order_id:
         held = call.model.order_by_id(call.account, order_id)
     else:
         held = call.model.order_by_client_id(call.account, client_order_id)
     if held is not None and held.market == market.number:
+        if client_order_id and held.client_order_id != client_order_id:
+            raise ids_disagree()
         return replies.Order.held(held)
     if held is None and call.model.has_forgotten(call.account):
         raise timed_out("Older closed orders of this account are no longer held in memory.")

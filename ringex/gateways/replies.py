@@ -294,7 +294,7 @@ def status(market: Market, order: Order) -> dict[str, Any]:
         "icebergQty": format_scaled(order.iceberg_quantity, market.quantity_scale),
         "time": milliseconds(order.created_ns),
         "updateTime": milliseconds(order.updated_ns),
-        "isWorking": order.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED) and order.working_ns > 0,
+        "isWorking": order.working_ns > 0,  # in the dialect it stays so when the order is closed
         "workingTime": milliseconds(order.working_ns) if order.working_ns else -1,
         **_terms(market, order),
     }

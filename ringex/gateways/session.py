@@ -6,9 +6,9 @@ use: when the table is full, the one that has been idle longest, with nothing in
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from ringex.gateways.errors import Refusal, too_many
 from ringex.gateways.keystore import Key
@@ -19,6 +19,32 @@ IN_FLIGHT_MAX: Final = 4096
 """Requests of one connection that wait for an answer, commands and deferred queries together."""
 SUBSCRIPTIONS_MAX: Final = 16
 CONNECTION_NUMBER_MAX: Final = (1 << 32) - 1
+
+
+class Sending(Protocol):
+    """What a transport knows of one message on its way: `done` once it has left this process."""
+
+    @property
+    def done(self) -> bool: ...
+
+
+class Unsent:
+    """The large messages to one peer that wait for it to read, oldest first."""
+
+    def __init__(self) -> None:
+        self._messages: deque[tuple[Sending, int]] = deque()
+        self._bytes = 0
+
+    def add(self, sending: Sending, size_bytes: int) -> None:
+        self._messages.append((sending, size_bytes))
+        self._bytes += size_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all that wait."""
+        while self._messages and self._messages[0][0].done:
+            self._bytes -= self._messages.popleft()[1]
+        return self._bytes
 
 
 @dataclass(eq=False)
@@ -42,6 +68,7 @@ class Connection:
     subscriptions: dict[int, int] = field(default_factory=dict)
     """Subscription id -> account."""
     next_subscription: int = 0
+    unsent: Unsent = field(default_factory=Unsent)
 
     @property
     def idle(self) -> bool:

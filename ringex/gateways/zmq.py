@@ -40,6 +40,10 @@ MESSAGE_BYTES_MAX: Final = (1 << 20) + 4096
 FRAMES_MAX: Final = 4
 MESSAGES_WAITING_MAX: Final = 20_000
 """For one peer, each way (ZMQ_SNDHWM, ZMQ_RCVHWM). A peer that lets more pile up is forgotten."""
+LARGE_BYTES: Final = 4096
+"""Messages from this size on are sent without a copy, and counted until libzmq has passed them on."""
+LARGE_WAITING_BYTES_MAX: Final = 64 << 20
+"""Of one peer; with more it is forgotten. With MESSAGES_WAITING_MAX smaller ones, at most 150 MB wait for it."""
 WAIT_SECONDS_MAX: Final = 1.0
 STOP_SECONDS: Final = 3.0
 JOIN_SECONDS: Final = 0.5
@@ -83,8 +87,16 @@ class _Front:
         """Encode and send. False when the peer is gone or lets its messages pile up."""
         head = [connection.identity, b""] if connection.delimited else [connection.identity]
         body = message if isinstance(message, list) else [self.encoder.encode(message)]
+        size_bytes = sum(map(len, body))
         try:
-            self.socket.send_multipart([*head, *body], zmq.NOBLOCK)
+            if size_bytes < LARGE_BYTES:
+                self.socket.send_multipart([*head, *body], zmq.NOBLOCK)
+                return True
+            if connection.unsent.size_bytes > LARGE_WAITING_BYTES_MAX:
+                return False
+            sending = self.socket.send_multipart([*head, *body], zmq.NOBLOCK, copy=False, track=True)
+            assert sending is not None
+            connection.unsent.add(sending, size_bytes)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
@@ -221,6 +233,7 @@ class ZmqGateway:
         router.setsockopt(zmq.SNDHWM, MESSAGES_WAITING_MAX)
         router.setsockopt(zmq.RCVHWM, MESSAGES_WAITING_MAX)
         router.setsockopt(zmq.LINGER, 500)
+        router.copy_threshold = LARGE_BYTES
         try:
             router.bind(endpoint)
         except zmq.ZMQError as error:
