@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -358,6 +360,17 @@ def test_bad_signatures_stale_timestamps_and_missing_scopes(exchange: Exchange, 
     refused = reader.place("SELL", "20000", "1")
     assert (refused["status"], refused["error"]["code"]) == (401, -2015)
     assert "lacks the scope TRADE" in refused["error"]["msg"]
+
+
+def test_what_expires_on_its_way_says_by_how_much(exchange: Exchange, seller: Client) -> None:
+    order = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC"}
+    order |= {"price": "41000", "quantity": "0.1", "recvWindow": 1500}
+    with exchange.engine.lock:
+        asked = seller.send("order.place", seller.signed(order))
+        time.sleep(1.6)
+    error = seller.reply_to(asked)["error"]
+    assert error["code"] == -1021
+    assert re.fullmatch(r"Timestamp .* recvWindow\. It ran out [0-9]+ ms before the matcher took it\.", error["msg"])
 
 
 def test_deposits_are_booked_once_by_reference(exchange: Exchange) -> None:

@@ -15,6 +15,7 @@ from ringex.messages import REASON_TEXT, Reason
 
 TIMEOUT_TEXT: Final = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
 NO_SUCH_ORDER: Final = -2013
+TOO_OLD: Final = REASON_TEXT[Reason.REQUEST_EXPIRED][0]
 SYMBOL_RANGE: Final = re.compile(r"^[A-Z0-9_.-]{1,20}$")
 OVERLOAD_TEXT: Final = REASON_TEXT[Reason.ENGINE_FULL][1]
 

@@ -25,7 +25,16 @@ from ringex.gateways.auth import Timing, authenticate, require_scope, timing
 from ringex.gateways.backlog import Backlog, Mark
 from ringex.gateways.binary import BinaryCommands
 from ringex.gateways.calls import Call, Submission
-from ringex.gateways.errors import NO_SUCH_ORDER, Refusal, journal_full, malformed, overloaded, timed_out, too_many
+from ringex.gateways.errors import (
+    NO_SUCH_ORDER,
+    TOO_OLD,
+    Refusal,
+    journal_full,
+    malformed,
+    overloaded,
+    timed_out,
+    too_many,
+)
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.methods import METHODS, Method, Security
 from ringex.gateways.parameters import decode
@@ -401,6 +410,10 @@ class Gateway:
                 self._submit(following)
                 return
         except Refusal as refusal:
+            first, expires_ns = pending.events[0], pending.call.timing.expires_ns
+            if refusal.code == TOO_OLD and expires_ns and first["kind"] == EventKind.REJECTED:
+                late_ms = (first["time_ns"] - expires_ns) // 1_000_000
+                refusal.message += f" It ran out {late_ms} ms before the matcher took it."
             self._refuse(pending.connection, pending.request_id, refusal, pending.show_limits)
             return
         self._answer(pending.connection, pending.request_id, result, pending.show_limits, pending.omitted)
