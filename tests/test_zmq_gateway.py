@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgpack
@@ -165,8 +166,24 @@ def test_a_refusal_is_repeated_as_a_duplicate(seller: Client) -> None:
     params = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "price": "40000"}
     request = seller.signed(params | {"quantity": "5000", "newClientOrderId": "too-much"})
     text = "Account has insufficient balance for requested action."
-    assert seller.call("order.place", request)["error"] == {"code": -2010, "msg": text}
+    error = seller.call("order.place", request)["error"]
+    assert (error["code"], error["msg"], error["data"]["asset"]) == (-2010, text, "BTC")
     assert seller.call("order.place", request)["error"] == {"code": -2010, "msg": text, "data": {"duplicate": True}}
+
+
+def test_what_the_balance_would_pay_for_is_said_and_passes(seller: Client) -> None:
+    # Far from the other side, so that nothing trades; a lot more than what is said does not pass.
+    params = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "price": "45000"}
+    asked = seller.signed_call("order.place", params | {"quantity": "5000"})["error"]
+    passing = asked["data"]["quantity"]
+    above = format(Decimal(passing) + Decimal("0.00001"), "f")
+    refused = seller.signed_call("order.place", params | {"quantity": above})["error"]
+    assert refused == asked
+    assert seller.signed_call("order.place", params | {"quantity": passing})["status"] == 200
+    assert seller.signed_call("openOrders.cancelAll", {"symbol": "BTCUSDT"})["status"] == 200
+    bid = params | {"side": "BUY", "price": "20000", "quantity": "1"}  # of a seller who has no USDT at all
+    data = {"asset": "USDT", "free": "0.00000000", "quantity": "0.00000000"}
+    assert seller.signed_call("order.place", bid)["error"]["data"] == data
 
 
 def test_a_query_waits_for_what_its_connection_sent(seller: Client) -> None:

@@ -169,7 +169,7 @@ def _notional_words(reason: Reason, market: Market, price: int, quantity: int, q
         return f"quoteOrderQty {_short(quote_quantity, scale)} is {which}; {_short(bound, scale)} would pass"
     amount = notional(market, price, quantity)
     words = f"price x quantity {_short(amount, scale)} is {which}"
-    passing = _quantity_worth(market, price, bound, round_up=low)
+    passing = quantity_worth(market, price, bound, round_up=low)
     if market.quantity_min <= passing <= market.quantity_max:
         words += f"; quantity {_short(passing, market.quantity_scale)} at this price would pass"
     return words
@@ -182,7 +182,7 @@ def notional(market: Market, price: int, quantity: int) -> int:
     return product * 10**exponent if exponent >= 0 else product // 10**-exponent
 
 
-def _quantity_worth(market: Market, price: int, amount: int, *, round_up: bool) -> int:
+def quantity_worth(market: Market, price: int, amount: int, *, round_up: bool) -> int:
     """The quantity, a multiple of the lot, that is worth `amount` quote units at `price`."""
     exponent = market.quote.scale - market.price_scale - market.quantity_scale
     numerator = amount * 10 ** max(-exponent, 0)

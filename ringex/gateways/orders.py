@@ -113,6 +113,8 @@ def place(call: Call) -> Submission:
             return replies.placed(market, events, response_type, call.model)
         if kind == EventKind.DUPLICATE:
             return _first_outcome(call, market, events[0], response_type)
+        if events[0]["reason"] == Reason.INSUFFICIENT_BALANCE:
+            raise replies.without_funds(market, events[0], call.model)
         raise replies.refusal_of(market, events[0])
 
     return Submission(record, reply)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ringex.decimals import format_scaled
-from ringex.gateways.errors import Refusal, of_reason
+from ringex.gateways.errors import Refusal, of_reason, quantity_worth
 from ringex.gateways.parameters import shown_client_id
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
@@ -332,6 +332,25 @@ def refusal_of(market: Market | None, event: Row) -> Refusal:
     if reason == Reason.CANCEL_REJECTED:
         return Refusal(*REASON_TEXT[Reason.CANCEL_REJECTED])
     return of_reason(reason, market, event["price"], event["quantity"], event["quote_quantity"])
+
+
+def without_funds(market: Market, event: Row, model: ReadModel) -> Refusal:
+    """INSUFFICIENT_BALANCE of a new order. The dialect's message is literal, so `data` says what would pass.
+
+    `free` is what the account has of the asset that the order would hold or pay with; `quantity`, for a limited price,
+    the most that this pays for (no filter but the lot is looked at).
+    """
+    buys = event["side"] == Side.BUY
+    asset = market.quote if buys else market.base
+    free = next((own.free for own in model.balances(event["account"]) if own.asset == asset.number), 0)
+    data = {"asset": asset.name, "free": format_scaled(free, asset.scale)}
+    if not buys:
+        quantity = free // 10 ** (asset.scale - market.quantity_scale)
+        data["quantity"] = format_scaled(quantity - quantity % market.lot, market.quantity_scale)
+    elif event["price"] > 0:
+        quantity = quantity_worth(market, event["price"], free, round_up=False)
+        data["quantity"] = format_scaled(quantity, market.quantity_scale)
+    return Refusal(*REASON_TEXT[Reason.INSUFFICIENT_BALANCE], data=data)
 
 
 def _refused(market: Market, events: list[Row]) -> dict[str, Any]:
