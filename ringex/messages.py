@@ -35,7 +35,7 @@ from typing import Any, Final
 
 import numpy as np
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 RECORD_BYTES: Final = 256
 CLIENT_ORDER_ID_BYTES_MAX: Final = 36
 CLIENT_ORDER_ID_WORDS: Final = 5
