@@ -69,6 +69,11 @@ def add_key(number: int, account: int, scopes: int) -> np.ndarray:
     return _command(ACCOUNT_COMMAND, CommandKind.KEY_ADD, account=account, key_added=number, scopes=scopes)
 
 
+def revoke_key(number: int) -> np.ndarray:
+    """KEY_REVOKE: key `number` acts for nobody any more."""
+    return _command(ACCOUNT_COMMAND, CommandKind.KEY_REVOKE, key_added=number)
+
+
 def deposit(account: int, asset: int, amount: int, reference: str) -> np.ndarray:
     """DEPOSIT of `amount` smallest units, booked once per account and reference. Raises ValueError: it is too long."""
     return _command(

@@ -11,14 +11,14 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                BALANCE_COMMAND    DEPOSIT WITHDRAW
                ASSET_COMMAND      ASSET_ADD
                MARKET_COMMAND     MARKET_ADD MARKET_SET
-               ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD ACCOUNT_SET
+               ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD ACCOUNT_SET KEY_REVOKE
                LIMITS_COMMAND     LIMITS_SET
     events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED
                ORDER_TERMS        ACCEPTED: an EVENT that ends otherwise
                TRADE              TRADE
                PREVENTED          PREVENTED
                BALANCE_EVENT      BALANCE
-               ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY
+               ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY KEY_REVOKED
                LIMITS_EVENT       LIMITS
 
 Units, everywhere: `*_ns` nanoseconds since the Unix epoch; `timestamp_us` microseconds since it; prices and quantities
@@ -129,6 +129,7 @@ class CommandKind(IntEnum):
     TRIGGER = 16
     """Never sent: what a pending cascade of stop orders is called in the state."""
     LIMITS_SET = 17
+    KEY_REVOKE = 36
 
 
 class CommandFlag(IntEnum):
@@ -159,6 +160,7 @@ class EventKind(IntEnum):
     PREVENTED = 14
     TRIGGERED = 15
     LIMITS = 16
+    KEY_REVOKED = 29
 
 
 class EventFlag(IntEnum):
@@ -226,6 +228,7 @@ class Reason(IntEnum):
     PREVENTED = 42
     MARKET_CLOSED = 43
     ACCOUNT_BLOCKED = 44
+    UNKNOWN_KEY = 95
 
 
 REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
@@ -277,6 +280,7 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.PREVENTED: (0, "Ended by self-trade prevention."),
     Reason.MARKET_CLOSED: (-1013, "Market is closed."),
     Reason.ACCOUNT_BLOCKED: (-2010, "This action is disabled on this account."),
+    Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
 
@@ -408,7 +412,7 @@ ACCOUNT_COMMAND: Final = _record(
     [
         *_COMMAND_HEADER,
         ("scopes", "i4"),  # KEY_ADD: KeyScope bits of the key `key_added`
-        ("key_added", "u4"),  # KEY_ADD: the key's number
+        ("key_added", "u4"),  # KEY_ADD, KEY_REVOKE: the key's number
         ("trade_group", "i4"),  # ACCOUNT_SET: accounts of one group > 0 do not trade with each other
         ("status", "i4"),  # ACCOUNT_SET: AccountStatus
         ("_pad", "u1", (_BODY_PADDING_BYTES - 16,)),
@@ -588,7 +592,7 @@ ACCOUNT_EVENT: Final = _record(
     ],
 )
 """ACCOUNT: `account` is called `name`; its group and status are now these. KEY: `key_added` now acts for `account`
-within `scopes`."""
+within `scopes`. KEY_REVOKED: it acts for it no more."""
 LIMITS_EVENT: Final = _record("LIMITS_EVENT", [*_EVENT_HEADER, *_LIMITS_BODY])
 
 

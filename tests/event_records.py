@@ -25,6 +25,7 @@ _DTYPES = {
     EventKind.MARKET: messages.MARKET_EVENT,
     EventKind.ACCOUNT: messages.ACCOUNT_EVENT,
     EventKind.KEY: messages.ACCOUNT_EVENT,
+    EventKind.KEY_REVOKED: messages.ACCOUNT_EVENT,
     EventKind.LIMITS: messages.LIMITS_EVENT,
 }
 

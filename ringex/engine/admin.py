@@ -57,9 +57,12 @@ from ringex.tables import (
     index_first,
     index_next,
     index_put,
+    index_remove,
     index_value,
     pool_full,
+    pool_give,
     pool_take,
+    pool_used,
     prices_depth,
     prices_root,
     words_copy,
@@ -452,3 +455,28 @@ def add_key(root: int, command: int) -> None:
     e = record_at(emit(root, int64(EventKind.KEY), c.account, int64(0)), 0, ACCOUNT_EVENT)
     e.scopes = c.scopes
     e.key_added = c.key_added
+
+
+@compiled
+def revoke_key(root: int, command: int) -> None:
+    """KEY_REVOKE. The youngest key takes the place of the one that goes: keys lie in slots 1 .. used, as exports do."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, ACCOUNT_COMMAND)
+    slot = index_find(s.key_index, int64(c.key_added))
+    if slot == 0:
+        answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.UNKNOWN_KEY))
+        return
+    key = record_at(s.keys, slot, KEY)
+    e = record_at(emit(root, int64(EventKind.KEY_REVOKED), int64(key.account), int64(0)), 0, ACCOUNT_EVENT)
+    e.scopes = key.scopes
+    e.key_added = c.key_added
+    index_remove(s.key_index, int64(c.key_added))
+    last = pool_used(s.key_pool)
+    if slot != last:
+        moved = record_at(s.keys, last, KEY)
+        index_remove(s.key_index, moved.key)
+        key.key = moved.key
+        key.account = moved.account
+        key.scopes = moved.scopes
+        index_put(s.key_index, key.key, slot)
+    pool_give(s.key_pool, last)

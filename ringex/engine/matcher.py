@@ -13,6 +13,7 @@ from ringex.engine.admin import (
     add_key,
     add_market,
     move_money,
+    revoke_key,
     set_account,
     set_market,
 )
@@ -124,6 +125,8 @@ def _dispatch(root: int, command: int, second: int) -> None:
         set_limits(root, command)
     elif kind == CommandKind.KEY_ADD:
         add_key(root, command)
+    elif kind == CommandKind.KEY_REVOKE:
+        revoke_key(root, command)
     elif kind == CommandKind.ACCOUNT_SET:
         set_account(root, command)
     else:
@@ -134,8 +137,9 @@ def _dispatch(root: int, command: int, second: int) -> None:
 def _well_formed(command: int, second: int) -> bool:
     """Whether the kind is known, and the command has as many records as that takes, for one account and market."""
     c = record_at(command, 0, COMMAND)
-    if (c.kind < CommandKind.PLACE or c.kind > CommandKind.MARKET_SET) and c.kind != CommandKind.LIMITS_SET:
-        return False
+    if c.kind < CommandKind.PLACE or c.kind > CommandKind.MARKET_SET:
+        if c.kind != CommandKind.LIMITS_SET and c.kind != CommandKind.KEY_REVOKE:
+            return False
     if c.kind != CommandKind.CANCEL_REPLACE:
         return c.slots == 1
     if second == 0:

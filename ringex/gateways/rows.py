@@ -37,6 +37,7 @@ _DTYPES: Final = {
     EventKind.MARKET: MARKET_EVENT,
     EventKind.ACCOUNT: ACCOUNT_EVENT,
     EventKind.KEY: ACCOUNT_EVENT,
+    EventKind.KEY_REVOKED: ACCOUNT_EVENT,
     EventKind.LIMITS: LIMITS_EVENT,
 }
 _KIND_OFFSET: Final = EVENT.fields["kind"][1]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""The catalogue: assets, markets, accounts and keys, as events have added them. Nothing is ever taken out of it.
+"""The catalogue: assets, markets, accounts and keys, as events have added them. Only keys are ever taken out of it.
 
 Additions are rare, so this is plain Python. What is kept and sent to other processes is, of each of them, the last
 event that told of it; the dictionaries that answer queries are made from these. A further MARKET or ACCOUNT event of
@@ -101,10 +101,14 @@ class Catalogue:
         self._keys: dict[int, Key] = {}
 
     def apply(self, events: np.ndarray) -> None:
-        """Take the ASSET, MARKET, ACCOUNT and KEY events out of `events` (EVENT records); others are not looked at."""
+        """Take what changes the catalogue out of `events` (EVENT records); others are not looked at."""
         kinds = events["kind"]
-        for event in events[(kinds >= EventKind.ASSET) & (kinds <= EventKind.KEY)]:
-            self._add(event)
+        told = ((kinds >= EventKind.ASSET) & (kinds <= EventKind.KEY)) | (kinds == EventKind.KEY_REVOKED)
+        for event in events[told]:
+            if event["kind"] == EventKind.KEY_REVOKED:
+                self._remove_key(event)
+            else:
+                self._add(event)
 
     def asset_named(self, name: str) -> Asset | None:
         return self._asset_by_name.get(name)
@@ -210,6 +214,11 @@ class Catalogue:
         check(len(self._keys) < self._limits.keys_max, f"key {key.number}: there is room for {self._limits.keys_max}")
         self._keys[key.number] = key
         return key.number
+
+    def _remove_key(self, event: np.void) -> None:
+        number = int(np.frombuffer(event.tobytes(), EVENT).view(ACCOUNT_EVENT)[0]["key_added"])
+        check(self._keys.pop(number, None) is not None, f"key {number}: it is revoked, but was not known")
+        del self._events[int(EventKind.KEY), number]
 
 
 def _status_of(event: np.void, kind: type[_Status]) -> _Status:

@@ -37,6 +37,7 @@ _BODIES: Final[dict[int, np.dtype]] = {
     CommandKind.LIMITS_SET: LIMITS_COMMAND,
     CommandKind.ACCOUNT_ADD: ACCOUNT_COMMAND,
     CommandKind.KEY_ADD: ACCOUNT_COMMAND,
+    CommandKind.KEY_REVOKE: ACCOUNT_COMMAND,
 }
 _ENUMS: Final[dict[str, type[IntEnum]]] = {
     "kind": CommandKind,

@@ -97,6 +97,13 @@ class Administration:
         copied = {name: command[name] for name in ("account", "key_added", "scopes")}
         self.reports.emit(EventKind.KEY, **copied)
 
+    def key_revoke(self, command: Fields) -> None:
+        number = command["key_added"]
+        if number not in self.directory.keys:
+            raise RefusedError(Reason.UNKNOWN_KEY)
+        account, scopes = self.directory.keys.pop(number)
+        self.reports.emit(EventKind.KEY_REVOKED, account=account, key_added=number, scopes=scopes)
+
     # ---- standing --------------------------------------------------------------------------------------------------
 
     def account_set(self, command: Fields) -> None:

@@ -69,6 +69,12 @@ class Desk:
     def account_set(self, account: int, trade_group: int = 0, status: int = AccountStatus.ACTIVE) -> Fields:
         return self.command(CommandKind.ACCOUNT_SET, account=account, trade_group=trade_group, status=status)
 
+    def key_add(self, key: int, account: int, scopes: int = 1) -> Fields:
+        return self.command(CommandKind.KEY_ADD, account=account, key_added=key, scopes=scopes)
+
+    def key_revoke(self, key: int) -> Fields:
+        return self.command(CommandKind.KEY_REVOKE, key_added=key)
+
     def market_set(self, market: int, status: int) -> Fields:
         return self.command(CommandKind.MARKET_SET, market=market, status=status)
 

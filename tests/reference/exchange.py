@@ -84,6 +84,7 @@ class ReferenceExchange:
             CommandKind.MARKET_ADD: self.admin.market_add,
             CommandKind.ACCOUNT_ADD: self.admin.account_add,
             CommandKind.KEY_ADD: self.admin.key_add,
+            CommandKind.KEY_REVOKE: self.admin.key_revoke,
             CommandKind.ACCOUNT_SET: self.admin.account_set,
             CommandKind.MARKET_SET: self.admin.market_set,
             CommandKind.LIMITS_SET: self.admin.limits_set,

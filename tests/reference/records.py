@@ -20,6 +20,7 @@ _COMMAND_DTYPES = {
     CommandKind.MARKET_ADD: messages.MARKET_COMMAND,
     CommandKind.ACCOUNT_ADD: messages.ACCOUNT_COMMAND,
     CommandKind.KEY_ADD: messages.ACCOUNT_COMMAND,
+    CommandKind.KEY_REVOKE: messages.ACCOUNT_COMMAND,
     CommandKind.LIMITS_SET: messages.LIMITS_COMMAND,
     CommandKind.ACCOUNT_SET: messages.ACCOUNT_COMMAND,
     CommandKind.MARKET_SET: messages.MARKET_COMMAND,
@@ -33,6 +34,7 @@ _EVENT_DTYPES = {
     EventKind.MARKET: messages.MARKET_EVENT,
     EventKind.ACCOUNT: messages.ACCOUNT_EVENT,
     EventKind.KEY: messages.ACCOUNT_EVENT,
+    EventKind.KEY_REVOKED: messages.ACCOUNT_EVENT,
     EventKind.LIMITS: messages.LIMITS_EVENT,
 }
 

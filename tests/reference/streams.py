@@ -313,7 +313,7 @@ class Stream:
         return (self.desk.account_set(account, group, dice.one_of((1, 1, 1, 1, 2, 0, 3))),)
 
     def _add(self, dice: Dice) -> tuple[Fields, ...]:
-        what = dice.below(4)
+        what = dice.below(5)
         if what == 0:
             return (self.desk.account(dice.one_of(ACCOUNT_NAMES)),)
         if what == 1:
@@ -322,6 +322,9 @@ class Stream:
             key, account, scopes = dice.one_of((1, 2, 0, (1 << 32) - 1)), dice.below(ACCOUNTS + 2), dice.below(8)
             values = {"account": account, "key_added": key, "scopes": scopes, "name": "label"}
             return (self.desk.command(CommandKind.KEY_ADD, **values),)
+        if what == 3:
+            known = [*self.exchange.directory.keys, 1, 2]
+            return (self.desk.command(CommandKind.KEY_REVOKE, key_added=dice.one_of(known)),)
         rules = dict(dice.one_of(MARKETS)) | {"symbol": dice.one_of(("OTHER", "MORE", "BTCUSDT", "", "S" * 24))}
         assets = {name: dice.below(len(ASSET_SCALES) + 1) for name in ("base", "quote") if dice.below(2)}
         return (self.desk.market(**rules | assets),)
