@@ -122,6 +122,7 @@ class Trade:
     price: int
     quantity: int
     quote_amount: int
+    aggregate_id: int
     buyer_is_maker: bool
 
 
@@ -284,6 +285,11 @@ class ReadModel:
         columns = (records[field.name].tolist() for field in fields(Trade)[:-1])
         makers = records["buyer_is_maker"].astype(bool).tolist()
         return [Trade(*row) for row in zip(*columns, makers, strict=True)]
+
+    @property
+    def aggregates(self) -> np.ndarray:
+        """Where the counting of aggregate trades is: AGGREGATE records by market number. Not to be changed."""
+        return self._trades.aggregates
 
     def last_price(self, market: int) -> int:
         """The price of the market's last trade; 0 before the first."""

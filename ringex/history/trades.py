@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from ringex.jit import compiled, entry, int64
+from ringex.marketdata.aggregates import AGGREGATE, aggregate_of
 from ringex.memory import address_of, copy_bytes, record_at
 from ringex.messages import TRADE, Side
 
@@ -14,6 +15,7 @@ TRADES: Final = np.dtype(
     [
         ("counts", "i8"),  # address of COUNT records, by market number: trades ever recorded
         ("records", "i8"),  # address of RECENT_TRADE records, `per_market` for each market
+        ("aggregates", "i8"),  # address of AGGREGATE records, by market number
         ("per_market", "i8"),
         ("markets_max", "i8"),
     ],
@@ -27,6 +29,9 @@ RECENT_TRADE: Final = np.dtype(
         ("price", "i8"),
         ("quantity", "i8"),
         ("quote_amount", "i8"),
+        ("aggregate_id", "i8"),  # see `ringex.marketdata.aggregates`
+        ("command_sequence", "i8"),
+        ("order_id", "i8"),  # the taker's
         ("market", "i4"),
         ("buyer_is_maker", "i4"),
     ],
@@ -41,9 +46,11 @@ class RecentTrades:
     def __init__(self, markets_max: int, per_market: int) -> None:
         self._counts = np.zeros(markets_max, COUNT)
         self._records = np.zeros((markets_max, per_market), RECENT_TRADE)
+        self._aggregates = np.zeros(markets_max, AGGREGATE)
         self._root = np.zeros(1, TRADES)
         self._root["counts"] = address_of(self._counts)
         self._root["records"] = address_of(self._records)
+        self._root["aggregates"] = address_of(self._aggregates)
         self._root["per_market"] = per_market
         self._root["markets_max"] = markets_max
         self.address = address_of(self._root)
@@ -54,6 +61,11 @@ class RecentTrades:
         recorded = int(self._counts["trades"][market])
         count = min(recorded, per_market, limit)
         return self._records[market, np.arange(recorded - count, recorded) % per_market]
+
+    @property
+    def aggregates(self) -> np.ndarray:
+        """AGGREGATE records by market number. Not to be changed."""
+        return self._aggregates
 
     def export(self, markets_count: int) -> np.ndarray:
         """What is held of the first `markets_count` markets, market by market, oldest first."""
@@ -71,12 +83,16 @@ class RecentTrades:
 def trades_record(trades: int, event: int) -> None:
     """Record the TRADE event at address `event`."""
     t = record_at(event, 0, TRADE)
+    aggregate_id = aggregate_of(record_at(trades, 0, TRADES).aggregates, event)
     record = record_at(_next_place(trades, int64(t.market)), 0, RECENT_TRADE)
     record.trade_id = t.trade_id
     record.time_ns = t.time_ns
     record.price = t.price
     record.quantity = t.quantity
     record.quote_amount = t.quote_amount
+    record.aggregate_id = aggregate_id
+    record.command_sequence = t.command_sequence
+    record.order_id = t.order_id
     record.market = t.market
     record.buyer_is_maker = np.int32(1) if t.side == Side.SELL else np.int32(0)
 
@@ -84,9 +100,16 @@ def trades_record(trades: int, event: int) -> None:
 @entry
 @compiled
 def _trades_load(trades: int, source: int, count: int) -> None:
+    table = record_at(trades, 0, TRADES)
     for at in range(count):
-        market = int64(record_at(source, at, RECENT_TRADE).market)
+        trade = record_at(source, at, RECENT_TRADE)
+        market = int64(trade.market)
         copy_bytes(_next_place(trades, market), source + at * _RECENT_TRADE_BYTES, _RECENT_TRADE_BYTES)
+        last = record_at(table.aggregates, market, AGGREGATE)
+        last.aggregate_id = trade.aggregate_id
+        last.command_sequence = trade.command_sequence
+        last.order_id = trade.order_id
+        last.price = trade.price
 
 
 @compiled
