@@ -193,7 +193,7 @@ def test_a_model_loaded_midway_ends_as_one_that_saw_everything(run: RandomRun) -
 def test_models_of_different_events_differ(run: RandomRun) -> None:
     last_changes = [at for at, e in enumerate(run.fields) if e["kind"] in (EventKind.ACCEPTED, EventKind.BALANCE)]
     assert model_of(run.events[: last_changes[-1]]) != model_of(run.events[: last_changes[-1] + 1])
-    assert len(model_of(run.events).export()) == 9
+    assert len(model_of(run.events).export()) == 11
 
 
 class Told:
@@ -330,9 +330,21 @@ def test_frames_that_do_not_fit_are_refused(run: RandomRun) -> None:
     versions = f"versions {(FORMAT_VERSION + 1, SCHEMA_VERSION)}; expected {(FORMAT_VERSION, SCHEMA_VERSION)}"
     assert versions in refusal([newer, *frames[1:]])
     assert "header" in refusal([b"\xff", *frames[1:]])
-    assert "8 frames; a read model has 9" in refusal(frames[:-1])
+    assert "10 frames; a read model has 11" in refusal(frames[:-1])
     for at, noun in enumerate(
-        ("catalogue", "orders", "forgotten", "balances", "trades", "books", "levels", "prevented"), start=1
+        (
+            "catalogue",
+            "orders",
+            "forgotten",
+            "balances",
+            "trades",
+            "books",
+            "levels",
+            "prevented",
+            "candles",
+            "counts of candles",
+        ),
+        start=1,
     ):
         assert noun in refusal([*frames[:at], bytes(frames[at]) + b"\0", *frames[at + 1 :]])
     small = ReadModel(replace(SMALL, accounts_max=2), closed_orders_max=CLOSED_MAX)

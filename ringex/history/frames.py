@@ -8,7 +8,7 @@ import numpy as np
 
 Frame = bytes | bytearray | memoryview
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 """Of the frames of `ReadModel.export`; a model refuses any other."""
 
 

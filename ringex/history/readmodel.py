@@ -1,8 +1,8 @@
 """The read model: what the exchange looks like to its clients, built from events alone.
 
-It holds the catalogue, balances, open and recently closed orders, recent trades and aggregated books; queries are
-answered from it and never touch the matcher. It is a pure function of the events, so a model that was loaded at event
-T and then fed the later ones equals one that saw them all.
+It holds the catalogue, balances, open and recently closed orders, recent trades, candles and aggregated books; queries
+are answered from it and never touch the matcher. It is a pure function of the events, so a model that was loaded at
+event T and then fed the later ones equals one that saw them all.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from ringex.config import Limits
 from ringex.history.balances import BALANCE, Balances, balance_add_free, balance_set
+from ringex.history.candles import CANDLE, CANDLES_PER_MARKET_MAX, LAYERS, Candles, candles_trade
 from ringex.history.catalogue import Asset, Catalogue, Key, Market
 from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
 from ringex.history.orders import ORDER, Orders, order_accept, order_left, order_trade, order_trigger, order_update
@@ -57,6 +58,7 @@ _ROOT: Final = np.dtype(
         ("balances", "i8"),
         ("trades", "i8"),
         ("prevented", "i8"),
+        ("candles", "i8"),
     ],
     align=True,
 )
@@ -172,6 +174,7 @@ class ReadModel:
         self._balances = Balances(limits.accounts_max, limits.balances_max)
         self._trades = RecentTrades(limits.markets_max, trades_per_market)
         self._prevented = PreventedMatches(prevented_matches_max)
+        self.candles = Candles(limits.markets_max)
         self._pairs = np.zeros(limits.markets_max, _PAIR)
         self._root = np.zeros(1, _ROOT)
         self._root["pairs"] = address_of(self._pairs)
@@ -180,6 +183,7 @@ class ReadModel:
         self._root["balances"] = self._balances.address
         self._root["trades"] = self._trades.address
         self._root["prevented"] = self._prevented.address
+        self._root["candles"] = self.candles.address
         self._address = address_of(self._root)
 
     # Events in
@@ -194,6 +198,7 @@ class ReadModel:
         self.catalogue.apply(
             events
         )  # additions first: what refers to them comes later, and no event depends on a status
+        self.candles.add_markets(len(self.markets))
         _apply(self._address, address_of(events), len(events))
 
     def apply_at(self, address: int, count: int) -> None:
@@ -303,7 +308,8 @@ class ReadModel:
         header = msgspec.msgpack.encode(_Header(FORMAT_VERSION, SCHEMA_VERSION, self.sequence))
         orders, forgotten = self._orders.export(len(self.catalogue.accounts))
         parts = [orders, forgotten, self._balances.export(), self._trades.export(len(self.markets)), *self._books_out()]
-        parts.append(self._prevented.export())
+        parts += [self._prevented.export(), self.candles.export(len(self.markets))]
+        parts.append(self.candles.counts(len(self.markets)))
         return [header, self.catalogue.export(), *(frame_of(part) for part in parts)]
 
     def load(self, frames: list[Frame]) -> None:
@@ -313,7 +319,7 @@ class ReadModel:
         then the model must not be used.
         """
         assert self.sequence == 0 and not self.markets, "only an empty model can be loaded"
-        check(len(frames) == 9, f"{len(frames)} frames; a read model has 9")
+        check(len(frames) == 11, f"{len(frames)} frames; a read model has 11")
         try:
             header = msgspec.msgpack.decode(frames[0], type=_Header)
         except msgspec.MsgspecError as error:
@@ -330,6 +336,7 @@ class ReadModel:
         self._load_trades(frames[5])
         self._load_books(frames[6], frames[7])
         self._load_prevented(frames[8])
+        self._load_candles(frames[9], frames[10])
         self._root["sequence"] = header.sequence
 
     def __eq__(self, other: object) -> bool:
@@ -384,6 +391,15 @@ class ReadModel:
             _check_range(accounts, 1, len(self.catalogue.accounts), f"prevented matches: {role} account")
         _check_range(matches["mode"], 1, len(SelfTradePrevention), "prevented matches: mode")
         self._prevented.load(matches)
+
+    def _load_candles(self, frame: Frame, counts_frame: Frame) -> None:
+        counts = records_of(counts_frame, np.dtype("i8"), len(self.markets) * LAYERS, "counts of candles")
+        check(len(counts) == len(self.markets) * LAYERS, f"counts of candles: {len(counts)} for {len(self.markets)}")
+        candles = records_of(frame, CANDLE, len(self.markets) * CANDLES_PER_MARKET_MAX, "candles")
+        try:
+            self.candles.load(candles, counts.reshape(-1, LAYERS))
+        except ValueError as error:
+            raise FrameError(str(error)) from error
 
     def _load_books(self, headers_frame: Frame, levels_frame: Frame) -> None:
         headers = records_of(headers_frame, _BOOK_HEADER, self._limits.markets_max, "books")
@@ -482,6 +498,7 @@ def _apply_trade(model: int, event: int) -> None:
     balance_add_free(m.balances, FEE_ACCOUNT, taker_fee_asset, t.taker_fee)
     balance_add_free(m.balances, FEE_ACCOUNT, maker_fee_asset, t.maker_fee)
     trades_record(m.trades, event)
+    candles_trade(m.candles, event)
 
 
 @compiled
