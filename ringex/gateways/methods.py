@@ -8,7 +8,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from ringex.gateways import orders, queries, sessions
+from ringex.gateways import orders, queries, sessions, tickers
 from ringex.gateways.calls import Handler
 from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS, Parameter
 from ringex.messages import KeyScope
@@ -62,6 +62,11 @@ METHODS: Final = table_of(
     Method("exchangeInfo", _NONE, queries.EXCHANGE_PARAMETERS, queries.exchange_info, waits=True),
     Method("depth", _NONE, queries.DEPTH_PARAMETERS, queries.depth, waits=True),
     Method("trades.recent", _NONE, queries.TRADES_PARAMETERS, queries.recent_trades, waits=True),
+    Method("avgPrice", _NONE, tickers.AVERAGE_PARAMETERS, tickers.average_price, waits=True),
+    Method("ticker.24hr", _NONE, tickers.DAY_PARAMETERS, tickers.day, waits=True),
+    Method("ticker.tradingDay", _NONE, tickers.TRADING_DAY_PARAMETERS, tickers.trading_day, waits=True),
+    Method("ticker", _NONE, tickers.WINDOW_PARAMETERS, tickers.rolling, waits=True),
+    Method("ticker.price", _NONE, tickers.PRICE_PARAMETERS, tickers.price, waits=True),
     Method("ticker.book", _NONE, queries.TICKER_PARAMETERS, queries.ticker_book, waits=True),
     Method("order.place", _TRADE, orders.PLACE_PARAMETERS, orders.place),
     Method("order.test", _TRADE, orders.TEST_PARAMETERS, orders.test),

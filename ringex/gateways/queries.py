@@ -124,7 +124,7 @@ def prevented_matches(call: Call) -> list[dict[str, Any]]:
         raise one_of_two("preventedMatchId", "orderId")
     if by_number and len(arguments.keys() & {"orderId", "fromPreventedMatchId", "limit"}) > 0:
         raise Refusal(-1128, "Combination of optional parameters invalid. Send preventedMatchId alone, or orderId.")
-    limit = _limit(call, MATCHES_LIMIT, MATCHES_LIMIT_MAX)
+    limit = limit_of(call, MATCHES_LIMIT, MATCHES_LIMIT_MAX)
     held = call.model.prevented_matches(call.account, market.number)
     if by_number:
         found = [match for match in held if match.prevented_match_id == arguments["preventedMatchId"]]
@@ -153,13 +153,13 @@ def _prevented_match(market: Market, match: PreventedMatch, trade_group: int) ->
 
 def depth(call: Call) -> dict[str, Any]:
     market = call.market()
-    update_id, bids, asks = call.model.depth(market.number, _limit(call, DEPTH_LIMIT, DEPTH_LIMIT_MAX))
+    update_id, bids, asks = call.model.depth(market.number, limit_of(call, DEPTH_LIMIT, DEPTH_LIMIT_MAX))
     return {"lastUpdateId": int(update_id), "bids": _rows(market, bids), "asks": _rows(market, asks)}
 
 
 def recent_trades(call: Call) -> list[dict[str, Any]]:
     market = call.market()
-    trades = call.model.recent_trades(market.number, _limit(call, TRADES_LIMIT, TRADES_LIMIT_MAX))
+    trades = call.model.recent_trades(market.number, limit_of(call, TRADES_LIMIT, TRADES_LIMIT_MAX))
     return [
         {
             "id": trade.trade_id,
@@ -178,7 +178,7 @@ def ticker_book(call: Call) -> Any:
     """One map for `symbol`, an array for `symbols` or none."""
     if "symbol" in call.arguments and "symbols" not in call.arguments:
         return _book_ticker(call, call.market())
-    return [_book_ticker(call, market) for market in _markets(call)]
+    return [_book_ticker(call, market) for market in markets_asked(call)]
 
 
 def exchange_info(call: Call) -> dict[str, Any]:
@@ -187,11 +187,11 @@ def exchange_info(call: Call) -> dict[str, Any]:
         "serverTime": replies.milliseconds(call.now_ns),
         "rateLimits": [],
         "exchangeFilters": [],
-        "symbols": [_symbol_info(market) for market in _markets(call)],
+        "symbols": [_symbol_info(market) for market in markets_asked(call)],
     }
 
 
-def _markets(call: Call) -> list[Market]:
+def markets_asked(call: Call) -> list[Market]:
     arguments = call.arguments
     if "symbol" in arguments and "symbols" in arguments:
         raise not_required("symbols", "Send either symbol or symbols.")
@@ -275,7 +275,7 @@ def _rows(market: Market, levels: np.ndarray) -> list[list[str]]:
     ]
 
 
-def _limit(call: Call, default: int, limit_max: int) -> int:
+def limit_of(call: Call, default: int, limit_max: int) -> int:
     limit = int(call.arguments.get("limit", default))
     if limit == 0:
         raise Refusal(-1130, f"Data sent for parameter 'limit' is not valid. 1 to {limit_max} are allowed.")
