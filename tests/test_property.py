@@ -20,7 +20,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from reference import ReferenceExchange, event_fields
 from reference.desk import ALICE, BOB, BTC, BUY, SELL, USDT, Desk
-from reference.records import Fields, records_of
+from reference.records import Fields, describe, records_of
 from reference.soundness import Auditor
 from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
 
@@ -103,15 +103,6 @@ class Play:
         pairs = [(name, expected.get(name), actual.get(name)) for name in names]
         lines += [f"    {name}: {left!r}, {right!r}" for name, left, right in pairs if left != right]
         return "\n".join(lines)
-
-
-def describe(record: Fields) -> str:
-    """One command or event on a line, without its zeros."""
-    kinds = EventKind if "command_sequence" in record else CommandKind
-    kind = kinds(record["kind"]).name if record["kind"] in list(kinds) else str(record["kind"])
-    dull = ("sequence", "kind", "version", "slots", "correlation", "connection", "command_sequence")
-    shown = [f"{name}={value!r}" for name, value in record.items() if value and name not in dull]
-    return f"  {record['sequence']:4} {kind} " + " ".join(shown)
 
 
 def submit_in_batches(matcher: Matcher, records: np.ndarray, cuts: Sequence[int]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ringex.engine.state import State
 from ringex.engine.views import account_balances, market_depth, market_orders
 from ringex.jit import compiled, entry, int64
 from ringex.markets import DEFAULT_ASSETS, Asset, Market, market_fault
-from ringex.memory import address_of, record_at, zero_bytes
+from ringex.memory import address_of, copy_bytes, record_at, zero_bytes
 from ringex.messages import (
     COMMAND,
     EVENT,
@@ -44,6 +44,9 @@ BATCH: Final = np.dtype(
         ("continuation", "i8"),  # address of a COMMAND for continuations
         ("event_base", "i8"),
         ("event_mask", "i8"),
+        ("journal", "i8"),  # address of `journal_max` COMMAND records, for all that is applied; 0: not wanted
+        ("journaled", "i8"),  # how many are there
+        ("journal_max", "i8"),
     ]
 )
 
@@ -51,14 +54,15 @@ BATCH: Final = np.dtype(
 @entry
 @compiled
 def apply_batch(batch: int) -> None:
-    """Apply records of a BATCH until all are taken or the event buffer might not hold one command's events more."""
+    """Apply records of a BATCH until all are taken, or the event buffer or the journal might not hold one more."""
     b = record_at(batch, 0, BATCH)
     s = record_at(b.root, 0, ROOT)
     room_until = s.event_sequence + b.event_mask + 1 - EVENTS_PER_COMMAND_MAX
-    while s.event_sequence <= room_until:
+    while s.event_sequence <= room_until and (b.journal == 0 or b.journaled + 2 <= b.journal_max):
         if b.stamps != 0 and s.continuation_pending != 0:
             command = b.continuation
             _continuation(command, s.command_sequence + 1, s.time_ns)
+            _journal(b, command, int64(1))
             apply(b.root, command, int64(0), b.event_base, b.event_mask, s.event_sequence)
             continue
         if b.taken == b.count:
@@ -68,8 +72,17 @@ def apply_batch(batch: int) -> None:
         if b.stamps != 0:
             _stamp(command, slots, s.command_sequence + 1, s.time_ns)
         second = command + RECORD_BYTES if slots == 2 else int64(0)
+        _journal(b, command, slots)
         apply(b.root, command, second, b.event_base, b.event_mask, s.event_sequence)
         b.taken += slots
+
+
+@compiled
+def _journal(b: Any, command: int, slots: int) -> None:
+    """Note a command of one or two records as a sequencer would journal it."""
+    if b.journal != 0:
+        copy_bytes(b.journal + b.journaled * RECORD_BYTES, command, slots * RECORD_BYTES)
+        b.journaled += slots
 
 
 @compiled

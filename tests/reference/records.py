@@ -59,17 +59,25 @@ def empty_event(kind: EventKind) -> Fields:
 def command_record(fields: Fields) -> np.ndarray:
     """The opposite of `command_fields`: a COMMAND array of shape (1,), whatever the kind."""
     dtype = _command_dtype(fields["kind"])
-    record = np.zeros(1, messages.COMMAND)
-    record["version"], record["slots"] = messages.SCHEMA_VERSION, 1
-    body = record.view(_plain(dtype))
-    for name, value in fields.items():
-        body[name] = value.encode("latin-1") if isinstance(value, str) else value
-    return record
+    plain = _plain(dtype)
+    values = {"version": messages.SCHEMA_VERSION, "slots": 1, **fields}
+    row = (values.get(name, 0) for name in plain.names or ())
+    words = tuple(value.encode("latin-1") if isinstance(value, str) else value for value in row)
+    return np.array([words], plain).view(messages.COMMAND)
 
 
 def records_of(commands: Sequence[Fields]) -> np.ndarray:
     """Commands as COMMAND records, shape (commands,). Joined as bytes: NumPy copies only what a field covers."""
     return np.frombuffer(bytearray().join(command_record(command).tobytes() for command in commands), messages.COMMAND)
+
+
+def describe(record: Fields) -> str:
+    """One command or event on a line, without its zeros."""
+    kinds = EventKind if "command_sequence" in record else CommandKind
+    kind = kinds(record["kind"]).name if record["kind"] in list(kinds) else str(record["kind"])
+    dull = ("sequence", "kind", "version", "slots", "correlation", "connection", "command_sequence")
+    shown = [f"{name}={value!r}" for name, value in record.items() if value and name not in dull]
+    return f"  {record['sequence']:4} {kind} " + " ".join(shown)
 
 
 def _command_dtype(kind: int) -> np.dtype:

@@ -1,0 +1,72 @@
+"""What the maker of random commands sees of an exchange without a reference beside it: the last orders, the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from reference.directory import Directory, Market
+from reference.records import Fields, event_fields
+
+from ringex.config import Limits
+from ringex.messages import LIMIT_NAMES, TRADE, EventFlag, EventKind, OrderStatus
+
+ORDERS_MAX: Final = 48
+_CATALOGUE: Final = (EventKind.ASSET, EventKind.MARKET, EventKind.LIMITS)
+
+
+@dataclass(frozen=True)
+class SeenOrder:
+    """An order that rested when it was seen."""
+
+    order_id: int
+    account: int
+    market: int
+    quantity: int
+    client_order_id: str
+
+
+@dataclass
+class Glimpse:
+    """`room` is what the tables have memory for."""
+
+    room: Limits
+    open_orders: dict[int, SeenOrder] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.limits = self.room
+        self.directory = Directory(self.room)
+        self._scales: list[int] = []
+
+    def look(self, events: np.ndarray) -> None:
+        """Take note of EVENT records: of the last orders that rest, and of what has been added."""
+        kinds = events["kind"]
+        for event in events[np.isin(kinds, _CATALOGUE)]:
+            self._add(event_fields(event))
+        for order_id in events["order_id"][kinds == EventKind.CANCELED].tolist():
+            self.open_orders.pop(order_id, None)
+        trades = events[kinds == EventKind.TRADE].view(TRADE)
+        for order_id in trades["maker_order_id"][trades["maker_status"] == OrderStatus.FILLED].tolist():
+            self.open_orders.pop(order_id, None)
+        rested = (kinds == EventKind.RESTED) | (events["flag_bits"] & EventFlag.WORKING != 0)
+        for event in events[rested | (kinds == EventKind.ACCEPTED)][-ORDERS_MAX // 2 :]:
+            order = event_fields(event)
+            values = {name: order[name] for name in SeenOrder.__dataclass_fields__}
+            self.open_orders[order["order_id"]] = SeenOrder(**values)
+        while len(self.open_orders) > ORDERS_MAX:
+            del self.open_orders[next(iter(self.open_orders))]
+
+    def _add(self, event: Fields) -> None:
+        if event["kind"] == EventKind.ASSET:
+            self._scales.append(event["scale"])
+        elif event["kind"] == EventKind.LIMITS:
+            self.limits = _limits_of(event)
+        elif event["market"] == len(self.directory.markets):
+            scales = [self._scales[event[name]] for name in ("base_asset", "quote_asset")]
+            self.directory.markets.append(Market(event, *scales))
+
+
+def _limits_of(event: Mapping[str, int]) -> Limits:
+    return Limits(**{name: event[name] for name in LIMIT_NAMES})

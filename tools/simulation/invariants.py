@@ -1,0 +1,357 @@
+"""What must hold of the engine's state after every command, checked in compiled code while the commands run.
+
+Independent of the rules that lead to a state: this only reads tables, and adds up. `Check` remembers what the events
+said (what was booked, which order joined its queue when); the state must agree with it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+
+from ringex.engine.records import (
+    ASSET,
+    BALANCE,
+    BOOK_SIDE,
+    BOOK_SIDE_BYTES,
+    BUY_SIDE_OFFSET,
+    FALLING,
+    LEVEL,
+    MARKET,
+    MARKET_BYTES,
+    ORDER,
+    RISING,
+    ROOT,
+    TERMS,
+)
+from ringex.engine.state import State
+from ringex.jit import compiled, int64
+from ringex.memory import address_of, record_at
+from ringex.messages import (
+    BALANCE_EVENT,
+    EVENT,
+    CommandKind,
+    EventFlag,
+    EventKind,
+    MarketStatus,
+    OrderType,
+    Side,
+)
+from ringex.tables import pool_used
+
+
+class Fault(IntEnum):
+    """What does not hold. `TEXT` says it in words; `a` and `b` of a CHECK say where."""
+
+    NONE = 0
+    NEGATIVE = 1
+    LOCKED = 2
+    CONSERVATION = 3
+    CROSSED = 4
+    QUEUE = 5
+    LEVEL_SUM = 6
+    LEVEL_ORDER = 7
+    LINKS = 8
+    LEFT = 9
+    SHOWN = 10
+    STOP_DUE = 11
+    ORDER_COUNT = 12
+    SEQUENCE = 13
+
+
+TEXT: Final = {
+    Fault.NEGATIVE: "account {a} has a negative free or locked amount of asset {b}",
+    Fault.LOCKED: "account {a}: what is locked of asset {b} is not what its open orders need",
+    Fault.CONSERVATION: "asset {a}: the sum over all accounts is not what was deposited less what was withdrawn ({b})",
+    Fault.CROSSED: "market {a}: the book is crossed, best bid {b}",
+    Fault.QUEUE: "order {a} stands before order {b}, which joined the queue earlier",
+    Fault.LEVEL_SUM: "market {a}, price {b}: the level's quantity is not what its orders show",
+    Fault.LEVEL_ORDER: "market {a}, price {b}: levels are not in order of price",
+    Fault.LINKS: "order {a}: its links do not fit its level {b}",
+    Fault.LEFT: "order {a} is open and has {b} left",
+    Fault.SHOWN: "order {a} shows {b}, which is not between 1 and what it has left",
+    Fault.STOP_DUE: "market {a}: a stop order at {b} is due, and nothing is pending",
+    Fault.ORDER_COUNT: "{a} orders were found in the books, {b} are in use",
+    Fault.SEQUENCE: "event {a} is not the one after {b}",
+}
+
+CHECK: Final = np.dtype(
+    [
+        ("root", "i8"),
+        ("needed", "i8"),  # address: i8 by balance slot
+        ("totals", "i8"),  # address: i8 by asset
+        ("booked", "i8"),  # address: i8 by asset: deposits less withdrawals
+        ("queued", "i8"),  # address: i8 by order id & queued_mask: the event that queued it last
+        ("queued_mask", "i8"),
+        ("undo", "i8"),  # address of UNDO records: what the words above were before
+        ("undo_used", "i8"),
+        ("sequence", "i8"),  # of the last event seen
+        ("fault", "i8"),
+        ("a", "i8"),
+        ("b", "i8"),
+    ]
+)
+UNDO: Final = np.dtype([("sequence", "i8"), ("address", "i8"), ("word", "i8")])
+_WORD: Final = np.dtype([("word", "i8")])
+UNDO_MAX: Final = 1 << 20
+QUEUED_SLOTS: Final = 1 << 22
+"""More than there are orders between the oldest open one and the newest."""
+
+
+class Check:
+    """Checks one state. `watch` must be told of every event, `run` may be called whenever no command is half-way."""
+
+    def __init__(self, state: State) -> None:
+        self._booked = np.zeros(state.limits.assets_max, "i8")
+        self._queued = np.zeros(QUEUED_SLOTS, "i8")
+        self._undo = np.zeros(UNDO_MAX, UNDO)
+        self.can_rewind_to = 0
+        self.record = np.zeros(1, CHECK)
+        self.record["booked"] = address_of(self._booked)
+        self.record["queued"] = address_of(self._queued)
+        self.record["queued_mask"] = QUEUED_SLOTS - 1
+        self.record["undo"] = address_of(self._undo)
+        self.address = address_of(self.record)
+        self.follow(state)
+
+    def follow(self, state: State) -> None:
+        """Check this state from now on, which holds what the one before did."""
+        self._state = state  # it must outlive its address
+        self._needed = np.zeros(state.limits.balances_max + 1, "i8")
+        self._totals = np.zeros(state.limits.assets_max, "i8")
+        self.record["root"] = state.address
+        self.record["needed"] = address_of(self._needed)
+        self.record["totals"] = address_of(self._totals)
+
+    def run(self) -> str:
+        """What does not hold of the state as it is; empty if all does."""
+        check_state(self.address)
+        return self.fault
+
+    @property
+    def fault(self) -> str:
+        fault = Fault(int(self.record["fault"][0]))
+        return TEXT[fault].format(a=int(self.record["a"][0]), b=int(self.record["b"][0])) if fault else ""
+
+    def rewind(self, sequence: int) -> None:
+        """Forget the events after `sequence`: they will be told again."""
+        assert self.can_rewind_to <= sequence
+        rewind(self.address, sequence)
+
+    def keep_from(self, sequence: int) -> None:
+        """Nobody will rewind to before event `sequence`."""
+        used = int(self.record["undo_used"][0])
+        first = int(np.searchsorted(self._undo["sequence"][:used], sequence, side="right"))
+        self._undo[: used - first] = self._undo[first:used].copy()
+        self.record["undo_used"] = used - first
+        self.can_rewind_to = sequence
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `keep_from` must be called before much more happens."""
+        return int(self.record["undo_used"][0]) > UNDO_MAX // 2
+
+
+@compiled
+def _found(c: Any, fault: int, a: int, b: int) -> None:
+    if c.fault == Fault.NONE:
+        c.fault = fault
+        c.a = a
+        c.b = b
+
+
+@compiled
+def watch(check: int, event_base: int, event_mask: int, until: int) -> None:
+    """Take note of the events after the last one seen, up to sequence `until`, in the ring at `event_base`."""
+    c = record_at(check, 0, CHECK)
+    while c.sequence < until:
+        at = c.sequence & event_mask
+        e = record_at(event_base, at, EVENT)
+        if e.sequence != c.sequence + 1:
+            _found(c, int64(Fault.SEQUENCE), e.sequence, c.sequence)
+        c.sequence += 1
+        if e.kind == EventKind.BALANCE:
+            booked = c.booked + int64(e.market) * 8
+            _note(c, booked, record_at(booked, 0, _WORD).word + record_at(event_base, at, BALANCE_EVENT).amount)
+        elif e.kind == EventKind.RESTED or (int64(e.flag_bits) & EventFlag.WORKING) != 0:
+            _note(c, c.queued + (e.order_id & c.queued_mask) * 8, c.sequence)
+
+
+@compiled
+def _note(c: Any, address: int, word: int) -> None:
+    """Remember a word, and what it was before."""
+    undo = record_at(c.undo, c.undo_used, UNDO)
+    c.undo_used += 1
+    undo.sequence = c.sequence
+    undo.address = address
+    known = record_at(address, 0, _WORD)
+    undo.word = known.word
+    known.word = word
+
+
+@compiled
+def rewind(check: int, sequence: int) -> None:
+    """Undo what events after `sequence` have told."""
+    c = record_at(check, 0, CHECK)
+    while c.undo_used > 0 and record_at(c.undo, c.undo_used - 1, UNDO).sequence > sequence:
+        c.undo_used -= 1
+        undo = record_at(c.undo, c.undo_used, UNDO)
+        record_at(undo.address, 0, _WORD).word = undo.word
+    c.sequence = sequence
+
+
+@compiled
+def check_state(check: int) -> None:
+    """All invariants over the whole state. The first that does not hold is noted in the CHECK."""
+    c = record_at(check, 0, CHECK)
+    s = record_at(c.root, 0, ROOT)
+    for slot in range(1, pool_used(s.balance_pool) + 1):
+        record_at(c.needed, slot, _WORD).word = 0
+    count = int64(0)
+    for market in range(s.markets_count):
+        for side in range(Side.BUY, RISING + 1):
+            count += _check_side(c, market, side)
+        _check_top(c, market)
+    pending = s.continuation_pending
+    if pending == CommandKind.PLACE or pending == CommandKind.AMEND or pending == CommandKind.CONTINUE:
+        order = record_at(s.orders, s.pending_order, ORDER)
+        if order.order_type != OrderType.MARKET:
+            _need(c, order, s.pending_market, s.pending_price)
+        count += 1
+    if count != pool_used(s.order_pool):
+        _found(c, int64(Fault.ORDER_COUNT), count, pool_used(s.order_pool))
+    _check_money(c)
+
+
+@compiled
+def _check_side(c: Any, market: int, side: int) -> int:
+    """The levels of one side and their queues. Returns how many orders there are."""
+    s = record_at(c.root, 0, ROOT)
+    waits = side > Side.SELL
+    count = int64(0)
+    number = int64(record_at(_side(c.root, market, side), 0, BOOK_SIDE).best)
+    before = int64(0)  # the level before
+    while number != 0:
+        level = record_at(s.levels, number, LEVEL)
+        if level.market != market or level.side != side or level.better != before:
+            _found(c, int64(Fault.LEVEL_ORDER), market, level.price)
+        if before != 0:
+            better = record_at(s.levels, before, LEVEL).price
+            falls = side == Side.BUY or side == FALLING
+            if (falls and level.price >= better) or (not falls and level.price <= better):
+                _found(c, int64(Fault.LEVEL_ORDER), market, level.price)
+        shown = int64(0)
+        slot = int64(level.oldest)
+        older = int64(0)
+        while slot != 0:
+            order = record_at(s.orders, slot, ORDER)
+            if order.level != number or order.prev != older:
+                _found(c, int64(Fault.LINKS), order.order_id, number)
+            shown += _check_order(c, slot, market, side, level.price)
+            if older != 0:
+                _check_turn(c, record_at(s.orders, older, ORDER).order_id, order.order_id, waits)
+            count += 1
+            older = slot
+            slot = int64(order.next)
+        if level.youngest != older or older == 0:
+            _found(c, int64(Fault.LINKS), int64(0), number)
+        if level.quantity != shown:
+            _found(c, int64(Fault.LEVEL_SUM), market, level.price)
+        before = number
+        number = int64(level.worse)
+    return count
+
+
+@compiled
+def _side(root: int, market: int, side: int) -> int:
+    markets = record_at(root, 0, ROOT).markets
+    return markets + market * MARKET_BYTES + BUY_SIDE_OFFSET + (side - 1) * BOOK_SIDE_BYTES
+
+
+@compiled
+def _check_order(c: Any, slot: int, market: int, side: int, level_price: int) -> int:
+    """One open order; what it needs is added up. Returns what it shows."""
+    s = record_at(c.root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    left = order.quantity - order.executed
+    if left <= 0:
+        _found(c, int64(Fault.LEFT), order.order_id, left)
+    if side > Side.SELL:
+        _need(c, order, market, record_at(s.orders_terms, slot, TERMS).limit_price)
+        return 0
+    if order.side != side:
+        _found(c, int64(Fault.LINKS), order.order_id, int64(order.level))
+    _need(c, order, market, level_price)
+    if order.is_iceberg == 0:
+        return left
+    terms = record_at(s.orders_terms, slot, TERMS)
+    if terms.shown < 1 or terms.shown > left or terms.shown > terms.iceberg_quantity:
+        _found(c, int64(Fault.SHOWN), order.order_id, terms.shown)
+    return terms.shown
+
+
+@compiled
+def _check_turn(c: Any, first: int, second: int, waits: bool) -> None:
+    """First in, first out: of a queue by the events that queued its orders, of waiting stop orders by entry."""
+    if waits:
+        if first >= second:
+            _found(c, int64(Fault.QUEUE), first, second)
+        return
+    joined = record_at(c.queued, first & c.queued_mask, _WORD).word
+    if joined == 0 or joined >= record_at(c.queued, second & c.queued_mask, _WORD).word:
+        _found(c, int64(Fault.QUEUE), first, second)
+
+
+@compiled
+def _need(c: Any, order: Any, market: int, price: int) -> None:
+    """Add what an order must have locked: BUY its price for what is left, SELL what is left."""
+    m = record_at(record_at(c.root, 0, ROOT).markets, market, MARKET)
+    left = order.quantity - order.executed
+    if order.side == Side.BUY:
+        amount = price * left * m.quote_multiplier // m.quote_divisor
+        record_at(c.needed, int64(order.quote_balance), _WORD).word += amount
+    else:
+        record_at(c.needed, int64(order.base_balance), _WORD).word += left * m.base_multiplier
+
+
+@compiled
+def _check_top(c: Any, market: int) -> None:
+    """The best prices: not crossed, and with nothing pending no stop order is due."""
+    s = record_at(c.root, 0, ROOT)
+    m = record_at(s.markets, market, MARKET)
+    bid = record_at(s.levels, int64(m.buy.best), LEVEL).price
+    ask = record_at(s.levels, int64(m.sell.best), LEVEL).price
+    settled = s.continuation_pending == 0
+    if m.buy.best != 0 and m.sell.best != 0 and bid >= ask and (settled or s.pending_market != market):
+        if m.status == MarketStatus.TRADING:
+            _found(c, int64(Fault.CROSSED), market, bid)
+    if settled and m.last_price != 0:
+        rising = record_at(s.levels, int64(m.rising.best), LEVEL).price
+        falling = record_at(s.levels, int64(m.falling.best), LEVEL).price
+        if m.rising.best != 0 and rising <= m.last_price:
+            _found(c, int64(Fault.STOP_DUE), market, rising)
+        if m.falling.best != 0 and falling >= m.last_price:
+            _found(c, int64(Fault.STOP_DUE), market, falling)
+
+
+@compiled
+def _check_money(c: Any) -> None:
+    """Nothing negative, nothing made or lost, and locked is what was added up."""
+    s = record_at(c.root, 0, ROOT)
+    for asset in range(s.assets_count):
+        record_at(c.totals, asset, _WORD).word = 0
+    for slot in range(1, pool_used(s.balance_pool) + 1):
+        balance = record_at(s.balances, slot, BALANCE)
+        asset = int64(balance.asset)
+        if balance.free < 0 or balance.locked < 0:
+            _found(c, int64(Fault.NEGATIVE), int64(balance.account), asset)
+        if balance.locked != record_at(c.needed, slot, _WORD).word:
+            _found(c, int64(Fault.LOCKED), int64(balance.account), asset)
+        record_at(c.totals, asset, _WORD).word += balance.free + balance.locked
+    for asset in range(s.assets_count):
+        booked = record_at(c.booked, asset, _WORD).word
+        total = record_at(c.totals, asset, _WORD).word
+        if total != booked or record_at(s.assets, asset, ASSET).total != booked:
+            _found(c, int64(Fault.CONSERVATION), asset, booked)
