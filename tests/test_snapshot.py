@@ -115,8 +115,8 @@ def ring_positions(stream: np.ndarray) -> np.ndarray:
     return np.array([last[ring] for ring in sorted(last)], RING_OUT)
 
 
-def test_the_stream_fills_every_table_of_a_snapshot(stream: np.ndarray) -> None:
-    matcher = Matcher(limits=SMALL)
+def test_the_stream_fills_every_table_of_a_snapshot() -> None:
+    matcher, stream = Matcher(limits=SMALL), stream_records(seed=1, count=1_500)
     counts: dict[str, int] = {}
     for command in np.split(stream, [i for i in range(1, len(stream)) if stream["slots"][i - 1] != 2]):
         follow(matcher, command)
