@@ -7,7 +7,7 @@ journal buffer and 256 on disk; its events cost 256 bytes of event ring each, an
 A record is a header that is the same for all kinds, then a body by kind. Every kind's body is a dtype of its own over
 the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
 
-    commands   COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE
+    commands   COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE TIMER
                BALANCE_COMMAND    DEPOSIT WITHDRAW
                ASSET_COMMAND      ASSET_ADD
                MARKET_COMMAND     MARKET_ADD MARKET_SET
@@ -47,7 +47,7 @@ AMOUNT_MAX: Final = 1 << 62
 FEE_ACCOUNT: Final = 0
 """The account that collects fees. It exists from the start and holds no orders."""
 SEED_RING: Final = 0xFFFF
-"""The ring number of commands that the matcher sequences itself: the first configuration, and continuations."""
+"""The ring number of commands that the matcher sequences itself: first configuration, continuations, timers."""
 
 
 class Side(IntEnum):
@@ -89,6 +89,8 @@ class TimeInForce(IntEnum):
     GTC = 1
     IOC = 2
     FOK = 3
+    GTD = 4
+    """Good till a date: as GTC, until `good_till_ns`."""
 
 
 class OrderStatus(IntEnum):
@@ -129,7 +131,16 @@ class CommandKind(IntEnum):
     TRIGGER = 16
     """Never sent: what a pending cascade of stop orders is called in the state."""
     LIMITS_SET = 17
+    TIMER = 18
+    """Never sent: the matcher sequences it itself as soon as the first of its timers is due."""
     KEY_REVOKE = 36
+
+
+class TimerKind(IntEnum):
+    """What a timer is for, and so what its subject is; a subject has one timer of a kind at most."""
+
+    ORDER_EXPIRY = 1
+    """Subject: the id of an open GTD order."""
 
 
 class CommandFlag(IntEnum):
@@ -228,6 +239,8 @@ class Reason(IntEnum):
     PREVENTED = 42
     MARKET_CLOSED = 43
     ACCOUNT_BLOCKED = 44
+    INVALID_GOOD_TILL = 45
+    EXPIRED_BY_TIME = 46
     UNKNOWN_KEY = 95
 
 
@@ -280,6 +293,8 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.PREVENTED: (0, "Ended by self-trade prevention."),
     Reason.MARKET_CLOSED: (-1013, "Market is closed."),
     Reason.ACCOUNT_BLOCKED: (-2010, "This action is disabled on this account."),
+    Reason.INVALID_GOOD_TILL: (-1130, "Invalid data sent for parameter 'goodTillDate'."),
+    Reason.EXPIRED_BY_TIME: (0, "It was good till a date, which has come."),
     Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
@@ -346,6 +361,7 @@ COMMAND: Final = _record(
         ("iceberg_quantity", "i8"),  # what is shown at a time; 0: all
         ("client_order_id", "u8", (5,)),  # PLACE, AMEND: the order's id; CANCEL: the cancel's own id
         ("original_client_order_id", "u8", (5,)),
+        ("good_till_ns", "i8"),  # GTD: when the order expires; else 0
     ],
 )
 """An order command. CANCEL_REPLACE spans two records: the cancel leg (this kind), then a PLACE record."""
@@ -507,7 +523,8 @@ ORDER_TERMS: Final = _record(
         ("stop_price", "i8"),  # 0: no stop order
         ("iceberg_quantity", "i8"),  # 0: all is shown
         ("self_trade_prevention", "i8"),  # SelfTradePrevention
-        ("_pad", "i8", (2,)),
+        ("good_till_ns", "i8"),  # GTD: when it expires
+        ("_pad", "i8"),
         *_ORDER_END,
     ],
 )

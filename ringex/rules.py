@@ -123,6 +123,27 @@ def check_order(market: Any, order_type: int, price: int, quantity: int, quote_q
 
 
 @inlined
+def takes_time_in_force(order_type: int, time_in_force: int) -> bool:
+    """Whether orders of this type may have this time in force, which may be any number."""
+    if time_in_force == TimeInForce.GTC:
+        return True
+    if time_in_force == TimeInForce.GTD and order_type == OrderType.LIMIT_MAKER:
+        return True
+    is_limit = (
+        order_type == OrderType.LIMIT
+        or order_type == OrderType.STOP_LOSS_LIMIT
+        or order_type == OrderType.TAKE_PROFIT_LIMIT
+    )
+    return is_limit and time_in_force >= TimeInForce.IOC and time_in_force <= TimeInForce.GTD
+
+
+@inlined
+def may_rest(time_in_force: int) -> bool:
+    """Whether what is left of a limit order with this time in force goes into the book."""
+    return time_in_force == TimeInForce.GTC or time_in_force == TimeInForce.GTD
+
+
+@inlined
 def is_stop(order_type: int) -> bool:
     """Whether orders of this type wait for a price before they enter the book."""
     return order_type >= OrderType.STOP_LOSS and order_type <= OrderType.TAKE_PROFIT_LIMIT
@@ -144,7 +165,7 @@ def check_iceberg(market: Any, order_type: int, time_in_force: int, quantity: in
     is_market = (
         order_type == OrderType.MARKET or order_type == OrderType.STOP_LOSS or order_type == OrderType.TAKE_PROFIT
     )
-    if iceberg_quantity < 0 or iceberg_quantity > quantity or is_market or time_in_force != TimeInForce.GTC:
+    if iceberg_quantity < 0 or iceberg_quantity > quantity or is_market or not may_rest(time_in_force):
         return int64(Reason.INVALID_ICEBERG)
     return _check_quantity(market, iceberg_quantity)
 

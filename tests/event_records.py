@@ -67,13 +67,15 @@ class RandomRun:
 
         def apply(records: tuple[Fields, ...]) -> None:
             commands.extend(command_record(record).view(_RAW) for record in records)
+            own(records)
+
+        def own(records: tuple[Fields, ...]) -> None:
+            """Those records the matcher makes itself."""
             self.fields += self.exchange.apply(*records)
-            while self.exchange.is_pending:  # those records the matcher makes itself
-                self.fields += self.exchange.apply(stream.desk.go_on())
 
         for records in stream.opening():
             apply(records)
         for _ in range(commands_count):
-            apply(stream.next(Dice([dice.randint(0, ROLL_MAX) for _ in range(ROLLS_PER_COMMAND)])))
+            stream.play(Dice([dice.randint(0, ROLL_MAX) for _ in range(ROLLS_PER_COMMAND)]), apply, own)
         self.commands = np.concatenate(commands).view(COMMAND)
         self.events = event_records(self.fields)

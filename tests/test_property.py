@@ -55,28 +55,27 @@ class Play:
     def __init__(self, rolls: Rolls) -> None:
         self.exchange = ReferenceExchange(SMALL)
         self.commands: list[Fields] = []
-        self.journal: list[Fields] = []  # the same, with the CONTINUE records that the matcher makes itself
+        self.journal: list[Fields] = []  # the same, with the CONTINUE and TIMER records that the matcher makes itself
         self.events: list[Fields] = []
         self.auditor = Auditor(self.exchange)
         self.stream = Stream(self.exchange)
         for records in self.stream.opening():
-            self._apply(records)
+            self._send(records)
         self.opening_count = len(self.commands)
         self.auditor.check()
         for command in rolls:
-            self._apply(self.stream.next(Dice(command)))
+            self.stream.play(Dice(command), self._send, self._own)
             self.auditor.check()
 
-    def _apply(self, records: tuple[Fields, ...]) -> None:
-        """One command, and what goes on from it by CONTINUE: those records the matcher makes itself."""
+    def _send(self, records: tuple[Fields, ...]) -> None:
+        """One command."""
         self.commands += records
-        self.journal += records
-        self._watch(self.exchange.apply(*records))
-        while self.exchange.is_pending:
-            self.journal.append(self.stream.desk.go_on())
-            self._watch(self.exchange.apply(self.journal[-1]))
+        self._own(records)
 
-    def _watch(self, events: list[Fields]) -> None:
+    def _own(self, records: tuple[Fields, ...]) -> None:
+        """One command that the matcher puts in by itself."""
+        self.journal += records
+        events = self.exchange.apply(*records)
         self.events += events
         self.auditor.watch(events)
 

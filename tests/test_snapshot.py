@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from reference import ReferenceExchange
 from reference.desk import ALICE, BOB, BUY, SELL, USDT, Desk
-from reference.records import records_of
+from reference.records import Fields, records_of
 from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
 from scene import LIMITS, Scene
 
@@ -56,22 +56,22 @@ HEADER_BYTES = len(MAGIC) + 32 + 8
 def stream_records(seed: int, count: int) -> np.ndarray:
     """A journal of `count` random commands after their opening: orders, refusals, remembered requests, references.
 
-    Where the matcher has to go on by itself (stop orders that fire), its CONTINUE records are there.
+    Where the matcher has to go on by itself (stop orders that fire, orders that expire), its own records are there.
     """
     exchange = ReferenceExchange(SMALL)
     stream, random = Stream(exchange), np.random.default_rng(seed)
     commands = [record for records in stream.opening() for record in records]
     for command in commands:
         exchange.apply(command)
-    for rolls in random.integers(0, ROLL_MAX, (count, ROLLS_PER_COMMAND)).tolist():
-        records = stream.next(Dice(rolls))
+
+    def send(records: tuple[Fields, ...]) -> None:
         for record in records:
             record["slots"] = 2 if record["slots"] == 2 else 1  # as a sequencer stamps them
         exchange.apply(*records)
-        commands += records
-        while exchange.is_pending:
-            commands.append(stream.desk.go_on())
-            exchange.apply(commands[-1])
+        commands.extend(records)
+
+    for rolls in random.integers(0, ROLL_MAX, (count, ROLLS_PER_COMMAND)).tolist():
+        stream.play(Dice(rolls), send, send)
     records = records_of(commands)
     records["ring"], records["ring_epoch"] = np.arange(len(records)) % 3, 77
     records["ring_sequence"] = np.arange(len(records)) // 3 + 1

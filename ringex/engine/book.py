@@ -6,6 +6,8 @@ A level knows its better and worse neighbour and its oldest and youngest order, 
 
 from __future__ import annotations
 
+from typing import Any
+
 from ringex.engine.records import (
     ACCOUNT,
     BOOK_SIDE,
@@ -24,10 +26,11 @@ from ringex.engine.records import (
     ROOT,
     TERMS,
 )
+from ringex.engine.timers import timer_remove, timer_set
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import AMOUNT_MAX, Side
-from ringex.rules import rises
+from ringex.messages import AMOUNT_MAX, Side, TimeInForce, TimerKind
+from ringex.rules import is_stop, rises
 from ringex.tables import (
     index_add,
     index_find,
@@ -417,9 +420,26 @@ def open_count(root: int, account: int, market: int) -> int:
     return index_find(record_at(root, 0, ROOT).open_counts, account_key(account, market))
 
 
+@inlined
+def has_terms(order: Any) -> bool:
+    """Whether an order has further terms: see TERMS."""
+    return order.is_iceberg != 0 or is_stop(order.order_type) or order.time_in_force == TimeInForce.GTD
+
+
 @compiled
 def order_open(root: int, slot: int, market: int) -> None:
-    """Enter an order that has come to rest among the open ones: by id, by client order id, by account."""
+    """Enter an order that has come to rest or to wait among the open ones; one that has a date expires then."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    order_enter(root, slot, market)
+    if order.time_in_force == TimeInForce.GTD:
+        good_till_ns = record_at(s.orders_terms, slot, TERMS).good_till_ns
+        timer_set(root, int64(TimerKind.ORDER_EXPIRY), order.order_id, good_till_ns)
+
+
+@compiled
+def order_enter(root: int, slot: int, market: int) -> None:
+    """Enter an order among the open ones: by id, by client order id, by account."""
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
@@ -444,6 +464,8 @@ def order_close(root: int, slot: int, market: int) -> None:
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
     found = index_remove(s.order_index, order.order_id)
     assert found == slot
+    if order.time_in_force == TimeInForce.GTD:
+        timer_remove(root, int64(TimerKind.ORDER_EXPIRY), order.order_id)
     client_id_remove(root, slot)
     index_add(s.open_counts, account_key(order.account, market), -1)
     account = record_at(s.accounts, int64(order.account), ACCOUNT)

@@ -8,8 +8,8 @@ from ringex.engine.ledger import held_amount, held_balance, hold
 from ringex.engine.records import LEVEL, MARKET, ORDER, ROOT
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
-from ringex.messages import EVENT, CommandKind, EventKind, OrderType
-from ringex.tables import pool_give
+from ringex.messages import EVENT, CommandKind, EventKind, OrderStatus, OrderType, Reason
+from ringex.tables import index_find, pool_give
 
 
 @compiled
@@ -31,6 +31,14 @@ def close_taker(root: int, command_kind: int, status: int, reason: int) -> None:
     e.reason = reason
     e.quote_quantity = s.pending_quote
     pool_give(s.order_pool, slot)
+
+
+@compiled
+def expire_order(root: int, order_id: int) -> None:
+    """The time of an open GTD order is over."""
+    slot = index_find(record_at(root, 0, ROOT).order_index, order_id)
+    expired = int64(OrderStatus.EXPIRED)
+    close_open(root, slot, int64(CommandKind.TIMER), expired, int64(Reason.EXPIRED_BY_TIME))
 
 
 @compiled

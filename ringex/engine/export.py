@@ -2,7 +2,8 @@
 
 Slots, hash layouts, free lists and the tables' room do not show in it; the limits in force do. Orders come by market,
 side (buy first), price (best first), age; stop orders that wait by market, direction (falling first), stop price (the
-next to fire first), age; balances by account and asset; requests by account, timestamp and id; all else by arrival.
+next to fire first), age; balances by account and asset; requests by account, timestamp and id; timers as they will
+fire; all else by arrival.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ import numpy as np
 
 from ringex.config import Limits
 from ringex.engine.admin import ACCOUNT_NAME, ASSET_NAME, market_enter, name_enter, reference_enter
-from ringex.engine.book import best_level, book_append, order_id_words, order_open, order_price, stop_enter
+from ringex.engine.book import (
+    best_level,
+    book_append,
+    has_terms,
+    order_enter,
+    order_id_words,
+    order_price,
+    stop_enter,
+)
 from ringex.engine.ledger import balance_find, balance_make
 from ringex.engine.records import (
     ASSET,
@@ -32,16 +41,18 @@ from ringex.engine.records import (
     RISING,
     ROOT,
     TERMS,
+    TIMER,
 )
 from ringex.engine.requests import request_enter
 from ringex.engine.state import State
+from ringex.engine.timers import timer_restore
 from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
 from ringex.messages import CommandKind, Side
-from ringex.rules import MARKET_BODY_NAMES, is_stop
+from ringex.rules import MARKET_BODY_NAMES
 from ringex.tables import index_put, pool_take, words_copy
 
-COUNTERS: Final = ("command_sequence", "time_ns", "event_sequence", "order_id", "execution_id")
+COUNTERS: Final = ("command_sequence", "time_ns", "event_sequence", "order_id", "execution_id", "timer_sequence")
 PENDING: Final = (
     *("continuation_pending", "pending_price", "pending_market", "pending_account", "pending_quote"),
     *("correlation", "connection", "incarnation", "gateway", "transport"),
@@ -73,6 +84,7 @@ ORDER_OUT: Final = np.dtype(
         ("stop_price", "i8"),
         ("iceberg_quantity", "i8"),
         ("shown", "i8"),  # of an iceberg that rests
+        ("good_till_ns", "i8"),
         ("client_order_id", "u8", (5,)),
     ],
     align=True,
@@ -95,6 +107,7 @@ TABLES: Final[Mapping[str, np.dtype]] = {
     "stops": ORDER_OUT,
     "requests": REQUEST,
     "references": REFERENCE,
+    "timers": TIMER,
     "pending": np.dtype([(name, "i8") for name in PENDING]),
     "pending_order": ORDER_OUT,
     "rings": RING_OUT,
@@ -117,6 +130,7 @@ def export_state(state: State) -> dict[str, np.ndarray]:
     balances = _columns(state.balances[1 : state.pools["balance_pool"].used + 1], BALANCE_OUT)
     tables["balances"] = balances[np.lexsort((balances["asset"], balances["account"]))]
     tables["requests"] = _requests(state)
+    tables["timers"] = _timers(state)
     pending = root["continuation_pending"]
     matching = pending in (CommandKind.PLACE, CommandKind.AMEND, CommandKind.CONTINUE)
     orders = np.zeros(state.pools["order_pool"].used - matching, ORDER_OUT)
@@ -177,6 +191,8 @@ def import_state(tables: Mapping[str, np.ndarray], room: Limits | None = None) -
     state.references[1 : len(tables["references"]) + 1] = tables["references"]
     state.requests[1 : len(tables["requests"]) + 1] = tables["requests"]
     import_entries(state.address, len(tables["keys"]), len(tables["references"]), len(tables["requests"]))
+    for timer in tables["timers"]:
+        timer_restore(state.address, timer["kind"], timer["subject"], timer["due_ns"], timer["timer_sequence"])
     for ring in tables["rings"]:
         state.rings[ring["ring"]] = (ring["epoch"], ring["ring_sequence"])
     _import_orders(state, tables)
@@ -205,6 +221,13 @@ def _requests(state: State) -> np.ndarray:
     requests = _columns(state.requests[slots], REQUEST)
     words = [requests["client_order_id"][:, word] for word in range(4, -1, -1)]
     return requests[np.lexsort((*words, requests["timestamp_us"], requests["account"]))]
+
+
+def _timers(state: State) -> np.ndarray:
+    """In the order in which they fire."""
+    slots = state.timer_heap.entries["number"][1 : state.timer_heap.used + 1]
+    timers = state.timers[slots]
+    return timers[np.lexsort((timers["timer_sequence"], timers["due_ns"]))]
 
 
 def _rings(state: State) -> np.ndarray:
@@ -288,11 +311,12 @@ def export_order(root: int, slot: int, market: int, price: int, out: int) -> Non
     o.order_type = order.order_type
     o.time_in_force = order.time_in_force
     o.self_trade_prevention = record_at(s.orders_cold, slot, ORDER_COLD).self_trade_prevention
-    if order.is_iceberg != 0 or is_stop(order.order_type):
+    if has_terms(order):
         terms = record_at(s.orders_terms, slot, TERMS)
         o.stop_price = terms.stop_price
         o.iceberg_quantity = terms.iceberg_quantity
         o.shown = terms.shown
+        o.good_till_ns = terms.good_till_ns
     words_copy(out + ORDER_OUT_ID_OFFSET, order_id_words(root, slot))
 
 
@@ -314,12 +338,13 @@ def import_order(root: int, source: int) -> int:
     order.order_type = o.order_type
     order.time_in_force = o.time_in_force
     order.is_iceberg = 1 if o.iceberg_quantity != 0 else 0
-    if order.is_iceberg != 0 or is_stop(o.order_type):
+    if has_terms(order):
         terms = record_at(s.orders_terms, slot, TERMS)
         terms.stop_price = o.stop_price
         terms.limit_price = o.price
         terms.iceberg_quantity = o.iceberg_quantity
         terms.shown = o.shown
+        terms.good_till_ns = o.good_till_ns
     order.base_balance = balance_find(root, o.account, market.base_asset)
     order.quote_balance = balance_find(root, o.account, market.quote_asset)
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
@@ -356,7 +381,7 @@ def open_orders(root: int, slots: int, markets: int, count: int) -> None:
     """Enter orders among the open ones, oldest first; slots and markets are arrays of int64."""
     for number in range(count):
         market = record_at(markets, number, _PLACE).place
-        order_open(root, record_at(slots, number, _PLACE).place, market)
+        order_enter(root, record_at(slots, number, _PLACE).place, market)
 
 
 @entry

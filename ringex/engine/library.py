@@ -13,6 +13,7 @@ from ringex.engine.export import export_state, state_hash
 from ringex.engine.matcher import apply, slots_of
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
+from ringex.engine.timers import is_timer_due
 from ringex.engine.views import account_balances, market_depth, market_orders
 from ringex.jit import compiled, entry, int64
 from ringex.markets import DEFAULT_ASSETS, Asset, Market, market_fault
@@ -40,8 +41,9 @@ BATCH: Final = np.dtype(
         ("commands", "i8"),  # address of COMMAND records
         ("count", "i8"),
         ("taken", "i8"),  # records applied so far
-        ("stamps", "i8"),  # 1: stamp sequence and time, continue by itself; 0: the records are a journal's
-        ("continuation", "i8"),  # address of a COMMAND for continuations
+        ("stamps", "i8"),  # 1: stamp sequence and time, put in CONTINUE and TIMER; 0: the records are a journal's
+        ("until_ns", "i8"),  # with stamps: timers due by then fire when all records are taken
+        ("own", "i8"),  # address of a COMMAND for what is put in
         ("event_base", "i8"),
         ("event_mask", "i8"),
         ("journal", "i8"),  # address of `journal_max` COMMAND records, for all that is applied; 0: not wanted
@@ -60,17 +62,21 @@ def apply_batch(batch: int) -> None:
     room_until = s.event_sequence + b.event_mask + 1 - EVENTS_PER_COMMAND_MAX
     while s.event_sequence <= room_until and (b.journal == 0 or b.journaled + 2 <= b.journal_max):
         if b.stamps != 0 and s.continuation_pending != 0:
-            command = b.continuation
-            _continuation(command, s.command_sequence + 1, s.time_ns)
-            _journal(b, command, int64(1))
-            apply(b.root, command, int64(0), b.event_base, b.event_mask, s.event_sequence)
+            _apply_own(batch, int64(CommandKind.CONTINUE), s.time_ns)
+            continue
+        time_ns = b.until_ns
+        if b.taken < b.count:
+            time_ns = record_at(b.commands + b.taken * RECORD_BYTES, 0, COMMAND).time_ns
+        time_ns = max(time_ns, s.time_ns)
+        if b.stamps != 0 and is_timer_due(b.root, time_ns):
+            _apply_own(batch, int64(CommandKind.TIMER), time_ns)
             continue
         if b.taken == b.count:
             break
         command = b.commands + b.taken * RECORD_BYTES
         slots = slots_of(command)
         if b.stamps != 0:
-            _stamp(command, slots, s.command_sequence + 1, s.time_ns)
+            _stamp(command, slots, s.command_sequence + 1, time_ns)
         second = command + RECORD_BYTES if slots == 2 else int64(0)
         _journal(b, command, slots)
         apply(b.root, command, second, b.event_base, b.event_mask, s.event_sequence)
@@ -86,22 +92,25 @@ def _journal(b: Any, command: int, slots: int) -> None:
 
 
 @compiled
-def _continuation(command: int, sequence: int, time_ns: int) -> None:
-    """Write the CONTINUE that a sequencer would put in."""
-    zero_bytes(command, RECORD_BYTES)
-    c = record_at(command, 0, COMMAND)
-    c.kind = CommandKind.CONTINUE
+def _apply_own(batch: int, kind: int, time_ns: int) -> None:
+    """Apply the CONTINUE or TIMER that a sequencer would put in."""
+    b = record_at(batch, 0, BATCH)
+    s = record_at(b.root, 0, ROOT)
+    zero_bytes(b.own, RECORD_BYTES)
+    c = record_at(b.own, 0, COMMAND)
+    c.kind = kind
     c.version = SCHEMA_VERSION
     c.slots = 1
     c.ring = SEED_RING
-    c.sequence = sequence
+    c.sequence = s.command_sequence + 1
     c.time_ns = time_ns
+    _journal(b, b.own, int64(1))
+    apply(b.root, b.own, int64(0), b.event_base, b.event_mask, s.event_sequence)
 
 
 @compiled
 def _stamp(command: int, slots: int, sequence: int, time_ns: int) -> None:
-    """Give a command of one or two records its sequence; its own time stands if it is not earlier than `time_ns`."""
-    time_ns = max(record_at(command, 0, COMMAND).time_ns, time_ns)
+    """Give a command of one or two records its sequence and time."""
     for number in range(slots):
         c = record_at(command, number, COMMAND)
         c.sequence = sequence + number
@@ -114,13 +123,13 @@ class Batches:
     def __init__(self, state: State) -> None:
         self._state = state
         self._events = np.zeros(EVENT_SLOTS, EVENT)
-        self._continuation = np.zeros(1, COMMAND)
+        self._own = np.zeros(1, COMMAND)
 
-    def apply(self, commands: np.ndarray, *, stamps: bool) -> Iterator[np.ndarray]:
+    def apply(self, commands: np.ndarray, *, stamps: bool, until_ns: int = 0) -> Iterator[np.ndarray]:
         """Apply commands and give their events in batches, shape (m,), EVENT, m > 0; each batch is a copy.
 
-        With `stamps` sequence and time are written into `commands`, and continuations are put in between; without, the
-        records are a journal's and are applied as they are.
+        With `stamps` sequence and time are written into `commands`, and continuations and timers are put in between,
+        at the end those that are due by `until_ns`; without, the records are a journal's and are applied as they are.
         """
         records = np.ascontiguousarray(commands)
         if len(records) and records["slots"][-1] == 2 and _is_cut(records):
@@ -130,7 +139,8 @@ class Batches:
         batch["commands"] = address_of(records)
         batch["count"] = len(records)
         batch["stamps"] = stamps
-        batch["continuation"] = address_of(self._continuation)
+        batch["until_ns"] = until_ns
+        batch["own"] = address_of(self._own)
         batch["event_base"] = address_of(self._events)
         batch["event_mask"] = EVENT_SLOTS - 1
         while True:
@@ -233,6 +243,10 @@ class Matcher:
         is a CANCEL_REPLACE without its second record.
         """
         return _joined(self._batches.apply(_records(commands), stamps=True))
+
+    def advance(self, time_ns: int) -> np.ndarray:
+        """Let time pass without a command: timers due by `time_ns` fire. Their events, shape (m,), EVENT."""
+        return _joined(self._batches.apply(np.zeros(0, COMMAND), stamps=True, until_ns=time_ns))
 
     def replay(self, commands: np.ndarray) -> int:
         """Apply commands that are sequenced already, a journal's, verbatim. Returns how many events they gave.

@@ -17,16 +17,28 @@ from ringex.engine.admin import (
     set_account,
     set_market,
 )
+from ringex.engine.closing import expire_order
 from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, reject
 from ringex.engine.limits import set_limits
 from ringex.engine.matching import match
 from ringex.engine.orders import amend, cancel, cancel_all, cancel_all_step, cancel_replace, place
-from ringex.engine.records import REQUEST, RING, ROOT
+from ringex.engine.records import REQUEST, RING, ROOT, TIMER
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
 from ringex.engine.stops import fire
+from ringex.engine.timers import is_timer_due, timer_first, timer_remove
 from ringex.jit import inlined, int64, separate
 from ringex.memory import record_at
-from ringex.messages import COMMAND, EVENT, FEE_ACCOUNT, RECORD_BYTES, CommandKind, EventFlag, EventKind, Reason
+from ringex.messages import (
+    COMMAND,
+    EVENT,
+    FEE_ACCOUNT,
+    RECORD_BYTES,
+    CommandKind,
+    EventFlag,
+    EventKind,
+    Reason,
+    TimerKind,
+)
 
 WHOLE_EXCHANGE = -1
 """CANCEL_ALL's market number for "every market"."""
@@ -111,6 +123,8 @@ def _dispatch(root: int, command: int, second: int) -> None:
         _client_command(root, command, second)
     elif kind == CommandKind.CONTINUE:
         _continue(root, command)
+    elif kind == CommandKind.TIMER:
+        _fire_timer(root, command)
     elif kind == CommandKind.SESSION_LOST:
         emit_done(root, int64(CommandKind.SESSION_LOST), int64(0), int64(0), int64(0))
     elif kind <= CommandKind.WITHDRAW:
@@ -134,12 +148,22 @@ def _dispatch(root: int, command: int, second: int) -> None:
 
 
 @inlined
+def _is_known(kind: int) -> bool:
+    """Whether this is a CommandKind that can be sequenced."""
+    return (
+        (kind >= CommandKind.PLACE and kind <= CommandKind.MARKET_SET)
+        or kind == CommandKind.LIMITS_SET
+        or kind == CommandKind.KEY_REVOKE
+        or kind == CommandKind.TIMER
+    )
+
+
+@inlined
 def _well_formed(command: int, second: int) -> bool:
     """Whether the kind is known, and the command has as many records as that takes, for one account and market."""
     c = record_at(command, 0, COMMAND)
-    if c.kind < CommandKind.PLACE or c.kind > CommandKind.MARKET_SET:
-        if c.kind != CommandKind.LIMITS_SET and c.kind != CommandKind.KEY_REVOKE:
-            return False
+    if not _is_known(int64(c.kind)):
+        return False
     if c.kind != CommandKind.CANCEL_REPLACE:
         return c.slots == 1
     if second == 0:
@@ -204,3 +228,18 @@ def _continue(root: int, command: int) -> None:
         fire(root)
     else:
         match(root, pending)
+
+
+@inlined
+def _fire_timer(root: int, command: int) -> None:
+    """TIMER: the first timer fires, if it is due."""
+    s = record_at(root, 0, ROOT)
+    if not is_timer_due(root, s.time_ns):
+        answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
+        return
+    timer = record_at(s.timers, timer_first(root), TIMER)
+    kind = timer.kind
+    subject = timer.subject
+    timer_remove(root, kind, subject)
+    if kind == TimerKind.ORDER_EXPIRY:
+        expire_order(root, subject)

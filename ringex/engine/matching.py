@@ -38,9 +38,8 @@ from ringex.messages import (
     OrderType,
     Reason,
     Side,
-    TimeInForce,
 )
-from ringex.rules import base_amount, fee, notional
+from ringex.rules import base_amount, fee, may_rest, notional
 from ringex.tables import pool_give
 
 EVENTS_PER_STEP_MAX: Final = 4
@@ -145,7 +144,7 @@ def _finish(root: int, command_kind: int, filled: bool) -> None:
             order_close(root, slot, market)
         pool_give(s.order_pool, slot)
         return
-    if s.pending_price == 0 or order.time_in_force != TimeInForce.GTC:
+    if s.pending_price == 0 or not may_rest(order.time_in_force):
         close_taker(root, command_kind, int64(OrderStatus.EXPIRED), int64(Reason.NO_LIQUIDITY))
         return
     level_quantity = book_enter(root, slot, market, s.pending_price)

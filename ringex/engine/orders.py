@@ -11,6 +11,7 @@ from ringex.engine.book import (
     client_id_add,
     client_id_find,
     client_id_remove,
+    has_terms,
     is_waiting,
     level_overflows,
     levels_full,
@@ -61,7 +62,7 @@ from ringex.messages import (
     Side,
     TimeInForce,
 )
-from ringex.rules import check_iceberg, check_order, check_stop_price, is_stop
+from ringex.rules import check_iceberg, check_order, check_stop_price, is_stop, may_rest, takes_time_in_force
 from ringex.tables import index_find, pool_full, pool_take, words_copy, words_empty, words_equal
 from ringex.tables.words import WORDS_BYTES
 
@@ -90,10 +91,12 @@ def _place_refusal(root: int, command: int) -> int:
         return int64(Reason.INVALID_SIDE)
     if c.order_type < OrderType.LIMIT or c.order_type > OrderType.TAKE_PROFIT_LIMIT:
         return int64(Reason.INVALID_ORDER_TYPE)
-    if c.time_in_force < TimeInForce.GTC or c.time_in_force > TimeInForce.FOK:
+    if not takes_time_in_force(c.order_type, c.time_in_force):
         return int64(Reason.INVALID_TIME_IN_FORCE)
-    if not _may_expire(c.order_type) and c.time_in_force != TimeInForce.GTC:
-        return int64(Reason.INVALID_TIME_IN_FORCE)
+    if (c.good_till_ns != 0) != (c.time_in_force == TimeInForce.GTD):
+        return int64(Reason.INVALID_GOOD_TILL)
+    if c.time_in_force == TimeInForce.GTD and c.good_till_ns <= s.time_ns:
+        return int64(Reason.INVALID_GOOD_TILL)
     mode = int64(c.self_trade_prevention)
     by_quote = c.order_type == OrderType.MARKET and c.quote_quantity > 0
     if mode > SelfTradePrevention.DECREMENT or (mode == SelfTradePrevention.DECREMENT and by_quote):
@@ -108,7 +111,7 @@ def _place_refusal(root: int, command: int) -> int:
         return int64(Reason.TOO_MANY_ORDERS)
     if pool_full(s.order_pool):
         return int64(Reason.ENGINE_FULL)
-    if c.order_type != OrderType.MARKET and not is_stop(c.order_type) and c.time_in_force == TimeInForce.GTC:
+    if c.order_type != OrderType.MARKET and not is_stop(c.order_type) and may_rest(c.time_in_force):
         if levels_full(root) or level_overflows(root, c.market, c.side, c.price, c.quantity, 0):
             return int64(Reason.ENGINE_FULL)
     if not balances_make(root, c.account, market.base_asset, market.quote_asset):
@@ -120,16 +123,6 @@ def _place_refusal(root: int, command: int) -> int:
     if not _funds_suffice(root, command):
         return int64(Reason.INSUFFICIENT_BALANCE)
     return int64(Reason.NONE)
-
-
-@inlined
-def _may_expire(order_type: int) -> bool:
-    """Whether orders of this type may be IOC or FOK."""
-    return (
-        order_type == OrderType.LIMIT
-        or order_type == OrderType.STOP_LOSS_LIMIT
-        or order_type == OrderType.TAKE_PROFIT_LIMIT
-    )
 
 
 @inlined
@@ -214,12 +207,13 @@ def _accept(root: int, command: int) -> None:
     cold.older = 0
     cold.younger = 0
     cold.self_trade_prevention = c.self_trade_prevention
-    if order.is_iceberg != 0 or is_stop(c.order_type):
+    if has_terms(order):
         terms = record_at(s.orders_terms, slot, TERMS)
         terms.stop_price = c.stop_price
         terms.limit_price = c.price
         terms.iceberg_quantity = c.iceberg_quantity
         terms.shown = 0
+        terms.good_till_ns = c.good_till_ns
     request_outcome(root, s.order_id, int64(Reason.NONE))
     if c.order_type != OrderType.MARKET:
         m = record_at(s.markets, market, MARKET)
@@ -236,7 +230,7 @@ def _accept(root: int, command: int) -> None:
     s.pending_quote = c.quote_quantity
 
     can_trade = trade_quantity(root) != 0
-    if not can_trade and c.order_type != OrderType.MARKET and c.time_in_force == TimeInForce.GTC:
+    if not can_trade and c.order_type != OrderType.MARKET and may_rest(c.time_in_force):
         level_quantity = book_enter(root, slot, market, c.price)
         order_open(root, slot, market)
         event = _emit_accepted(root, command, slot)
@@ -264,6 +258,7 @@ def _emit_accepted(root: int, command: int, slot: int) -> int:
     e.stop_price = c.stop_price
     e.iceberg_quantity = c.iceberg_quantity
     e.self_trade_prevention = c.self_trade_prevention
+    e.good_till_ns = c.good_till_ns
     return event
 
 

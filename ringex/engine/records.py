@@ -57,10 +57,11 @@ TERMS: Final = np.dtype(
         ("limit_price", "i8"),  # of a stop order that waits; 0: it will be a market order
         ("iceberg_quantity", "i8"),  # what is shown at a time
         ("shown", "i8"),  # what is shown now, while it rests
+        ("good_till_ns", "i8"),  # GTD: when it expires; else not meant
     ],
     align=True,
 )
-"""What only stop orders and icebergs have. Other orders never touch theirs."""
+"""What only stop orders, icebergs and GTD orders have. Other orders never touch theirs."""
 
 ORDER_COLD_BYTES: Final = ORDER_COLD.itemsize
 CLIENT_ORDER_ID_OFFSET: Final[int] = ORDER_COLD.fields["client_order_id"][1]  # type: ignore[index]
@@ -152,6 +153,9 @@ REQUEST_BYTES: Final = REQUEST.itemsize
 REQUEST_ID_OFFSET: Final[int] = REQUEST.fields["client_order_id"][1]  # type: ignore[index]
 EXPIRY: Final = np.dtype([("expires_ns", "i8"), ("request", "i8")])
 
+TIMER: Final = np.dtype([("due_ns", "i8"), ("timer_sequence", "i8"), ("subject", "i8"), ("kind", "i8")])
+"""See `ringex.engine.timers`; `timer_sequence` is in order of creation."""
+
 REFERENCE: Final = np.dtype([("account", "i4"), ("kind", "i4"), ("reference", "u8", (5,))], align=True)
 REFERENCE_BYTES: Final = REFERENCE.itemsize
 REFERENCE_WORDS_OFFSET: Final[int] = REFERENCE.fields["reference"][1]  # type: ignore[index]
@@ -185,6 +189,8 @@ ROOT: Final = np.dtype(
         ("event_sequence", "i8"),  # the last given, as are the ids below
         ("order_id", "i8"),
         ("execution_id", "i8"),
+        ("timer_sequence", "i8"),
+        ("timer_next_ns", "i8"),  # when the first timer is due; 0: there is none
         *_WORK,
         ("event_base", "i8"),  # where this apply writes events: slot (sequence - 1) & event_mask
         ("event_mask", "i8"),
@@ -220,6 +226,10 @@ ROOT: Final = np.dtype(
         ("request_pool", "i8"),
         ("request_index", "i8"),  # hash of the request's key -> slot
         ("expiries", "i8"),  # a heap of EXPIRY, entries 1 .. requests remembered
+        ("timers", "i8"),
+        ("timer_pool", "i8"),
+        ("timer_index", "i8"),  # kind and subject -> slot
+        ("timer_heap", "i8"),  # of slots, by due_ns and timer_sequence
         ("references", "i8"),
         ("reference_pool", "i8"),
         ("reference_index", "i8"),  # hash of the reference's key -> slot

@@ -24,6 +24,7 @@ from ringex.atomics import load_acquire, pause, store_relaxed
 from ringex.engine.matcher import apply
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
+from ringex.engine.timers import is_timer_due
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.journal.control import (
     DURABLE,
@@ -129,9 +130,16 @@ def sequencer_run(address: int, until_ns: int) -> int:
 @entry
 @compiled
 def sequencer_submit(address: int, commands: int, count: int, first_ring_sequence: int) -> int:
-    """Sequence `count` commands at `commands` as the process's own (SEED_RING). They must fit the journal buffer."""
+    """Sequence `count` commands at `commands` as the process's own (SEED_RING). They must fit the journal buffer.
+
+    Returns the last sequence given, or 0: timers are due that must be released first.
+    """
     s = record_at(address, 0, SEQUENCER)
     s.time_ns = max(s.time_ns, now_ns())
+    _go_on(s)
+    if not _is_settled(s):
+        journal_sequence_to(s.journal, s.next_sequence - 1)
+        return int64(0)
     for index in range(count):
         _sequence(s, commands + index * RECORD_BYTES, 0, SEED_RING, 0, first_ring_sequence + index, -1, 0)
     journal_sequence_to(s.journal, s.next_sequence - 1)
@@ -146,6 +154,7 @@ def _round(s) -> int:  # type: ignore[no-untyped-def]
         ring_set_state(s.event_ring, journal_full)  # gateways refuse new orders while it is 1
     worked = _release(s)
     s.time_ns = max(s.time_ns, now_ns())
+    worked += _resume(s)
     for index in range(s.source_count):
         worked += _take(s, index)
     return worked
@@ -187,17 +196,32 @@ def _sequence(  # type: ignore[no-untyped-def]
         record_at(first_slot, 0, COMMAND).slots = 2
     _apply(s, first_slot, second_slot)
     _mark(s, source, cursor)
-    while record_at(s.root, 0, ROOT).continuation_pending != 0 and _has_room(s):
-        _continue(s)
+    _go_on(s)
+
+
+@inlined
+def _is_settled(s) -> bool:  # type: ignore[no-untyped-def]
+    """Whether the state asks for no command of its own before the next: a continuation, or a timer that is due."""
+    return record_at(s.root, 0, ROOT).continuation_pending == 0 and not is_timer_due(s.root, s.time_ns)
 
 
 @compiled
-def _continue(s) -> None:  # type: ignore[no-untyped-def]
-    """Sequence the CONTINUE that the state asks for, as a record of its own in the journal buffer."""
+def _go_on(s) -> None:  # type: ignore[no-untyped-def]
+    """Sequence the CONTINUE and TIMER commands that the state asks for, as far as there is room."""
+    while not _is_settled(s) and _has_room(s):
+        if record_at(s.root, 0, ROOT).continuation_pending != 0:
+            _sequence_own(s, int64(CommandKind.CONTINUE))
+        else:
+            _sequence_own(s, int64(CommandKind.TIMER))
+
+
+@compiled
+def _sequence_own(s, kind: int) -> None:  # type: ignore[no-untyped-def]
+    """Sequence a command that has nothing but its kind, as a record of its own in the journal buffer."""
     slot = s.buffer + ((s.next_sequence - 1) & s.buffer_mask) * RECORD_BYTES
     zero_bytes(slot, RECORD_BYTES)
     record = record_at(slot, 0, COMMAND)
-    record.kind = CommandKind.CONTINUE
+    record.kind = kind
     _header(s, record, SEED_RING, 0, 0)
     _apply(s, slot, 0)
     _mark(s, -1, 0)
@@ -249,8 +273,8 @@ def _has_room(s) -> bool:  # type: ignore[no-untyped-def]
 
 @inlined
 def _may_take(s) -> bool:  # type: ignore[no-untyped-def]
-    """Whether a new command may be sequenced: a continued one comes first."""
-    return record_at(s.root, 0, ROOT).continuation_pending == 0 and _has_room(s)
+    """Whether a new command may be sequenced: a continued one and due timers come first."""
+    return _is_settled(s) and _has_room(s)
 
 
 @compiled
@@ -259,7 +283,7 @@ def _release(s) -> int:  # type: ignore[no-untyped-def]
     durable = min(journal_durable(s.journal), s.next_sequence - 1)
     count = durable - s.released
     if count <= 0:
-        return _resume(s)
+        return int64(0)
     for sequence in range(s.released + 1, durable + 1):
         mark = record_at(s.marks, sequence & s.buffer_mask, MARK)
         if mark.source >= 0:
@@ -272,15 +296,14 @@ def _release(s) -> int:  # type: ignore[no-untyped-def]
     for index in range(s.source_count):
         source = record_at(s.sources, index, SOURCE)
         ring_consume(source.ring, source.durable_cursor)
-    return count + _resume(s)
+    return count
 
 
 @inlined
 def _resume(s) -> int:  # type: ignore[no-untyped-def]
-    """A command's continuation that had to wait for room, or was cut off by a crash, goes on before any other."""
+    """Due timers fire; a continuation that had to wait for room, or was cut off by a crash, goes on. Then others."""
     before = s.next_sequence
-    while record_at(s.root, 0, ROOT).continuation_pending != 0 and _has_room(s):
-        _continue(s)
+    _go_on(s)
     if s.next_sequence > before:
         journal_sequence_to(s.journal, s.next_sequence - 1)
     return s.next_sequence - before
@@ -288,13 +311,17 @@ def _resume(s) -> int:  # type: ignore[no-untyped-def]
 
 @compiled
 def _park(s, until_ns: int) -> None:  # type: ignore[no-untyped-def]
-    """Sleep until a source has a command, more is durable, or `until_ns`."""
+    """Sleep until a source has a command, more is durable, a timer is due, or `until_ns`."""
     for index in range(s.source_count):
         source = record_at(s.sources, index, SOURCE)
         # Where commands wait but nothing may be taken, only the journal's progress is worth waking up for.
         seen = source.cursor if _may_take(s) else ring_published(source.ring)
         store_relaxed(s.source_seen + index * 8, seen)
-    timeout_ns = max(int64(0), until_ns - monotonic_ns())
+    timeout_ns = until_ns - monotonic_ns()
+    timer_next_ns = record_at(s.root, 0, ROOT).timer_next_ns
+    if timer_next_ns != 0 and _may_take(s):
+        timeout_ns = min(timeout_ns, timer_next_ns - now_ns())
+    timeout_ns = max(int64(0), timeout_ns)
     journal_park_set(s.journal)
     durable_word = s.journal + DURABLE
     park_on(s.source_rings, s.source_count, s.source_seen, durable_word, s.released, s.waiters, timeout_ns)
@@ -363,7 +390,10 @@ class Sequencer:
         """
         assert len(commands) <= self._journal.buffer_slots // 2 and len(commands) <= self._event_ring.capacity // 4
         records = np.ascontiguousarray(commands)
-        return sequencer_submit(self._record.ctypes.data, address_of(records), len(records), first_ring_sequence)
+        address = self._record.ctypes.data
+        while not (last := sequencer_submit(address, address_of(records), len(records), first_ring_sequence)):
+            self.run(0.01)
+        return last
 
     def run(self, seconds: float) -> None:
         """Run the loop for that long. Raises JournalFailed once the journal cannot be written."""

@@ -28,10 +28,12 @@ from ringex.engine.records import (
     RINGS,
     ROOT,
     TERMS,
+    TIMER,
 )
+from ringex.engine.timers import timers_bound
 from ringex.memory import address_of
 from ringex.messages import FEE_ACCOUNT, LIMIT_NAMES, AccountStatus
-from ringex.tables import Index, Pool, Prices
+from ringex.tables import Heap, Index, Pool, Prices
 
 
 class State:
@@ -55,6 +57,8 @@ class State:
         self.requests = np.zeros(limits.requests_remembered_max + 1, REQUEST)
         self.expiries = np.zeros(limits.requests_remembered_max + 1, EXPIRY)
         self.references = np.zeros(limits.references_max + 1, REFERENCE)
+        timers_max = timers_bound(limits)
+        self.timers = np.zeros(timers_max + 1, TIMER)
         self.rings = np.zeros(RINGS, RING)
         self.pools = {
             "order_pool": Pool(self.orders),
@@ -63,6 +67,7 @@ class State:
             "key_pool": Pool(self.keys),
             "request_pool": Pool(self.requests),
             "reference_pool": Pool(self.references),
+            "timer_pool": Pool(self.timers),
         }
         self.prices = Prices(limits.levels_max, 2 * limits.markets_max)
         self.stop_prices = Prices(limits.orders_max, 2 * limits.markets_max)
@@ -75,7 +80,9 @@ class State:
             "key_index": Index(limits.keys_max),
             "request_index": Index(limits.requests_remembered_max),
             "reference_index": Index(limits.references_max),
+            "timer_index": Index(timers_max),
         }
+        self.timer_heap = Heap(timers_max)
         self.root_record = np.zeros(1, ROOT)
         self.address = address_of(self.root_record)
         self._point()
@@ -117,7 +124,7 @@ class State:
     def _point(self) -> None:
         for name in (
             *("orders", "orders_cold", "orders_terms", "levels", "balances", "assets", "markets", "accounts", "keys"),
-            *("requests", "expiries", "references", "rings"),
+            *("requests", "expiries", "references", "rings", "timers"),
         ):
             self.root[name] = address_of(getattr(self, name))
         for name, pool in self.pools.items():
@@ -126,6 +133,7 @@ class State:
             self.root[name] = index.address
         self.root["prices"] = self.prices.address
         self.root["stop_prices"] = self.stop_prices.address
+        self.root["timer_heap"] = self.timer_heap.address
 
 
 def _lines(count: int, dtype: np.dtype) -> np.ndarray:

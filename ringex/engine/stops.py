@@ -17,7 +17,7 @@ from ringex.engine.walks import cost_within, is_available
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import CommandKind, EventKind, OrderStatus, Reason, Side, TimeInForce
-from ringex.rules import rises
+from ringex.rules import may_rest, rises
 
 
 @inlined
@@ -67,7 +67,7 @@ def _obstacle(root: int, slot: int) -> int:
     elif order.time_in_force == TimeInForce.FOK:
         if not is_available(root, market, order.side, price, order.quantity, order.account, mode):
             return int64(Reason.NOT_FILLED_AT_ONCE)
-    elif order.time_in_force == TimeInForce.GTC:
+    elif may_rest(order.time_in_force):
         if levels_full(root) or level_overflows(root, market, order.side, price, order.quantity, 0):
             return int64(Reason.ENGINE_FULL)
     return int64(Reason.NONE)

@@ -1,10 +1,11 @@
-"""Fixed-size containers for compiled code: pools of records, hash indexes, ordered prices.
+"""Fixed-size containers for compiled code: pools of records, hash indexes, heaps, ordered prices.
 
 Each container is a Python object that owns its memory and has an `address`; compiled functions take that address, an
 int64. Number 0 always means "none", so zeroed memory is an empty container and untouched pages cost nothing.
 Nothing grows, and nothing here knows what an exchange is.
 """
 
+from ringex.tables.heap import Heap, heap_first, heap_first_key, heap_push, heap_remove
 from ringex.tables.index import (
     Index,
     index_add,
@@ -30,9 +31,14 @@ from ringex.tables.prices import (
 from ringex.tables.words import words_copy, words_empty, words_equal, words_hash
 
 __all__ = [
+    "Heap",
     "Index",
     "Pool",
     "Prices",
+    "heap_first",
+    "heap_first_key",
+    "heap_push",
+    "heap_remove",
     "index_add",
     "index_find",
     "index_first",

@@ -85,6 +85,19 @@ class Amending:
             original_client_order_id=order.client_order_id,
         )
 
+    def expire(self, order: Order) -> None:
+        """The date of an open order has come."""
+        if not order.is_waiting:
+            self.state.market_of(order).book.remove(order)
+        self.state.close(order)
+        self.reports.order(
+            EventKind.CANCELED,
+            order,
+            with_level_at=None if order.is_waiting else order.price,
+            status=OrderStatus.EXPIRED,
+            reason=Reason.EXPIRED_BY_TIME,
+        )
+
     # ---- AMEND -----------------------------------------------------------------------------------------------------
 
     def amend(self, command: Fields) -> None:

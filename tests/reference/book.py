@@ -9,6 +9,7 @@ from ringex.messages import OrderStatus, OrderType, Side, TimeInForce
 
 MARKET_TYPES = (OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)
 STOP_TYPES = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
+RESTING = (TimeInForce.GTC, TimeInForce.GTD)
 STOP_LOSS_TYPES = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)
 
 
@@ -32,6 +33,7 @@ class Order:
     executed_quote: int = 0
     trade_count: int = 0
     shown: int = 0  # resting: what of it trades before it is refilled at the end of the queue
+    good_till_ns: int = 0  # GTD: when it expires
     is_waiting: bool = False  # a stop order that has not fired
     is_filled: bool = False  # a trade said so
 
@@ -55,7 +57,7 @@ class Order:
 
     @property
     def can_rest(self) -> bool:
-        return not self.is_market and self.time_in_force == TimeInForce.GTC
+        return not self.is_market and self.time_in_force in RESTING
 
     @property
     def limit(self) -> int | None:

@@ -115,3 +115,6 @@ class Desk:
 
     def go_on(self) -> Fields:
         return self.command(CommandKind.CONTINUE)
+
+    def timer(self) -> Fields:
+        return self.command(CommandKind.TIMER)

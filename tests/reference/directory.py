@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from reference.book import MARKET_TYPES, STOP_TYPES, Book
+from reference.book import MARKET_TYPES, RESTING, STOP_TYPES, Book
 from reference.records import Fields
 from ringex.config import Limits
 from ringex.messages import (
@@ -15,7 +15,6 @@ from ringex.messages import (
     MarketStatus,
     OrderType,
     Reason,
-    TimeInForce,
 )
 
 
@@ -77,7 +76,7 @@ class Market:
             return Reason.INVALID_STOP_PRICE
         if iceberg_quantity == 0:
             return Reason.NONE
-        takes_one = command["order_type"] not in MARKET_TYPES and command["time_in_force"] == TimeInForce.GTC
+        takes_one = command["order_type"] not in MARKET_TYPES and command["time_in_force"] in RESTING
         if not takes_one or not 0 < iceberg_quantity <= command["quantity"]:
             return Reason.INVALID_ICEBERG
         return self._check_quantity(iceberg_quantity)

@@ -22,6 +22,8 @@ from ringex.messages import (
     EventFlag,
     EventKind,
     Reason,
+    TimeInForce,
+    TimerKind,
 )
 
 
@@ -50,6 +52,11 @@ class ReferenceExchange:
         """Whether the next command must be CONTINUE."""
         return self.state.pending is not None
 
+    def is_timer_due(self, time_ns: int) -> bool:
+        """Whether a TIMER must come before a command of that time."""
+        first = self.state.first_timer()
+        return first is not None and first.due_ns <= time_ns
+
     def apply(self, command: Any, place: Any = None) -> list[Fields]:
         """Apply one command (a record or a dict; CANCEL_REPLACE: its two records). The events, as dicts."""
         record = command_fields(command)
@@ -66,6 +73,7 @@ class ReferenceExchange:
                 self._others().get(record["kind"], self._unknown)(record)
         except RefusedError as refused:
             self.reports.refusal(self.reports.cause, refused.reason)
+        self._follow_expiries()
         if self.state.pending is None:
             self.reports.events[-1]["flag_bits"] |= EventFlag.LAST
             self._look_at_stops()
@@ -78,6 +86,7 @@ class ReferenceExchange:
             CommandKind.AMEND: self._amend,
             CommandKind.SESSION_LOST: self._session_lost,
             CommandKind.CONTINUE: self._continue,
+            CommandKind.TIMER: self._timer,
             CommandKind.DEPOSIT: self.admin.deposit,
             CommandKind.WITHDRAW: self.admin.withdraw,
             CommandKind.ASSET_ADD: self.admin.asset_add,
@@ -92,6 +101,26 @@ class ReferenceExchange:
 
     def _unknown(self, command: Fields) -> None:
         raise RefusedError(Reason.INVALID_COMMAND)
+
+    # ---- timers ----------------------------------------------------------------------------------------------------
+
+    def _timer(self, command: Fields) -> None:
+        first = self.state.first_timer()
+        if first is None or first.due_ns > command["time_ns"]:
+            raise RefusedError(Reason.INVALID_COMMAND)
+        self.state.remove_timer(first.kind, first.subject)
+        match first.kind:
+            case TimerKind.ORDER_EXPIRY:
+                self.amending.expire(self.open_orders[first.subject])
+
+    def _follow_expiries(self) -> None:
+        """Every open GTD order has a timer, and no other order has one."""
+        dated = {o.order_id: o.good_till_ns for o in self.open_orders.values() if o.time_in_force == TimeInForce.GTD}
+        timed = {timer.subject for timer in self.state.timers if timer.kind == TimerKind.ORDER_EXPIRY}
+        for order_id in timed - dated.keys():
+            self.state.remove_timer(TimerKind.ORDER_EXPIRY, order_id)
+        for order_id in sorted(dated.keys() - timed):
+            self.state.set_timer(TimerKind.ORDER_EXPIRY, order_id, dated[order_id])
 
     # ---- every client command ------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reference.book import MARKET_TYPES, STOP_TYPES, Order
+from reference.book import MARKET_TYPES, RESTING, STOP_TYPES, Order
 from reference.directory import Market
 from reference.matching import Matching
 from reference.records import Fields
@@ -20,6 +20,12 @@ from ringex.messages import (
 )
 
 ANY_TIME_IN_FORCE = (OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+
+
+def times_in_force(order_type: int) -> list[TimeInForce]:
+    if order_type in ANY_TIME_IN_FORCE:
+        return list(TimeInForce)
+    return [TimeInForce.GTC, TimeInForce.GTD] if order_type == OrderType.LIMIT_MAKER else [TimeInForce.GTC]
 
 
 class Placing:
@@ -64,10 +70,13 @@ class Placing:
             raise RefusedError(Reason.INVALID_SIDE)
         if order_type not in list(OrderType):
             raise RefusedError(Reason.INVALID_ORDER_TYPE)
-        if command["time_in_force"] not in (
-            list(TimeInForce) if order_type in ANY_TIME_IN_FORCE else [TimeInForce.GTC]
-        ):
+        if command["time_in_force"] not in times_in_force(order_type):
             raise RefusedError(Reason.INVALID_TIME_IN_FORCE)
+        is_dated = command["time_in_force"] == TimeInForce.GTD
+        if is_dated and command["good_till_ns"] <= self.reports.record["time_ns"]:
+            raise RefusedError(Reason.INVALID_GOOD_TILL)
+        if not is_dated and command["good_till_ns"] != 0:
+            raise RefusedError(Reason.INVALID_GOOD_TILL)
         by_quote = order_type == OrderType.MARKET and command["quote_quantity"] > 0
         if mode not in list(SelfTradePrevention) or (mode == SelfTradePrevention.DECREMENT and by_quote):
             raise RefusedError(Reason.INVALID_SELF_TRADE_PREVENTION)
@@ -84,7 +93,7 @@ class Placing:
         if len(mine) >= market.orders_per_account_max:
             raise RefusedError(Reason.TOO_MANY_ORDERS)
         is_limit = command["order_type"] not in (*MARKET_TYPES, *STOP_TYPES)
-        may_rest = is_limit and command["time_in_force"] == TimeInForce.GTC
+        may_rest = is_limit and command["time_in_force"] in RESTING
         place = command["side"], command["price"], command["quantity"]
         if (
             len(self.state.open_orders) == self.state.limits.orders_max
@@ -97,7 +106,7 @@ class Placing:
     def _new_order(self, command: Fields) -> Order:
         copied = (
             "account market side order_type time_in_force price quantity quote_quantity client_order_id "
-            "self_trade_prevention stop_price iceberg_quantity"
+            "self_trade_prevention stop_price iceberg_quantity good_till_ns"
         )
         values = {name: command[name] for name in copied.split()}
         is_waiting = command["order_type"] in STOP_TYPES

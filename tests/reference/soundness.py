@@ -62,6 +62,7 @@ class Auditor:
         self._check_money()
         self._check_books()
         self._check_stops()
+        self._check_dates()
 
     def _check_money(self) -> None:
         """Nothing made or lost, nothing negative, and locked is what open orders need."""
@@ -114,6 +115,12 @@ class Auditor:
                 assert last_price < order.stop_price, f"{order} should have fired at {last_price}"
             else:
                 assert last_price > order.stop_price, f"{order} should have fired at {last_price}"
+
+    def _check_dates(self) -> None:
+        """No order is open whose date has come."""
+        now = self.exchange.reports.record["time_ns"]
+        for order in self.exchange.open_orders.values():
+            assert not order.good_till_ns or order.good_till_ns > now, f"{order} should have expired by {now}"
 
     def _check_prevented(self, event: Fields) -> None:
         """Two orders were kept apart for a reason, and numbered without a gap."""

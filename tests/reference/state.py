@@ -9,7 +9,7 @@ from reference.directory import Directory, Market
 from reference.ledger import Balance, Ledger
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, AccountStatus, MarketStatus, Reason, Side
+from ringex.messages import AMOUNT_MAX, AccountStatus, MarketStatus, Reason, Side, TimerKind
 
 
 class RefusedError(Exception):
@@ -52,6 +52,16 @@ class StopsDue:
 
 
 @dataclass
+class Timer:
+    """What will happen at a time that is known already."""
+
+    due_ns: int
+    timer_sequence: int  # in order of creation
+    kind: TimerKind
+    subject: int
+
+
+@dataclass
 class State:
     limits: Limits
     events_per_command_max: int
@@ -61,10 +71,26 @@ class State:
     requests: dict[tuple[int, str, int], Request] = field(default_factory=dict)
     pending: TakerLeft | CancelsLeft | StopsDue | None = None
     order_id: int = 0
+    timers: list[Timer] = field(default_factory=list)
+    timer_sequence: int = 0
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.limits)
         self.ledger = Ledger(self.limits.balances_max)
+
+    # ---- timers --------------------------------------------------------------------------------------------------
+
+    def set_timer(self, kind: TimerKind, subject: int, due_ns: int) -> None:
+        """In place of the one of this kind that the subject may have."""
+        self.remove_timer(kind, subject)
+        self.timer_sequence += 1
+        self.timers.append(Timer(due_ns, self.timer_sequence, kind, subject))
+
+    def remove_timer(self, kind: TimerKind, subject: int) -> None:
+        self.timers = [timer for timer in self.timers if (timer.kind, timer.subject) != (kind, subject)]
+
+    def first_timer(self) -> Timer | None:
+        return min(self.timers, key=lambda timer: (timer.due_ns, timer.timer_sequence), default=None)
 
     # ---- may it be -----------------------------------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ that exist, most of the time; it looks at nothing of the engine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from reference.book import MARKET_TYPES, STOP_TYPES
+from reference.book import MARKET_TYPES, RESTING, STOP_TYPES
 from reference.desk import Desk
 from reference.directory import Market
 from reference.exchange import ReferenceExchange
@@ -143,8 +143,15 @@ class Dice:
         return choices[self.below(len(choices))]
 
 
+Send = Callable[[tuple[Fields, ...]], Any]
+"""Applies the records of one command to the exchange."""
+
+
 class Stream:
-    """Turns dice into commands for an exchange that `opening` has set up. Remembers what it sent, to repeat it."""
+    """Turns dice into commands for an exchange that `opening` has set up. Remembers what it sent, to repeat it.
+
+    What the matcher puts in by itself (CONTINUE, TIMER) goes another way than the commands: `own`, not `send`.
+    """
 
     def __init__(self, exchange: ReferenceExchange) -> None:
         self.exchange = exchange
@@ -175,11 +182,23 @@ class Stream:
             commands += [self.desk.deposit(account, asset, amount) for asset, amount in DEPOSITS.items()]
         return [(command,) for command in commands]
 
-    def next(self, dice: Dice) -> tuple[Fields, ...]:
-        """The records of one more command."""
-        make = dice.one_of(self.makers)
+    def play(self, dice: Dice, send: Send, own: Send) -> None:
+        """Time goes on, and one more command is sent, with all that goes before and after it by itself."""
+        self.make = dice.one_of(self.makers)
         self.desk.time_ns += dice.one_of((0, 0, 0, 0, 0, 1, 10))
-        records = make(dice)
+        while self.exchange.is_timer_due(self.desk.time_ns):
+            own((self.desk.timer(),))
+            self._go_on(own)
+        send(self._records(dice))
+        self._go_on(own)
+
+    def _go_on(self, own: Send) -> None:
+        while self.exchange.is_pending:
+            own((self.desk.go_on(),))
+
+    def _records(self, dice: Dice) -> tuple[Fields, ...]:
+        """The records of one more command."""
+        records: tuple[Fields, ...] = self.make(dice)
         for record in records:
             record["correlation"] = self.desk.sequence
             record["connection"] = record["account"] if record["account"] >= 0 else 0
@@ -206,7 +225,11 @@ class Stream:
         order["order_type"] = dice.one_of(ORDER_TYPES)
         order["time_in_force"] = TimeInForce.GTC
         if order["order_type"] in ANY_TIME_IN_FORCE:
-            order["time_in_force"] = dice.one_of((TimeInForce.GTC,) * 4 + (TimeInForce.IOC, TimeInForce.FOK))
+            order["time_in_force"] = dice.one_of((*[TimeInForce.GTC] * 4, TimeInForce.IOC, *list(TimeInForce)[2:]))
+        elif order["order_type"] == OrderType.LIMIT_MAKER:
+            order["time_in_force"] = dice.one_of((TimeInForce.GTC, TimeInForce.GTC, TimeInForce.GTD))
+        if order["time_in_force"] == TimeInForce.GTD or dice.below(40) == 39:
+            order["good_till_ns"] = self.desk.time_ns + dice.one_of((1, 10, 12, 30, 100, 0))
         order["self_trade_prevention"] = dice.one_of(PREVENTION_MODES)
         order["iceberg_quantity"] = self._iceberg_quantity(dice, order, rules)
         if order["order_type"] in STOP_TYPES:
@@ -220,7 +243,7 @@ class Stream:
 
     def _iceberg_quantity(self, dice: Dice, order: Fields, rules: Market) -> int:
         """Of a limit order that rests often some; of others seldom."""
-        takes_one = order["order_type"] not in MARKET_TYPES and order["time_in_force"] == TimeInForce.GTC
+        takes_one = order["order_type"] not in MARKET_TYPES and order["time_in_force"] in RESTING
         if dice.below(4 if takes_one else 40) < (3 if takes_one else 39):
             return 0
         lots_max = min(3, order["quantity"] // rules.lot)
