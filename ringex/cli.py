@@ -70,6 +70,9 @@ def cli() -> None:
 @click.option("--durability", help="When a command counts as safe: fsync, os or none. [default: fsync]")
 @click.option("--zmq", metavar="ENDPOINT", help="Where clients connect. [default: tcp://127.0.0.1:7070]")
 @click.option("--pub", metavar="ENDPOINT", help="Where market data is published. [default: tcp://127.0.0.1:7071]")
+@click.option("--http", metavar="HOST:PORT", help="REST and WebSocket; off leaves them out. [default: 127.0.0.1:7080]")
+@click.option("--web-gateways", "web_gateways", type=int, help="How many processes share that port. [default: 1]")
+@click.option("--tls", nargs=2, metavar="CERT KEY", help="PEM files: serve HTTPS and WSS instead.")
 def start(config: Path | None, cores: str | None, **options: Any) -> int:
     """Start the exchange and run it until it is stopped."""
     # OpenBLAS would start its threads when NumPy is imported, and the supervisor forks: there may be none.

@@ -56,6 +56,9 @@ class Settings:
     cores: tuple[int, ...] = ()
     zmq_endpoint: str = "tcp://127.0.0.1:7070"
     pub_endpoint: str = "tcp://127.0.0.1:7071"
+    http_endpoint: str = "127.0.0.1:7080"  # host:port that all web gateways share; "" leaves them out
+    web_gateways: int = 1
+    tls: tuple[Path, Path] | None = None  # certificate chain and private key (PEM) of the web gateways
     command_ring_slots: int = 1 << 14
     event_ring_slots: int = 1 << 17
     journal_buffer_slots: int = 1 << 16
@@ -89,6 +92,22 @@ class Settings:
         """What runs here now, as JSON; written by the supervisor, removed at a clean stop."""
         return self.data_dir / "run.json"
 
+    @property
+    def numbered_gateways(self) -> int:
+        """All that have a command ring: the ZeroMQ gateways from 0 on, then the web gateways."""
+        return self.gateways + (self.web_gateways if self.http_endpoint else 0)
+
+    @property
+    def http_address(self) -> tuple[str, int]:
+        """(host, port) of the web gateways. Only where there are any."""
+        host, _, port = self.http_endpoint.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def http_url(self) -> str:
+        """Where clients find the web gateways; "" where there are none."""
+        return f"http{'s' if self.tls else ''}://{self.http_endpoint}" if self.http_endpoint else ""
+
     def gateway_endpoint(self, gateway: int) -> str:
         """Where gateway number `gateway` listens: `zmq_endpoint` is number 0's, and every next one is two ports on.
 
@@ -117,8 +136,9 @@ class Settings:
 class Run:
     """One life of the whole group: its rings and doorbells.
 
-    Event readers are numbered: gateway k is reader k, the publisher is reader `gateways`. Doorbells are eventfds made
-    before the fork, so the number means the same in every process.
+    Gateways are numbered, the web gateways after the others. Gateway k is reader k of the event ring, the publisher is
+    the reader after the last one. Doorbells are eventfds made before the fork, so the number means the same in every
+    process.
     """
 
     epoch: int

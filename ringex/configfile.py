@@ -32,6 +32,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import fields
@@ -59,6 +60,7 @@ from ringex.messages import AMOUNT_MAX
 
 DEFAULT_DATA_DIR: Final = Path("ringex-data")
 GATEWAYS_MAX: Final = 64
+WEB_GATEWAYS_MAX: Final = 16
 SOCKET_PATH_BYTES_MAX: Final = 107
 LIMIT_MAX: Final = (1 << 28) - 1
 LISTED_MAX: Final = 1 << 20
@@ -73,6 +75,7 @@ _SLOTS: Final = {
 """Powers of two, from, to. The event ring must hold four times what one command may emit (1024)."""
 _COUNTS: Final = {
     "gateways": (1, GATEWAYS_MAX),
+    "web_gateways": (1, WEB_GATEWAYS_MAX),
     "snapshot_commands": (1, 1 << 40),
     "restarts_per_minute_max": (0, 100_000),
 }
@@ -89,6 +92,7 @@ _MARKET_MAY: Final = (
     "taker_fee",
     "orders_per_account_max",
 )
+_HTTP: Final = re.compile(r"([0-9A-Za-z.\-]+|\[[0-9A-Fa-f:.%a-z]+\]):([0-9]{1,5})")
 _TCP: Final = re.compile(r"tcp://(\*|[0-9A-Za-z.\-]+|\[[0-9A-Fa-f:.%a-z]+\]):([0-9]{1,5})")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9_-]*", re.ASCII)
@@ -101,8 +105,8 @@ class ConfigError(Exception):
 def load_settings(config: Path | None = None, options: Mapping[str, Any] | None = None) -> Settings:
     """Settings from the file `config` (None: defaults), with `options` of the command line over them.
 
-    `options` has the file's top-level keys (`data`, `gateways`, `cores`, `durability`, `zmq`, `pub`); None means not
-    given. Raises ConfigError.
+    `options` has the file's top-level keys (`data`, `gateways`, `cores`, `durability`, `zmq`, `pub`, `http` …); None
+    means not given. Raises ConfigError.
     """
     given: dict[str, Any] = {}
     if config is not None:
@@ -192,7 +196,7 @@ class _Table:
 
 def _settings_of(table: _Table) -> dict[str, Any]:
     """Settings' arguments from one source."""
-    plain = {"data", "durability", "cores", "limits", "assets", "markets", "accounts"}
+    plain = {"data", "durability", "cores", "limits", "assets", "markets", "accounts", "http", "tls"}
     table.check_keys(plain | set(_COUNTS) | set(_SLOTS) | set(_ENDPOINTS))
     given: dict[str, Any] = {}
     for key in table.values:
@@ -204,6 +208,10 @@ def _settings_of(table: _Table) -> dict[str, Any]:
             given[_ENDPOINTS[key]] = _endpoint(table, key)
     if "data" in table.values:
         given["data_dir"] = _data_dir(table)
+    if "http" in table.values:
+        given["http_endpoint"] = _http_endpoint(table)
+    if "tls" in table.values:
+        given["tls"] = _tls(table)
     if "durability" in table.values:
         given["durability"] = _durability(table)
     if "cores" in table.values:
@@ -255,6 +263,33 @@ def _endpoint(table: _Table, key: str) -> str:
     if match is None or not 1 <= int(match[2]) <= 65535:
         raise table.fault(key, f"{value!r} is not allowed; {allowed}")
     return match[0]
+
+
+def _http_endpoint(table: _Table) -> str:
+    value = table.values["http"]
+    if value == "off":
+        return ""
+    match = _HTTP.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 1 <= int(match[2]) <= 65535:
+        allowed = 'HOST:PORT (port 1..65535), for example "127.0.0.1:7080", or off is'
+        raise table.fault("http", f"{value!r} is not allowed; {allowed}")
+    return match[0]
+
+
+def _tls(table: _Table) -> tuple[Path, Path]:
+    value = table.values["tls"]
+    if (
+        not isinstance(value, list | tuple)
+        or len(value) != 2
+        or not all(isinstance(path, str | Path) for path in value)
+    ):
+        raise table.fault("tls", f"{value!r} is not allowed; two PEM files, certificate chain and private key, are")
+    certificate, key = (Path(path).expanduser().absolute() for path in value)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise table.fault("tls", f"{certificate} and {key} cannot be used: {error}") from error
+    return certificate, key
 
 
 def _listings(table: _Table) -> dict[str, Any]:

@@ -110,6 +110,8 @@ class Transport(IntEnum):
     ADMIN = 1
     ZMQ = 2
     ZMQ_BINARY = 3
+    WEB_REST = 4
+    WEB_SOCKET = 5
 
 
 class CommandKind(IntEnum):

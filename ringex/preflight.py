@@ -88,6 +88,8 @@ def make_data_dir(settings: Settings) -> None:
 def check_endpoints(settings: Settings) -> None:
     """Every endpoint can be bound now. Raises CannotStart, naming the one that cannot."""
     endpoints = [(settings.gateway_endpoint(k), "--zmq") for k in range(settings.gateways)]
+    if settings.http_endpoint:
+        endpoints.append((f"tcp://{settings.http_endpoint}", "--http"))
     for endpoint, option in (*endpoints, (settings.pub_endpoint, "--pub")):
         try:
             if endpoint.startswith("ipc://"):
@@ -123,10 +125,10 @@ def _check_path(path: str) -> None:
 
 def check_space(settings: Settings) -> None:
     """Shared memory has room for the rings, the disk for the first segments. Raises CannotStart."""
-    slots = settings.gateways * settings.command_ring_slots + settings.event_ring_slots
+    slots = settings.numbered_gateways * settings.command_ring_slots + settings.event_ring_slots
     _check_free(
         SHM_DIR,
-        slots * RECORD_BYTES + (settings.gateways + 1) * RING_HEADER_BYTES_MAX,
+        slots * RECORD_BYTES + (settings.numbered_gateways + 1) * RING_HEADER_BYTES_MAX,
         "the rings; lower command_ring_slots or event_ring_slots, or free some",
     )
     _check_free(

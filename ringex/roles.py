@@ -11,6 +11,7 @@ from ringex.child import Role
 from ringex.config import Settings
 from ringex.engine.process import matcher_main
 from ringex.gateways.keystore import KeystoreError
+from ringex.gateways.web.process import web_gateway_main
 from ringex.gateways.zmq import gateway_main
 from ringex.marketdata.publisher import publisher_main
 from ringex.preflight import CannotStart
@@ -41,7 +42,17 @@ def default_roles(settings: Settings) -> tuple[Role, ...]:
         Role(f"gateway-{k}", partial(gateway_main, number=k), start_stage=2, stop_stage=0, core_rank=1 + k)
         for k in range(settings.gateways)
     )
-    rest = 1 + settings.gateways
+    web = tuple(
+        Role(
+            f"web-{k}",
+            partial(web_gateway_main, number=number),
+            start_stage=2,
+            stop_stage=0,
+            core_rank=1 + number,
+        )
+        for k, number in enumerate(range(settings.gateways, settings.numbered_gateways))
+    )
+    rest = 1 + settings.numbered_gateways
     return (
         Role(
             "matcher",
@@ -53,5 +64,6 @@ def default_roles(settings: Settings) -> tuple[Role, ...]:
         ),
         Role("replica", replica_main, start_stage=1, stop_stage=3, stop_seconds=60.0, niceness=10, core_rank=rest),
         *gateways,
+        *web,
         Role("publisher", publisher_main, start_stage=2, stop_stage=1, core_rank=rest),
     )

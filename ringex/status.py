@@ -44,6 +44,7 @@ def describe(found: dict[str, Any]) -> str:
         return lines[0]
     lines[0] += f", pid {found['pid']}, for {(time.time_ns() - found['started_ns']) / 1e9:.0f} s"
     lines += [f"  clients      {' '.join(found['zmq'])}", f"  market data  {found['pub']}"]
+    lines.append(f"  http         {found['http'] or 'off'}")
     lines.append(f"  durability   {found['durability']}")
     for name, child in found["children"].items():
         state = "between two lives"

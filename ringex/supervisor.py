@@ -99,14 +99,14 @@ def _rings(settings: Settings) -> Iterator[Rings]:
     pattern = re.compile(re.escape(prefix) + r"([0-9a-f]{16})-(?:c[0-9]{2}|e)")
     found = [match for name in Ring.list(prefix) if (match := pattern.fullmatch(name))]
     epoch = max([time.time_ns(), *(int(match[1], 16) + 1 for match in found)])
-    command_rings = tuple(f"{prefix}{epoch:016x}-c{k:02}" for k in range(settings.gateways))
+    command_rings = tuple(f"{prefix}{epoch:016x}-c{k:02}" for k in range(settings.numbered_gateways))
     rings = Rings(epoch, f"{prefix}{epoch:016x}-e", command_rings, tuple(sorted(match[0] for match in found)))
     made: list[str] = []
     try:
         for name in rings.command_rings:
             Ring.create(name, settings.command_ring_slots, epoch, gated=True).close()
             made.append(name)
-        readers_max = min(max(16, settings.gateways + 1), EVENT_READERS_MAX)
+        readers_max = min(max(16, settings.numbered_gateways + 1), EVENT_READERS_MAX)
         Ring.create(rings.event_ring, settings.event_ring_slots, epoch, gated=False, readers_max=readers_max).close()
         made.append(rings.event_ring)
         yield rings
@@ -141,7 +141,8 @@ class Supervisor:
         self._settings = settings
         self._rings = rings
         self._watches = [_Watch(role) for role in roles]
-        self._doorbells = tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(settings.gateways + 1))
+        readers = settings.numbered_gateways + 1
+        self._doorbells = tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(readers))
         self._run = Run(
             epoch=rings.epoch,
             event_ring=rings.event_ring,
@@ -186,7 +187,8 @@ class Supervisor:
         self._write_run("ready")
         zmq = ",".join(self._settings.gateway_endpoint(k) for k in range(self._settings.gateways))
         pub, data = self._settings.pub_endpoint, self._settings.data_dir
-        print(f"ready zmq={zmq} pub={pub} pid={os.getpid()} data={data}", flush=True)
+        http = self._settings.http_url or "off"
+        print(f"ready zmq={zmq} pub={pub} http={http} pid={os.getpid()} data={data}", flush=True)
 
     def _forget_leftovers(self) -> None:
         """The first stage, the matcher, serves: all that crashed runs left is in the journal."""
@@ -310,6 +312,7 @@ class Supervisor:
             "started_ns": self._started_ns,
             "zmq": [settings.gateway_endpoint(k) for k in range(settings.gateways)],
             "pub": settings.pub_endpoint,
+            "http": settings.http_url,
             "durability": str(settings.durability),
             "event_ring": self._rings.event_ring,
             "command_rings": list(self._rings.command_rings),

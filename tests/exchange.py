@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -89,13 +90,22 @@ class Client:
         self.close()
 
 
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens at now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Exchange:
     """`ringex start` on a data directory, with endpoints of its own below that directory."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, web: bool = False) -> None:
         self.data = folder / "data"
         self.zmq_endpoint = f"ipc://{folder}/zmq.sock"
         self.pub_endpoint = f"ipc://{folder}/pub.sock"
+        self.http = f"127.0.0.1:{free_port()}" if web else "off"
+        """Where its web gateways are."""
         self._options = options
         self._log = folder / "log.txt"
         self._log_seen = 0
@@ -109,7 +119,7 @@ class Exchange:
     def launch(self) -> None:
         """Start, and do not wait."""
         command = [sys.executable, "-m", "ringex", "start", "--data", str(self.data)]
-        command += ["--zmq", self.zmq_endpoint, "--pub", self.pub_endpoint, *self._options]
+        command += ["--zmq", self.zmq_endpoint, "--pub", self.pub_endpoint, "--http", self.http, *self._options]
         self._log_seen = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             # A session of its own, so that `kill_group` reaches all of it and nothing else.
@@ -186,9 +196,9 @@ class Exchange:
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[Exchange]:
+def running(folder: Path, *options: str, web: bool = False) -> Iterator[Exchange]:
     """A started exchange that is stopped, or failing that killed, at the end."""
-    exchange = Exchange(folder, *options)
+    exchange = Exchange(folder, *options, web=web)
     exchange.start()
     try:
         yield exchange

@@ -1,6 +1,8 @@
 """A small exchange of real processes that do nothing but what a test asks, run by the real supervisor.
 
-    python -m tests.supervised DATA_DIR NAME=BEHAVIOUR ...    options: zmq=ENDPOINT pub=ENDPOINT restarts=N slots=N
+    python -m tests.supervised DATA_DIR NAME=BEHAVIOUR ...
+
+Options: zmq=ENDPOINT pub=ENDPOINT http=HOST:PORT restarts=N slots=N
 
 Each process appends a line to DATA_DIR/trace when it starts (`start NAME pid incarnation leftovers`) and when SIGTERM
 ends it (`stop NAME`). Behaviours: serve; die (before ready); raise (before ready); crash (each life serves, then dies);
@@ -55,6 +57,7 @@ def main() -> int:
         data_dir=Path(data_dir),
         zmq_endpoint=options.pop("zmq", f"ipc://{data_dir}/zmq.sock"),
         pub_endpoint=options.pop("pub", f"ipc://{data_dir}/pub.sock"),
+        http_endpoint=options.pop("http", ""),
         restarts_per_minute_max=int(options.pop("restarts", 10)),
         event_ring_slots=int(options.pop("slots", 2048)),
         segment_records=int(options.pop("records", 4096)),

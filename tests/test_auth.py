@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ringex.gateways.auth import authenticate, require_scope, sign, signed_text, timing
+from ringex.gateways.auth import authenticate, proof_of, require_scope, sign, signed_text, timing
 from ringex.gateways.errors import Refusal
 from ringex.gateways.keystore import Keystore, KeystoreError
 from ringex.messages import KeyScope
@@ -47,8 +47,8 @@ def test_a_signed_request_names_its_key(keystore: Keystore) -> None:
     key = keystore.make("alice", KeyScope.TRADE)
     params = {"apiKey": key.api_key, "timestamp": NOW_MS}
     signature = sign(key.secret, params)
-    assert authenticate(keystore, params | {"signature": signature}) == key
-    assert authenticate(keystore, params | {"signature": signature.upper()}) == key
+    assert authenticate(keystore, proof_of(params | {"signature": signature})) == key
+    assert authenticate(keystore, proof_of(params | {"signature": signature.upper()})) == key
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_any_other_request_is_refused(keystore: Keystore, change: dict[str, obje
     key = keystore.make("alice", KeyScope.TRADE)
     params = {"apiKey": key.api_key, "timestamp": NOW_MS}
     with pytest.raises(Refusal) as refused:
-        authenticate(keystore, params | {"signature": sign(key.secret, params)} | change)
+        authenticate(keystore, proof_of(params | {"signature": sign(key.secret, params)} | change))
     assert refused.value.code == code
 
 

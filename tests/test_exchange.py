@@ -101,7 +101,8 @@ def test_the_ready_line_and_the_demo_key_are_printed(exchange: Exchange) -> None
     lines = exchange.log.splitlines()
     assert f"account=demo api_key={demo['api_key']} secret={demo['secret']}" in lines
     zmq_endpoints = f"{exchange.zmq_endpoint},{exchange.zmq_endpoint}.1"
-    assert f"ready zmq={zmq_endpoints} pub={exchange.pub_endpoint} pid={exchange.pid} data={exchange.data}" in lines
+    places = f"zmq={zmq_endpoints} pub={exchange.pub_endpoint} http=off"
+    assert f"ready {places} pid={exchange.pid} data={exchange.data}" in lines
     assert (exchange.data / "keys.json").stat().st_mode & 0o077 == 0, "others can read the secrets"
 
 
@@ -331,7 +332,7 @@ def test_too_little_shared_memory_is_told_before_anything_starts(exchange: Excha
     config = folder / "ringex.toml"
     config.write_text(f"event_ring_slots = {slots}\ncommand_ring_slots = {slots // 4}\n")
     data = folder / "data"
-    words = ("start", "--data", str(data), "--config", str(config), "--gateways", str(gateways))
+    words = ("start", "--data", str(data), "--config", str(config), "--gateways", str(gateways), "--http", "off")
     message = complaint(exchange, *words, "--zmq", f"ipc://{folder}/zmq.sock", "--pub", f"ipc://{folder}/pub.sock")
     assert re.fullmatch(r"/dev/shm has \d+ MiB free, and \d+ MiB are needed for the rings; lower .*", message)
     assert Ring.list(ring_prefix(Settings(data))) == ()

@@ -109,7 +109,8 @@ def test_starts_in_order_and_stops_in_order(start: Start, data_dir: Path) -> Non
     exchange = start()
     line = exchange.wait_ready()
     pid = exchange.process.pid
-    assert line == f"ready zmq=ipc://{data_dir}/zmq.sock pub=ipc://{data_dir}/pub.sock pid={pid} data={data_dir}\n"
+    places = f"zmq=ipc://{data_dir}/zmq.sock pub=ipc://{data_dir}/pub.sock http=off"
+    assert line == f"ready {places} pid={pid} data={data_dir}\n"
     started = [words[1] for words in exchange.trace()]
     assert started[:2] == ["matcher", "replica"] and sorted(started) == sorted(NAMES)
     document = exchange.run_document()
@@ -284,9 +285,20 @@ def test_an_endpoint_in_use_is_named(start: Start, data_dir: Path) -> None:
     assert rings_of(data_dir) == () and not is_locked(Settings(data_dir))
 
 
+def test_a_web_address_in_use_is_named_even_where_ports_can_be_shared(start: Start) -> None:
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        code, errors = start(f"http={address}").end()
+    assert (code, errors) == (1, f"ringex: endpoint tcp://{address} is in use; choose another with --http\n")
+
+
 def test_a_socket_path_is_in_use_only_while_somebody_listens(tmp_path: Path) -> None:
     path = tmp_path / "x.sock"
-    settings = Settings(tmp_path, zmq_endpoint=f"ipc://{path}", pub_endpoint=f"ipc://{tmp_path}/y.sock")
+    ends = {"zmq_endpoint": f"ipc://{path}", "pub_endpoint": f"ipc://{tmp_path}/y.sock", "http_endpoint": ""}
+    settings = Settings(tmp_path, **ends)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()

@@ -86,7 +86,8 @@ class LocalExchange:
 
     def _start(self) -> None:
         command = [sys.executable, "-m", "ringex", "start", "--config", str(self._config_path)]
-        command += ["--data", str(self.data), "--zmq", self.endpoint, "--pub", self.pub_endpoint, *self._options]
+        command += ["--data", str(self.data), "--zmq", self.endpoint, "--pub", self.pub_endpoint]
+        command += ["--http", "off", *self._options]
         with self._log_path.open("wb") as log:
             # A session of its own: an interrupt at the terminal is this process's to pass on.
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -1,7 +1,9 @@
 """Who is asking: HMAC-SHA256 signatures, key scopes, and the client's timestamp.
 
-The signed text is the request's parameters but `signature`, as `name=value` pairs sorted by name and joined with `&`,
-apiKey included, booleans as true and false. The signature is its HMAC-SHA256 under the secret, in hexadecimal.
+What a signature covers depends on the transport, so the transport says so (`Proof`). Over REST it is the query string
+and the body as they were sent; elsewhere the request's parameters but `signature`, as `name=value` pairs sorted by name
+and joined with `&`, apiKey included, booleans as true and false. The signature is the HMAC-SHA256 under the secret, in
+hexadecimal.
 """
 
 from __future__ import annotations
@@ -50,26 +52,47 @@ def signed_text(params: Mapping[str, Any]) -> str:
 
 def sign(secret: str, params: Mapping[str, Any]) -> str:
     """The signature of `params` under `secret`: 64 hexadecimal digits."""
+    return hmac_sha256(secret, signed_text(params).encode())
+
+
+def hmac_sha256(secret: str, signed: bytes) -> str:
+    """64 hexadecimal digits."""
     first, second = (state.copy() for state in _keyed(secret))
-    first.update(signed_text(params).encode())
+    first.update(signed)
     second.update(first.digest())
     return str(second.hexdigest())
 
 
-def authenticate(keystore: Keystore, params: Mapping[str, Any]) -> Key:
-    """The key that signed `params`. Raises Refusal: -1102, -2014 (not a key), -2015 (unknown), -1022 (signature)."""
-    api_key = params.get("apiKey")
-    if not api_key:
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a request shows of who sent it, as its transport found it. Not checked yet: anything may be in it.
+
+    `api_key` and `signature` are None where they were not sent; `signed` is what the signature covers, byte by byte.
+    """
+
+    api_key: Any
+    signature: Any
+    signed: bytes
+
+
+def proof_of(params: Mapping[str, Any]) -> Proof:
+    """The proof that is among a request's own parameters: ZeroMQ, WebSocket API."""
+    return Proof(params.get("apiKey"), params.get("signature"), signed_text(params).encode("utf-8", "replace"))
+
+
+def authenticate(keystore: Keystore, proof: Proof) -> Key:
+    """The key that signed. Raises Refusal: -1102, -2014 (not a key), -2015 (unknown), -1022 (signature)."""
+    if not proof.api_key:
         raise missing("apiKey")
-    if not isinstance(api_key, str):
+    if not isinstance(proof.api_key, str):
         raise Refusal(-2014, "API-key format invalid.")
-    signature = params.get("signature")
-    if not isinstance(signature, str) or not signature:
-        raise missing("signature", "It is the HMAC-SHA256 of the sorted parameters, as hexadecimal text.")
-    key = keystore.find(api_key)
+    if not isinstance(proof.signature, str) or not proof.signature:
+        raise missing("signature", "It is the HMAC-SHA256 of what was sent, as hexadecimal text.")
+    key = keystore.find(proof.api_key)
     if key is None:
         raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
-    if not hmac.compare_digest(sign(key.secret, params).encode(), signature.lower().encode()):
+    expected = hmac_sha256(key.secret, proof.signed)
+    if not hmac.compare_digest(expected.encode(), proof.signature.lower().encode("utf-8", "replace")):
         raise Refusal(-1022, "Signature for this request is not valid.")
     return key
 

@@ -1,9 +1,9 @@
 """A gateway without its sockets: requests in, commands out; events in, replies and streams out.
 
-A transport hands `request` and `records` what it has read, calls `turn` after each batch, and gives `send` to answer
-with. Nothing here waits. Commands of a batch are published together; a reply goes out when the event with flag LAST of
-its command has come; a query is answered when the event ring has been read to its end and nothing that its connection
-sent before is still unanswered.
+A transport hands `request`, `call` and `records` what it has read, calls `turn` after each batch, and gives `send` to
+answer with. Nothing here waits. Commands of a batch are published together; a reply goes out when the event with flag
+LAST of its command has come; a query is answered when the event ring has been read to its end and nothing that its
+connection sent before is still unanswered.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
 
-import msgspec
 import numpy as np
 
 from ringex.gateways import binary
 from ringex.gateways.admin import ADMIN_METHODS
-from ringex.gateways.auth import Timing, authenticate, require_scope, timing
-from ringex.gateways.backlog import Backlog, Mark
+from ringex.gateways.auth import Proof, Timing, authenticate, proof_of, require_scope, timing
+from ringex.gateways.backlog import Backlog
 from ringex.gateways.binary import BinaryCommands
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import (
@@ -38,20 +37,14 @@ from ringex.gateways.errors import (
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.methods import METHODS, Method, Security
 from ringex.gateways.parameters import decode
+from ringex.gateways.pending import Deferred, Pending
+from ringex.gateways.requests import MSGPACK, Fault, RequestReader
 from ringex.gateways.rows import Row, rows_of
 from ringex.gateways.session import Connection, Connections
-from ringex.gateways.streams import concerned, reports, terminated
+from ringex.gateways.userstreams import Send, UserStreams, chosen
 from ringex.history.follower import EventsGoneError, Follower
 from ringex.history.readmodel import ReadModel
-from ringex.messages import (
-    EVENT,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    KeyScope,
-    Transport,
-    commands,
-)
+from ringex.messages import CommandKind, EventFlag, EventKind, KeyScope, Transport, commands
 from ringex.ring import Producer
 
 ANSWER_SECONDS: Final = 5.0
@@ -64,7 +57,6 @@ UNREAD_BYTES_MAX: Final = 8 << 20
 """Large messages to one connection that it has not read. With more, its queries are refused until it reads."""
 EVENTS_PER_POLL: Final = 4096
 EVENTS_PER_TURN_MAX: Final = 1 << 16
-ID_CHARACTERS_MAX: Final = 256
 JOURNAL_FULL: Final = 1
 """What the matcher tells in the event ring's state while its journal has no room; else 0."""
 EVENTS_KEPT_MAX: Final = 1 << 14
@@ -73,49 +65,15 @@ EVENTS_KEPT_MAX: Final = 1 << 14
 _RAW: Final = np.dtype("V256")
 _LAST: Final = int(EventFlag.LAST)
 
-Send = Callable[[Connection, Any], None]
-"""Encodes and sends one message (a map, or a list of binary frames) to a peer; forgets a peer that is gone."""
 
+class Watcher(Protocol):
+    """Who else follows the events in a gateway's process: feeds of market data."""
 
-class _Request(msgspec.Struct):
-    """What a client sends. Decoded so in one go; a message that does not fit is looked at again, to say why."""
+    def events(self, events: np.ndarray, model: ReadModel) -> None:
+        """EVENT records in sequence, which `model` has applied."""
 
-    method: str
-    id: int | str | None = None
-    params: dict[str, Any] | None = None
-
-
-_REQUEST: Final = msgspec.msgpack.Decoder(_Request)
-
-
-@dataclass
-class Pending:
-    """A command under way."""
-
-    connection: Connection
-    request_id: Any
-    submission: Submission
-    call: Call
-    show_limits: bool
-    deadline: float
-    events: list[Row] = field(default_factory=list)
-    omitted: int = 0
-    """Events beyond EVENTS_KEPT_MAX that its reply cannot show."""
-
-
-@dataclass(frozen=True)
-class Deferred:
-    """A query that waits for its turn, behind commands up to correlation `after` of its connection."""
-
-    connection: Connection
-    request_id: Any
-    method: Method
-    call: Call
-    show_limits: bool
-    after: int
-    deadline: float
-    backlog: Mark | None = None
-    """It found no order, and looks again once the backlog up to here is settled; empty: it is. None: not tried yet."""
+    def restart(self, model: ReadModel) -> None:
+        """Events were missed for good; `model` is whole again, and what comes follows it."""
 
 
 @dataclass
@@ -134,6 +92,8 @@ class Gateway:
 
     def __post_init__(self) -> None:
         self.connections = Connections()
+        self.streams = UserStreams(self.send)
+        self.watchers: list[Watcher] = []
         self.counts: Counter[str] = Counter()
         self.binary = BinaryCommands(time.time_ns())
         self._next_correlation = time.time_ns()  # so that no two lives of a gateway ever use the same one
@@ -146,21 +106,24 @@ class Gateway:
 
     # Requests in
 
-    def request(self, connection: Connection, raw: bytes | memoryview) -> None:
-        """Take one message, msgpack; answer it now, or when its commands are."""
-        request_id, show_limits = None, True
+    def request(self, connection: Connection, raw: bytes | memoryview, reader: RequestReader = MSGPACK) -> None:
+        """Take one message; answer it now, or when its commands are."""
+        request = reader.read(raw)
+        if isinstance(request, Fault):
+            self._refuse(connection, request.request_id, request.refusal, True)
+        else:
+            self.call(connection, request.id, request.method, request.params or {})
+
+    def call(
+        self, connection: Connection, request_id: Any, method: str, params: dict[str, Any], proof: Proof | None = None
+    ) -> None:
+        """Take one request whose parts a transport has told apart; answer it now, or when its commands are.
+
+        `request_id` comes back in the reply. `proof` says who calls; None: it is among `params`, or the session's.
+        """
+        show_limits = params.get("returnRateLimits") is not False
         try:
-            try:
-                message = _REQUEST.decode(raw)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-                found = _decoded(raw)
-                request_id = _checked_id(found)
-                raise _fault(found) from None
-            request_id, params = message.id, message.params or {}
-            if type(request_id) is str and len(request_id) > ID_CHARACTERS_MAX:
-                request_id = _checked_id({"id": request_id})
-            show_limits = params.get("returnRateLimits") is not False
-            self._serve(connection, request_id, message.method, params, show_limits)
+            self._serve(connection, request_id, method, params, proof, show_limits)
         except Refusal as refusal:
             self._refuse(connection, request_id, refusal, show_limits)
         except Exception:  # one request must not take the gateway down with it
@@ -177,7 +140,11 @@ class Gateway:
 
     def malformed(self, connection: Connection, why: str) -> None:
         """Answer a message whose frames make no request."""
-        self._refuse(connection, None, malformed(why), True)
+        self.refuse(connection, None, malformed(why))
+
+    def refuse(self, connection: Connection, request_id: Any, refusal: Refusal) -> None:
+        """Answer what its transport cannot make a call of."""
+        self._refuse(connection, request_id, refusal, True)
 
     def announce(self) -> None:
         """Say that the sessions of this gateway's earlier lives are lost: the first command of a life."""
@@ -220,14 +187,16 @@ class Gateway:
     def end_streams(self, why_code: str) -> None:
         """Tell every stream that it ends here: after a gap, or at a stop."""
         self.counts[why_code] += 1
-        event = terminated(time.time_ns())
-        for connection in self.connections.subscribed():
-            for number in list(connection.subscriptions):  # a peer that is gone loses them all at once
-                self.send(connection, {"subscriptionId": number, "event": event})
-            connection.subscriptions.clear()
+        self.streams.end(self.connections, time.time_ns())
 
     def _serve(
-        self, connection: Connection, request_id: Any, name: str, params: dict[str, Any], show_limits: bool
+        self,
+        connection: Connection,
+        request_id: Any,
+        name: str,
+        params: dict[str, Any],
+        proof: Proof | None,
+        show_limits: bool,
     ) -> None:
         table = ADMIN_METHODS if connection.transport == Transport.ADMIN else METHODS
         method = table.get(name)
@@ -236,7 +205,7 @@ class Gateway:
         self.counts["requests"] += 1
         arguments = decode(method.declared, params)
         now_ns = time.time_ns()
-        signer, account, when = self._caller(connection, method, params, now_ns)
+        signer, account, when = self._caller(connection, method, params, proof, now_ns)
         key = signer.number if signer is not None else 0
         call = Call(arguments, self.model, connection, now_ns, account, key, signer, when, self)
         if method.waits:
@@ -252,17 +221,17 @@ class Gateway:
             self._answer(connection, request_id, result, show_limits)
 
     def _caller(
-        self, connection: Connection, method: Method, params: Mapping[str, Any], now_ns: int
+        self, connection: Connection, method: Method, params: Mapping[str, Any], proof: Proof | None, now_ns: int
     ) -> tuple[Key | None, int, Timing]:
         """Who calls. Raises Refusal when a key, a signature, a scope or a fresh timestamp is missing."""
         if method.security == Security.NONE:
             return None, 0, Timing()
-        session = connection.key if not method.signed_always and "signature" not in params else None
+        session = connection.key if not method.signed_always and "signature" not in params and proof is None else None
         if session is None and method.session_only:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. Send session.logon first.")
         if session is not None and params.get("apiKey", session.api_key) != session.api_key:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. The session has another key.")
-        signer = session or authenticate(self.keystore, params)
+        signer = session or authenticate(self.keystore, proof or proof_of(params))
         known = self.model.key(signer.number)
         if known is None:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
@@ -371,18 +340,20 @@ class Gateway:
         return True
 
     def _apply(self, events: np.ndarray) -> None:
-        self._stream_and_apply(events)
+        self.streams.apply(events, self.model, self.connections)
         self.counts["events"] += len(events)
+        for watcher in self.watchers:
+            watcher.events(events, self.model)
         if (events["kind"] == EventKind.KEY).any():
             self.keystore.reload()
         mine = (events["gateway"] == self.number) & (events["incarnation"] == self.incarnation)
-        own = _chosen(events, mine)
+        own = chosen(events, mine)
         if not len(own):
             return
         is_binary = own["correlation"] >= binary.CORRELATION_FROM
         if is_binary.any():
-            self._reply_records(_chosen(own, is_binary))
-            own = _chosen(own, ~is_binary)
+            self._reply_records(chosen(own, is_binary))
+            own = chosen(own, ~is_binary)
         for event in rows_of(own):
             self._collect(event)
 
@@ -435,44 +406,6 @@ class Gateway:
         if connection is not None:
             connection.binary_in_flight -= count
         return connection
-
-    # Streams
-
-    def _stream_and_apply(self, events: np.ndarray) -> None:
-        """Apply events; tell streams of them.
-
-        Split where an order is amended or loses quantity to a prevented match: reports show it as it was until then.
-        """
-        streams = self._stream_table()
-        if not streams:
-            self.model.apply(events)
-            return
-        accounts = np.array(sorted(streams), np.int32)
-        kinds = events["kind"]
-        cuts = np.flatnonzero((kinds == EventKind.AMENDED) | (kinds == EventKind.PREVENTED))
-        for span in np.split(events, cuts):
-            if not len(span):
-                continue
-            self.model.apply(span)
-            for event in rows_of(_chosen(span, concerned(span, accounts))):
-                self._push(event, streams)
-
-    def _push(self, event: Row, streams: dict[int, list[tuple[Connection, int]]]) -> None:
-        accounts = {event["account"]}
-        if event["kind"] == EventKind.TRADE:
-            accounts.add(event["maker_account"])
-        for account in sorted(accounts & streams.keys()):
-            for report in reports(self.model, event, account):
-                for connection, number in streams[account]:
-                    self.send(connection, {"subscriptionId": number, "event": report})
-
-    def _stream_table(self) -> dict[int, list[tuple[Connection, int]]]:
-        """Account -> the streams that follow it."""
-        table: dict[int, list[tuple[Connection, int]]] = {}
-        for connection in self.connections.subscribed():
-            for number, account in connection.subscriptions.items():
-                table.setdefault(account, []).append((connection, number))
-        return table
 
     # Replies out
 
@@ -546,6 +479,8 @@ class Gateway:
         self.follower.restart(model.sequence)
         self.keystore.reload()
         self._gap = False
+        for watcher in self.watchers:
+            watcher.restart(model)
         self._deferred = deque(replace(waiting, call=waiting.call.with_model(model)) for waiting in self._deferred)
         return True
 
@@ -566,37 +501,6 @@ class Gateway:
         self.counts[f"refused{refusal.code}"] += 1
         reply = {"id": request_id, "status": refusal.status, "error": refusal.body()}
         self.send(connection, reply | {"rateLimits": []} if show_limits else reply)
-
-
-def _decoded(raw: bytes | memoryview) -> dict[str, Any]:
-    try:
-        message = msgspec.msgpack.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise malformed(f"not msgpack: {error}.") from error
-    if not isinstance(message, dict):
-        raise malformed("it must be a map with 'id', 'method' and 'params'.")
-    return message
-
-
-def _checked_id(message: dict[str, Any]) -> Any:
-    request_id = message.get("id")
-    good = request_id is None or (isinstance(request_id, int) and not isinstance(request_id, bool))
-    if not good and not (isinstance(request_id, str) and len(request_id) <= ID_CHARACTERS_MAX):
-        raise malformed(f"'id' must be an integer, a string of up to {ID_CHARACTERS_MAX} characters, or null.")
-    return request_id
-
-
-def _fault(message: dict[Any, Any]) -> Refusal:
-    """What keeps a map whose 'id' is in order from being a request."""
-    params = message.get("params")
-    if params is not None and (not isinstance(params, dict) or not all(isinstance(name, str) for name in params)):
-        return malformed("'params' must be a map from names to values.")
-    return malformed("'method' must be the name of a method.")
-
-
-def _chosen(events: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """`events[which]`, a mask or indices, copied as plain bytes: six times faster than field by field."""
-    return events.view(_RAW)[which].view(EVENT)
 
 
 def _deadline() -> float:

@@ -1,6 +1,6 @@
 """Connections: who is logged on, what is in flight, what is subscribed. Everything here is bounded.
 
-A session is (gateway, incarnation, connection). ZeroMQ does not say when a peer leaves, so they are kept by their last
+A session is (gateway, incarnation, connection). ZeroMQ does not say when a peer leaves, so its are kept by their last
 use: when the table is full, the one that has been idle longest, with nothing in flight and no stream, makes room.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from ringex.gateways.errors import Refusal, too_many
 from ringex.gateways.keystore import Key
@@ -26,6 +26,13 @@ class Sending(Protocol):
 
     @property
     def done(self) -> bool: ...
+
+
+class Unread(Protocol):
+    """What waits for a peer to read it."""
+
+    @property
+    def size_bytes(self) -> int: ...
 
 
 class Unsent:
@@ -47,7 +54,7 @@ class Unsent:
         return self._bytes
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Connection:
     """One peer of this gateway."""
 
@@ -68,7 +75,11 @@ class Connection:
     subscriptions: dict[int, int] = field(default_factory=dict)
     """Subscription id -> account."""
     next_subscription: int = 0
-    unsent: Unsent = field(default_factory=Unsent)
+    unsent: Unread = field(default_factory=Unsent)
+    peer: Any = None
+    """The transport's own object for it."""
+    streaming: dict[Connection, None] = field(default_factory=dict)
+    """Those of this gateway that had a subscription when they were last looked at, this one among them or not."""
 
     @property
     def idle(self) -> bool:
@@ -99,6 +110,7 @@ class Connection:
         number = self.next_subscription
         self.next_subscription += 1
         self.subscriptions[number] = account
+        self.streaming[self] = None
         return number
 
 
@@ -109,6 +121,7 @@ class Connections:
         self._max = connections_max
         self._by_identity: OrderedDict[tuple[Transport, bytes], Connection] = OrderedDict()
         self._by_number: dict[int, Connection] = {}
+        self._streaming: dict[Connection, None] = {}
         self._next_number = 1
 
     def __len__(self) -> int:
@@ -118,7 +131,22 @@ class Connections:
         return self._by_number.get(number)
 
     def subscribed(self) -> list[Connection]:
-        return [connection for connection in self._by_identity.values() if connection.subscriptions]
+        """Those that follow an account."""
+        gone = [connection for connection in self._streaming if not connection.subscriptions]
+        for connection in gone:
+            del self._streaming[connection]
+        return list(self._streaming)
+
+    def open(self, now_ns: int, transport: Transport, peer: Any) -> Connection:
+        """A new connection of a transport that says when a peer leaves: `drop` it then.
+
+        `peer` is the transport's object, and knows what waits to be read (`Unread`).
+        """
+        number = self._next_number
+        identity = b"\0%d" % number
+        connection = Connection(number, identity, now_ns, transport, unsent=peer, peer=peer, streaming=self._streaming)
+        self._add(connection)
+        return connection
 
     def at(self, identity: bytes, now_ns: int, transport: Transport = Transport.ZMQ) -> Connection:
         """The connection of `identity` at the socket of `transport`, new if it was not known.
@@ -128,10 +156,8 @@ class Connections:
         connection = self._by_identity.get((transport, identity))
         if connection is None:
             self._make_room()
-            connection = Connection(self._next_number, identity, now_ns, transport)
-            self._next_number = self._next_number % CONNECTION_NUMBER_MAX + 1
-            self._by_identity[transport, identity] = connection
-            self._by_number[connection.number] = connection
+            connection = Connection(self._next_number, identity, now_ns, transport, streaming=self._streaming)
+            self._add(connection)
         else:
             self._by_identity.move_to_end((transport, identity))
         return connection
@@ -140,6 +166,12 @@ class Connections:
         """Forget a peer that is gone. Its commands under way stand; their answers have nowhere to go."""
         if self._by_identity.pop((connection.transport, connection.identity), None) is not None:
             del self._by_number[connection.number]
+            self._streaming.pop(connection, None)
+
+    def _add(self, connection: Connection) -> None:
+        self._next_number = self._next_number % CONNECTION_NUMBER_MAX + 1
+        self._by_identity[connection.transport, connection.identity] = connection
+        self._by_number[connection.number] = connection
 
     def _make_room(self) -> None:
         if len(self._by_identity) < self._max:

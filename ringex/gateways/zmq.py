@@ -23,16 +23,12 @@ import zmq
 
 from ringex.config import Run, Settings
 from ringex.gateways import binary
-from ringex.gateways.backlog import Backlog
 from ringex.gateways.errors import Refusal
 from ringex.gateways.gateway import Gateway
-from ringex.gateways.keystore import Keystore
-from ringex.gateways.session import Connection
-from ringex.history.follower import Follower
-from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError
+from ringex.gateways.joining import Joining
+from ringex.gateways.session import Connection, Unsent
 from ringex.history.readmodel import ReadModel
 from ringex.messages import Transport
-from ringex.ring import Producer, Ring
 
 MESSAGES_PER_BATCH: Final = 256
 MESSAGE_BYTES_MAX: Final = (1 << 20) + 4096
@@ -46,9 +42,6 @@ LARGE_WAITING_BYTES_MAX: Final = 64 << 20
 """Of one peer; with more it is forgotten. With MESSAGES_WAITING_MAX smaller ones, at most 150 MB wait for it."""
 WAIT_SECONDS_MAX: Final = 1.0
 STOP_SECONDS: Final = 3.0
-JOIN_SECONDS: Final = 0.5
-COMPLAIN_SECONDS: Final = 2.0
-"""Between two lines that say what the gateway waits for."""
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +89,7 @@ class _Front:
                 return False
             sending = self.socket.send_multipart([*head, *body], zmq.NOBLOCK, copy=False, track=True)
             assert sending is not None
+            assert isinstance(connection.unsent, Unsent)
             connection.unsent.add(sending, size_bytes)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
@@ -134,12 +128,9 @@ class ZmqGateway:
         for end in (self._wake_reading, self._wake_writing):
             end.setblocking(False)
         self._context = zmq.Context()
-        self._replica = ReplicaClient(settings.replica_endpoint, JOIN_SECONDS, self._context)
-        self._event_ring = Ring.attach(run.event_ring)
-        self._command_rings = [Ring.attach(name) for name in run.command_rings]
+        self._joining = Joining(settings, run, number, self._pause)
         self._run = run
         self._number = number
-        self._complain_at = time.monotonic() + COMPLAIN_SECONDS  # a start takes a moment
         self._fronts: dict[Transport, _Front] = {}
         self._poller = zmq.Poller()
 
@@ -164,7 +155,7 @@ class ZmqGateway:
             self._close()
 
     def _serve(self, model: ReadModel) -> None:
-        gateway = self._gateway(model)
+        gateway = self._joining.gateway(model, self._send)
         self._bind(Transport.ZMQ, self._settings.gateway_endpoint(self._number), gateway)
         if self._number == 0:
             mask = os.umask(0o177)
@@ -187,20 +178,6 @@ class ZmqGateway:
         while (gateway.turn() or gateway.in_flight) and time.monotonic() < deadline:
             self._wait(gateway)
         gateway.end_streams("stops")
-
-    def _gateway(self, model: ReadModel) -> Gateway:
-        doorbell = self._run.doorbells[self._number]
-        return Gateway(
-            number=self._number,
-            incarnation=self._run.incarnation,
-            keystore=Keystore(self._settings.keystore_path),
-            model=model,
-            follower=Follower(self._event_ring, self._number, doorbell, self._replica, model.sequence),
-            producer=Producer(self._command_rings[self._number]),
-            backlog=Backlog(self._command_rings),
-            join=self._join,
-            send=self._send,
-        )
 
     def _send(self, connection: Connection, message: Any) -> None:
         front = self._fronts[connection.transport]
@@ -245,23 +222,10 @@ class ZmqGateway:
     def _first_model(self) -> ReadModel | None:
         """The replica's read model, as soon as it has one; None when stopped before."""
         while not self._stopping:
-            model = self._join()
+            model = self._joining.model()
             if model is not None:
                 return model
         return None
-
-    def _join(self) -> ReadModel | None:
-        try:
-            _, frames = self._replica.join()
-        except (ReplicaSilentError, ReplicaBehindError) as reason:
-            if time.monotonic() >= self._complain_at:
-                log.warning("gateway %d waits for the replica's read model: %s", self._number, reason)
-                self._complain_at = time.monotonic() + COMPLAIN_SECONDS
-            self._pause()
-            return None
-        model = ReadModel(self._settings.limits)
-        model.load(frames)
-        return model
 
     def _pause(self) -> None:
         """Leave the replica alone for a moment; a stop ends it."""
@@ -272,11 +236,8 @@ class ZmqGateway:
     def _close(self) -> None:
         for front in self._fronts.values():
             front.socket.close()
-        self._replica.close()
         self._context.term()
-        self._event_ring.close()
-        for ring in self._command_rings:
-            ring.close()
+        self._joining.close()
         self._wake_reading.close()
         self._wake_writing.close()
 

@@ -83,9 +83,9 @@ class Publisher:
             return
         if self._sent == 0:
             self._sent = self._applied
-        doorbell = self._run.doorbells[self._settings.gateways]
+        number = self._settings.numbered_gateways
         after = min(self._sent, self._applied)
-        follower = Follower(self._ring, self._settings.gateways, doorbell, self._replica, after)
+        follower = Follower(self._ring, number, self._run.doorbells[number], self._replica, after)
         if self._run.ready_fd >= 0:
             os.write(self._run.ready_fd, b"publisher\n")
         while not self._stopping:

@@ -1,0 +1,198 @@
+"""One TCP connection of the web gateway: what waits to be sent, its deadline, its place at the gateway.
+
+HTTP and WebSocket are protocols on top of it. Memory counts: there are tens of thousands, most of them idle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ringex.gateways.gateway import Gateway
+from ringex.gateways.session import Connection
+from ringex.gateways.web.deadlines import Deadlines
+from ringex.messages import Transport
+
+if TYPE_CHECKING:
+    from ringex.gateways.web.websocket import Endpoint
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one connection may hold and how long it may take."""
+
+    connections_max: int = 1 << 16
+    head_bytes_max: int = 16 << 10  # request line and headers
+    body_bytes_max: int = 256 << 10
+    pipelined_max: int = 128  # requests that wait for their answers; with more it is not read from
+    message_bytes_max: int = 256 << 10  # of one WebSocket message, all its fragments together
+    unsent_bytes_max: int = 16 << 20  # with more it is dropped
+    unsent_bytes_high: int = 1 << 20  # with more it is not read from
+    head_seconds: float = 10.0  # from the first byte of a request to the end of its headers
+    body_seconds: float = 20.0  # from there to the end of its body
+    idle_seconds: float = 60.0  # between an answer and the next request
+    unsent_seconds: float = 30.0  # without taking any of what is unsent
+    linger_seconds: float = 2.0  # after a last answer, for the peer to read it
+    ping_seconds: float = 20.0
+    pong_seconds: float = 60.0
+    close_seconds: float = 5.0  # for the peer's own close frame
+
+
+@dataclass
+class Site:
+    """What the peers of one web gateway share. `wake` asks for a turn soon."""
+
+    gateway: Gateway
+    loop: asyncio.AbstractEventLoop
+    deadlines: Deadlines
+    bounds: Bounds
+    wake: Callable[[], None]
+    endpoints: Mapping[bytes, Endpoint]
+    """WebSocket endpoints by path; `/x/*` stands for every path below /x/."""
+    peers: set[Peer] = field(default_factory=set)
+    unflushed: list[Peer] = field(default_factory=list)
+    stopping: bool = False
+
+    def flush(self) -> None:
+        """Send what the peers have been given; each one's in one go."""
+        while self.unflushed:
+            peers, self.unflushed = self.unflushed, []
+            for peer in peers:
+                peer.flush()
+
+    def endpoint(self, path: bytes) -> Endpoint | None:
+        found = self.endpoints.get(path)
+        if found is None and path.count(b"/") > 1:
+            found = self.endpoints.get(path[: path.index(b"/", 1)] + b"/*")
+        return found
+
+
+class Peer(asyncio.Protocol):
+    """Base of the protocols. `size_bytes` makes it an `Unread` of its gateway connection."""
+
+    __slots__ = ("_out", "connection", "deadline", "looked_at", "paused", "site", "stuck_bytes", "transport")
+
+    def __init__(self, site: Site, transport: asyncio.Transport | None = None) -> None:
+        self.site = site
+        self.transport: Any = transport  # None before there is one and after it is gone
+        self.connection: Connection | None = None
+        self.deadline = math.inf
+        self.looked_at = 0
+        self.paused = False
+        """It does not read what it is sent: nothing is read from it."""
+        self.stuck_bytes = 0
+        self._out: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        site, bounds = self.site, self.site.bounds
+        if len(site.peers) >= bounds.connections_max or site.stopping:
+            site.gateway.counts["refused_connections"] += 1
+            self.transport.abort()
+            return
+        site.peers.add(self)
+        self.transport.set_write_buffer_limits(high=bounds.unsent_bytes_high)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.transport = None
+        self._out.clear()
+        self.site.peers.discard(self)
+        self.site.deadlines.set(self, math.inf)
+        self.leave()
+
+    def leave(self) -> None:
+        """Give up the place at the gateway."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.subscriptions.clear()
+            connection.log_out()
+            self.site.gateway.connections.drop(connection)
+
+    def seat(self, transport: Transport) -> Connection:
+        """The place at the gateway; taken with the first request."""
+        if self.connection is None:
+            self.connection = self.site.gateway.connections.open(time.time_ns(), transport, self)
+        return self.connection
+
+    @property
+    def size_bytes(self) -> int:
+        """What waits to be read by the peer."""
+        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+
+    def write(self, data: bytes) -> None:
+        """Send with the end of this turn."""
+        if not self._out:
+            self.site.unflushed.append(self)
+            self.site.wake()
+        self._out.append(data)
+
+    def flush(self) -> None:
+        out = self._out
+        if not out or self.transport is None:
+            return
+        self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+        self._out = []
+        if self.paused and self.size_bytes > self.site.bounds.unsent_bytes_max:
+            self.drop("slow_readers")
+
+    def drop(self, why: str) -> None:
+        """Cut the connection, and count it."""
+        self.site.gateway.counts[why] += 1
+        self._out = []
+        if self.transport is not None:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self.stuck_bytes = self.size_bytes
+        if self.transport is not None:
+            self.stop_reading()
+            self.wait(self.site.bounds.unsent_seconds)
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        if self.transport is not None:
+            self.go_on_reading()
+            self.rested()
+
+    def stop_reading(self) -> None:
+        """Leave what comes to the kernel, which lets the peer wait."""
+        transport = self.transport
+        if transport is not None and not transport.is_closing() and transport.is_reading():
+            transport.pause_reading()
+
+    def go_on_reading(self) -> None:
+        transport = self.transport
+        if transport is not None and not transport.is_closing() and not self.paused and not transport.is_reading():
+            transport.resume_reading()
+
+    def wait(self, seconds: float) -> None:
+        """`on_deadline` after so many seconds."""
+        self.site.deadlines.set(self, self.site.loop.time() + seconds)
+
+    def on_deadline(self) -> None:
+        if self.transport is None:
+            return
+        if not self.paused:
+            self.late()
+        elif self.size_bytes < self.stuck_bytes:
+            self.stuck_bytes = self.size_bytes
+            self.wait(self.site.bounds.unsent_seconds)
+        else:
+            self.drop("slow_readers")
+
+    def late(self) -> None:
+        """The deadline has passed."""
+        raise NotImplementedError
+
+    def rested(self) -> None:
+        """Set the deadline that goes with the present state: it reads again."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """The gateway stops: finish what is under way, then close."""
+        raise NotImplementedError

@@ -1,0 +1,66 @@
+"""THE table of REST: verb and path -> method of the one table of methods. A route is a line.
+
+Signed methods want the header X-MBX-APIKEY, and `timestamp` and `signature` among the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from ringex.gateways.methods import METHODS, Method, Security
+from ringex.gateways.parameters import Kind
+
+
+@dataclass(frozen=True)
+class Route:
+    """One verb at one path. `lists` and `booleans` are parameters that are written differently in a URL."""
+
+    verb: str
+    path: str
+    method: Method
+    lists: frozenset[str] = field(init=False)
+    booleans: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        kinds = self.method.declared.values()
+        object.__setattr__(self, "lists", frozenset(one.name for one in kinds if one.kind == Kind.TEXTS))
+        object.__setattr__(self, "booleans", frozenset(one.name for one in kinds if one.kind == Kind.BOOLEAN))
+
+    @property
+    def is_public(self) -> bool:
+        return self.method.security == Security.NONE
+
+
+def _table(*lines: tuple[str, str, str]) -> Mapping[tuple[bytes, bytes], Route]:
+    table = {(verb.encode(), path.encode()): Route(verb, path, METHODS[name]) for verb, path, name in lines}
+    assert len(table) == len(lines), "a verb has one route at a path"
+    return MappingProxyType(table)
+
+
+ROUTES: Final = _table(
+    ("GET", "/api/v3/ping", "ping"),
+    ("GET", "/api/v3/time", "time"),
+    ("GET", "/api/v3/exchangeInfo", "exchangeInfo"),
+    ("GET", "/api/v3/depth", "depth"),
+    ("GET", "/api/v3/trades", "trades.recent"),
+    ("GET", "/api/v3/ticker/bookTicker", "ticker.book"),
+    ("POST", "/api/v3/order", "order.place"),
+    ("GET", "/api/v3/order", "order.status"),
+    ("DELETE", "/api/v3/order", "order.cancel"),
+    ("POST", "/api/v3/order/test", "order.test"),
+    ("POST", "/api/v3/order/cancelReplace", "order.cancelReplace"),
+    ("PUT", "/api/v3/order/amend/keepPriority", "order.amend.keepPriority"),
+    ("PUT", "/api/v3/order/amend", "order.amend"),
+    ("GET", "/api/v3/openOrders", "openOrders.status"),
+    ("DELETE", "/api/v3/openOrders", "openOrders.cancelAll"),
+    ("GET", "/api/v3/account", "account.status"),
+    ("GET", "/api/v3/myPreventedMatches", "myPreventedMatches"),
+)
+
+PATHS: Final[Mapping[bytes, tuple[Route, ...]]] = MappingProxyType(
+    {path: tuple(route for (_, at), route in ROUTES.items() if at == path) for _, path in ROUTES}
+)
+"""The routes at each path."""

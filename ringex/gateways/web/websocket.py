@@ -1,0 +1,168 @@
+"""WebSocket on a peer, and endpoints: who serves the connections that were opened at a path."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import IntEnum, auto
+from typing import Any, Final, Protocol
+
+from ringex.gateways.web.frames import (
+    CloseCode,
+    FrameError,
+    FrameReader,
+    Opcode,
+    close_frame,
+    frame,
+    read_close,
+)
+from ringex.gateways.web.peer import Peer, Site
+
+PING: Final = frame(Opcode.PING, b"")
+
+
+class Endpoint(Protocol):
+    """Serves the WebSockets at one path. One object for all of them; what one has for itself is its `state`."""
+
+    def accept(self, path: bytes, query: bytes) -> Any:
+        """The state of a socket that opens. Raises Refusal: it is answered in HTTP, and none opens."""
+
+    def on_open(self, socket: WebSocket) -> None: ...
+
+    def on_message(self, socket: WebSocket, payload: bytes, is_text: bool) -> None:
+        """A whole message; a text is UTF-8. What is sent now goes out with the end of the turn, all in one go."""
+
+    def on_close(self, socket: WebSocket) -> None:
+        """It is closed, or about to be: nothing can be sent any more."""
+
+    def on_stop(self, socket: WebSocket) -> None:
+        """The gateway stops: last words, before the close frame."""
+
+
+class _State(IntEnum):
+    OPEN = auto()
+    CLOSING = auto()  # our close frame is sent
+    CLOSED = auto()
+
+
+class WebSocket(Peer):
+    """One WebSocket connection, the server's side."""
+
+    __slots__ = ("_alive_until", "_reader", "_state", "endpoint", "state")
+
+    def __init__(self, site: Site, transport: asyncio.Transport, endpoint: Endpoint, state: Any) -> None:
+        super().__init__(site, transport)
+        self.endpoint = endpoint
+        self.state = state
+        self._reader = FrameReader(site.bounds.message_bytes_max)
+        self._state = _State.OPEN
+        self._alive_until = site.loop.time() + site.bounds.pong_seconds + site.bounds.ping_seconds
+
+    @property
+    def is_open(self) -> bool:
+        return self._state == _State.OPEN and self.transport is not None
+
+    def send_text(self, payload: bytes) -> None:
+        """Send a text, UTF-8 already."""
+        self.send_frame(frame(Opcode.TEXT, payload))
+
+    def send_frame(self, encoded: bytes) -> None:
+        """Send a whole frame: one that was made once for many (`frames.frame`)."""
+        if self._state == _State.OPEN and self.transport is not None:
+            self.write(encoded)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Say goodbye; the connection ends when the peer has too, or is late."""
+        if self._state != _State.OPEN:
+            return
+        self.send_frame(close_frame(code, reason))
+        self._state = _State.CLOSING
+        self.flush()
+        self.wait(self.site.bounds.close_seconds)
+        self._ended()
+
+    def open(self, data: bytes) -> None:
+        """Begin, with what came behind the handshake."""
+        self.site.peers.add(self)
+        self.site.gateway.counts["sockets_opened"] += 1
+        self.rested()
+        self.endpoint.on_open(self)
+        if data:
+            self.data_received(data)
+
+    def data_received(self, data: bytes) -> None:
+        if self._state == _State.CLOSED:
+            return
+        try:
+            messages = self._reader.feed(data)
+            for opcode, payload in messages:
+                self._take(opcode, payload)
+        except FrameError as error:
+            self._break(error)
+        self.site.wake()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        was_open = self._state == _State.OPEN
+        self._state = _State.CLOSED
+        if was_open:
+            self._ended()
+
+    def _take(self, opcode: int, payload: bytes) -> None:
+        if self._state != _State.OPEN:
+            if opcode == Opcode.CLOSE:
+                self._hang_up()
+            return
+        if opcode == Opcode.TEXT or opcode == Opcode.BINARY:
+            self.endpoint.on_message(self, payload, opcode == Opcode.TEXT)
+        elif opcode == Opcode.PING:
+            # The answer to the last ping counts for those before it: a flood of pings makes no flood of pongs.
+            self._out[:] = [waiting for waiting in self._out if waiting[0] != 0x80 | Opcode.PONG]
+            self.send_frame(frame(Opcode.PONG, payload))
+        elif opcode == Opcode.PONG:
+            self._alive_until = self.site.loop.time() + self.site.bounds.pong_seconds + self.site.bounds.ping_seconds
+        else:
+            code, _ = read_close(payload)
+            self.send_frame(close_frame(CloseCode.NORMAL if code == CloseCode.NO_STATUS else code))
+            self.flush()
+            self._state = _State.CLOSING
+            self._ended()
+            self._hang_up()
+
+    def _break(self, error: FrameError) -> None:
+        self.site.gateway.counts[f"socket_faults{int(error.code)}"] += 1
+        if self._state == _State.OPEN:
+            self.send_frame(close_frame(error.code, str(error)))
+            self.flush()
+            self._ended()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._state = _State.CLOSED
+        if self.transport is not None:
+            self.wait(self.site.bounds.close_seconds)
+            self.transport.close()
+
+    def _ended(self) -> None:
+        self.leave()
+        self.endpoint.on_close(self)
+
+    def rested(self) -> None:
+        if self._state == _State.OPEN:
+            self.wait(self.site.bounds.ping_seconds)
+
+    def late(self) -> None:
+        if self._state != _State.OPEN:
+            self.transport.abort()
+        elif self.site.loop.time() >= self._alive_until:
+            self.drop("pongs_missing")
+        else:
+            self.write(PING)
+            self.rested()
+
+    def end(self) -> None:
+        if self._state == _State.OPEN:
+            self.endpoint.on_stop(self)
+            self.close(CloseCode.GOING_AWAY, "the gateway stops")
