@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from reference import ReferenceExchange
 from reference.records import Fields, describe, event_fields, records_of
 from reference.soundness import Auditor
-from reference.streams import ROLL_MAX, SMALL, Dice, Stream
+from reference.streams import ROLL_MAX, SMALL, Dice, Send, Stream
 
 from ringex.config import Limits
 from ringex.messages import LIMIT_NAMES, CommandKind
@@ -78,11 +78,13 @@ class Episode:
                 world.close()
 
     def _live(self, world: World, side: _Beside | _Alone, rng: random.Random, rolls: Rolls) -> None:
-        self._run(world, side, side.stream.opening())
+        opening = side.stream.opening()
+        self._run(world, side, lambda send: [send(records) for records in opening])
         at = 0
         while at < len(rolls):
             count = rng.choice(BATCHES)
-            self._run(world, side, (side.stream.next(Dice(roll)) for roll in rolls[at : at + count]))
+            some = rolls[at : at + count]
+            self._run(world, side, lambda send, some=some: [side.play(Dice(roll), send) for roll in some])
             at += count
             chance = rng.random()
             if chance < CRASH_SHARE:
@@ -90,14 +92,17 @@ class Episode:
             elif chance < CRASH_SHARE + SNAPSHOT_SHARE:
                 world.snapshot()
 
-    def _run(self, world: World, side: _Beside | _Alone, commands: Iterator[tuple[Fields, ...]]) -> None:
+    def _run(self, world: World, side: _Beside | _Alone, play: Callable[[Send], Any]) -> None:
         batch: list[Fields] = []
-        for records in commands:
+
+        def send(records: tuple[Fields, ...]) -> None:
             for record in records:
                 _as_sequenced(record, side.room)
-            batch += records
+            batch.extend(records)
             self.last_commands = [*self.last_commands[-TOLD_COMMANDS:], *records]
             side.apply(records)
+
+        play(send)
         try:
             events = world.run(records_of(batch))
         except BrokenError as broken:
@@ -127,13 +132,12 @@ class _Beside:
         self.stream = Stream(self.exchange)
         self._expected: list[Fields] = []
 
-    def apply(self, records: tuple[Fields, ...]) -> None:
-        self._watch(self.exchange.apply(*records))
-        while self.exchange.is_pending:
-            self._watch(self.exchange.apply(self.stream.desk.go_on()))
+    def play(self, dice: Dice, send: Send) -> None:
+        self.stream.play(dice, send, self.apply)
         self.auditor.check()
 
-    def _watch(self, events: list[Fields]) -> None:
+    def apply(self, records: tuple[Fields, ...]) -> None:
+        events = self.exchange.apply(*records)
         self._expected += events
         self.auditor.watch(events)
 
@@ -159,6 +163,9 @@ class _Alone:
     def __init__(self) -> None:
         self.glimpse = Glimpse(LARGE)
         self.stream = Flow(self.glimpse)
+
+    def play(self, dice: Dice, send: Send) -> None:
+        self.stream.play(dice, send, self.apply)
 
     def apply(self, records: tuple[Fields, ...]) -> None:
         pass

@@ -34,11 +34,16 @@ class Glimpse:
 
     room: Limits
     open_orders: dict[int, SeenOrder] = field(default_factory=dict)
+    is_pending: bool = field(default=False, init=False)
+    """What the engine goes on with by itself is not seen, nor which timers it has."""
 
     def __post_init__(self) -> None:
         self.limits = self.room
         self.directory = Directory(self.room)
         self._scales: list[int] = []
+
+    def is_timer_due(self, time_ns: int) -> bool:
+        return False
 
     def look(self, events: np.ndarray) -> None:
         """Take note of EVENT records: of the last orders that rest, and of what has been added."""

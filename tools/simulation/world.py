@@ -109,7 +109,7 @@ class World:
         self.check = Check(self.state)
         self._ring = np.zeros(EVENT_SLOTS, EVENT)
         self._journal = np.zeros(JOURNAL_SLOTS, COMMAND)
-        self._continuation = np.zeros(1, COMMAND)
+        self._own = np.zeros(1, COMMAND)
         self._snapshots = self.folder / "snapshots"
         self._writer = self._open(1)
         self._pasts = [_Past(0, 0)]
@@ -135,7 +135,7 @@ class World:
         commands = np.ascontiguousarray(commands)
         batch = np.zeros(1, BATCH)
         batch["root"], batch["commands"], batch["stamps"] = self.state.address, address_of(commands), 1
-        batch["continuation"] = address_of(self._continuation)
+        batch["own"] = address_of(self._own)
         batch["event_base"], batch["event_mask"] = address_of(self._ring), EVENT_SLOTS - 1
         batch["journal"], batch["journal_max"] = address_of(self._journal), JOURNAL_SLOTS
         root, parts = self.state.root, []
