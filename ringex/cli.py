@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from ringex.config import Settings
 
-SCOPES: Final = ("TRADE", "USER_DATA", "USER_STREAM")
+SCOPES: Final = ("TRADE", "USER_DATA", "USER_STREAM", "FIX_API", "FIX_API_READ_ONLY")
 STOP_SECONDS_DEFAULT: Final = 150.0
 
 data_option = click.option(
@@ -123,18 +123,92 @@ def stop(data: Path | None, timeout: float) -> None:
 # ---- administering
 
 
-@cli.group()
-def keys() -> None:
+@cli.group("key")
+def key_group() -> None:
     """API keys."""
 
 
-@keys.command("create")
+@key_group.command("create")
 @data_option
 @click.option("--account", required=True, help="The account that the key acts for; made if there is none.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="May be repeated. [default: all]")
-def keys_create(data: Path | None, account: str, scopes: tuple[str, ...]) -> None:
-    """Make a key and print it. Its secret is shown this once."""
-    _administer(data, "admin.keys.create", {"account": account, "scopes": list(scopes or SCOPES)})
+@click.option(
+    "--public-key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A PEM file: the key signs with Ed25519, and no secret is made. [default: HMAC-SHA256 with a secret]",
+)
+@click.option("--ip", "addresses", multiple=True, metavar="CIDR", help="Used from there only; may be repeated.")
+def key_create(
+    data: Path | None, account: str, scopes: tuple[str, ...], public_key: Path | None, addresses: tuple[str, ...]
+) -> None:
+    """Make a key and print it. A secret is shown this once."""
+    params: dict[str, Any] = {"account": account, "scopes": list(scopes or SCOPES)}
+    if public_key is not None:
+        params["publicKey"] = _public_key(public_key)
+    if addresses:
+        params["addresses"] = list(addresses)
+    _administer(data, "admin.keys.create", params)
+
+
+def _public_key(path: Path) -> str:
+    from ringex.gateways.keystore import ed25519_key
+
+    text = path.read_text(encoding="ascii", errors="replace")
+    try:
+        ed25519_key(text)
+    except ValueError as error:
+        raise click.ClickException(f"{path}: {error}") from error
+    return text
+
+
+@key_group.command("list")
+@data_option
+@click.option("--account", help="Of this account only.")
+def key_list(data: Path | None, account: str | None) -> None:
+    """Print the keys that work, one a line: API key, account, signature, scopes, networks."""
+    result = _ask(data, "admin.keys.list", {"account": account} if account else {})
+    for key in result["keys"]:
+        words = (key["apiKey"], key["account"], key["signature"], ",".join(key["scopes"]))
+        click.echo(" ".join((*words, ",".join(key["addresses"]) or "anywhere")))
+    if result["omitted"]:
+        click.echo(f"{result['omitted']} more; name an account with --account", err=True)
+
+
+@key_group.command("revoke")
+@data_option
+@click.argument("api_key")
+def key_revoke(data: Path | None, api_key: str) -> None:
+    """Let the key API_KEY open nothing any more: its sessions and streams end at once, its orders stay."""
+    _administer(data, "admin.keys.revoke", {"apiKey": api_key})
+
+
+@key_group.command("rotate-master")
+@data_option
+def key_rotate_master(data: Path | None) -> None:
+    """Seal the keys' secrets under a new master key: a new one in the file, or the one in RINGEX_MASTER_KEY_NEW.
+
+    The exchange must be stopped.
+    """
+    from ringex.gateways.keystore import NEW_ENVIRONMENT, KeystoreError, rotate_master_key
+    from ringex.gateways.masterkey import MasterKeyError
+    from ringex.preflight import CannotStart, DataDirLock
+
+    settings = _settings(data)
+    if not settings.keystore_path.exists():
+        raise click.ClickException(f"{settings.keystore_path}: there are no keys")
+    try:
+        lock = DataDirLock(settings)
+    except CannotStart as error:
+        raise click.ClickException(str(error)) from error
+    new = os.environ.get(NEW_ENVIRONMENT, "")
+    try:
+        rotate_master_key(settings, new)
+    except (KeystoreError, MasterKeyError) as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        lock.release()
+    kept = "the one given; start with it in RINGEX_MASTER_KEY" if new else str(settings.master_key_path)
+    click.echo(f"master key: {kept}")
 
 
 @cli.group("account")
@@ -227,17 +301,21 @@ def _book(data: Path | None, method: str, name: str, asset: str, amount: str, re
 
 def _administer(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> None:
     """Ask gateway 0 and print its result, one `name: value` a line."""
+    for name, value in _ask(data, method, params, hint).items():
+        click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+def _ask(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> dict[str, Any]:
+    """Gateway 0's result."""
     from ringex.adminclient import AdminError, NoAnswerError, request
 
     settings = _running(data)
     try:
-        result = request(settings.admin_endpoint, method, params)
+        return request(settings.admin_endpoint, method, params)
     except NoAnswerError as error:
         raise click.ClickException(f"{error}{hint}") from error
     except AdminError as error:
         raise click.ClickException(str(error)) from error
-    for name, value in result.items():
-        click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
 
 
 # ---- looking at what is on disk

@@ -83,6 +83,16 @@ class Settings:
         return self.data_dir / "keys.json"
 
     @property
+    def master_key_path(self) -> Path:
+        """What `keys.json` is sealed under, where RINGEX_MASTER_KEY is not set."""
+        return self.data_dir / "master.key"
+
+    @property
+    def demo_key_path(self) -> Path:
+        """The demo account's key, for the first steps; written at the first start."""
+        return self.data_dir / "demo-key.json"
+
+    @property
     def lock_path(self) -> Path:
         """Held (flock) by every process of the exchange that uses this directory."""
         return self.data_dir / "lock"

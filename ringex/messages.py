@@ -191,6 +191,8 @@ class KeyScope(IntEnum):
     TRADE = 1
     USER_DATA = 2
     USER_STREAM = 4
+    FIX_API = 8
+    FIX_API_READ_ONLY = 16
 
 
 class Reason(IntEnum):

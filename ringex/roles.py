@@ -10,7 +10,8 @@ from functools import partial
 from ringex.child import Role
 from ringex.config import Settings
 from ringex.engine.process import matcher_main
-from ringex.gateways.keystore import KeystoreError
+from ringex.gateways.keystore import KeystoreError, open_keystore
+from ringex.gateways.masterkey import MasterKeyError
 from ringex.gateways.web.process import web_gateway_main
 from ringex.gateways.zmq import gateway_main
 from ringex.marketdata.publisher import publisher_main
@@ -21,19 +22,19 @@ from ringex.warmup import warm_up
 
 
 def prepare(settings: Settings) -> tuple[Role, ...]:
-    """The roles, with everything compiled that they need; on a first start the demo account's key is made and printed.
+    """The roles, with everything compiled that they need; at a first start the demo account's key is made and printed.
 
     Raises CannotStart.
     """
-    warm_up()
     first_start = not any(settings.journal_dir.iterdir())
-    if first_start:
-        try:
-            key = make_demo_key(settings)
-        except KeystoreError as error:
-            raise CannotStart(str(error)) from error
-        if key is not None:
-            print(f"account={key.account} api_key={key.api_key} secret={key.secret}", flush=True)
+    try:
+        open_keystore(settings)  # a master key that does not fit is told now, not by each gateway
+        key = make_demo_key(settings) if first_start else None
+    except (KeystoreError, MasterKeyError) as error:
+        raise CannotStart(str(error)) from error
+    warm_up()
+    if key is not None:
+        print(f"account={key.account} api_key={key.api_key} secret={key.secret}", flush=True)
     return default_roles(settings)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ringex.administration import add_account, add_asset, add_key, add_market, deposit, set_limits
 from ringex.config import Settings
-from ringex.gateways.keystore import Key, Keystore, KeystoreError
+from ringex.gateways.keystore import Key, open_keystore, stored_keys
+from ringex.gateways.masterkey import write_private
 from ringex.markets import DEMO_ACCOUNT
 from ringex.messages import COMMAND, KeyScope
 
@@ -40,7 +41,7 @@ def seed(settings: Settings) -> np.ndarray:
         ]
     records += [
         add_key(key.number, account_numbers[key.account], key.scopes)
-        for key in stored_keys(settings)
+        for key in stored_keys(settings.keystore_path)
         if key.account in account_numbers
     ]
     # As bytes: NumPy's own copies of records leave out what lies between or behind the fields of their dtype.
@@ -50,22 +51,14 @@ def seed(settings: Settings) -> np.ndarray:
 def make_demo_key(settings: Settings) -> Key | None:
     """The demo account's key, made if `keys.json` has none; None if no account is called demo.
 
-    For a first start, before the matcher takes the seed: a key made later would be unknown to the journal.
+    For a first start, before the matcher takes the seed: a key made later would be unknown to the journal. It is also
+    written to `demo-key.json`, mode 0600. Raises KeystoreError, MasterKeyError.
     """
     if not any(account.name == DEMO_ACCOUNT for account in settings.accounts):
         return None
-    for key in stored_keys(settings):
-        if key.account == DEMO_ACCOUNT:
-            return key
-    return Keystore(settings.keystore_path).make(DEMO_ACCOUNT, sum(KeyScope))
-
-
-def stored_keys(settings: Settings) -> tuple[Key, ...]:
-    """The keys in `keys.json`, in the order in which they were made; none without the file. Raises KeystoreError."""
-    path = settings.keystore_path
-    try:
-        return tuple(msgspec.json.decode(path.read_bytes(), type=list[Key]))
-    except FileNotFoundError:
-        return ()
-    except msgspec.MsgspecError as error:
-        raise KeystoreError(f"{path}: not a list of keys as ringex writes it: {error}") from error
+    keystore = open_keystore(settings)
+    of_demo = [key for key in keystore.keys if key.account == DEMO_ACCOUNT and key.secret]
+    key = of_demo[0] if of_demo else keystore.make(DEMO_ACCOUNT, sum(KeyScope))
+    shown = {"account": key.account, "api_key": key.api_key, "secret": key.secret}
+    write_private(settings.demo_key_path, msgspec.json.encode(shown) + b"\n")
+    return key

@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import msgspec
 import psutil
 import zmq
+
+from ringex.config import Settings
+from ringex.gateways.keystore import open_keystore
 
 START_SECONDS_MAX = 120.0  # a cold compile on a busy machine included
 STOP_SECONDS_MAX = 60.0
@@ -150,7 +154,8 @@ class Exchange:
         return self._process.pid
 
     def keys(self) -> list[dict[str, Any]]:
-        return json.loads((self.data / "keys.json").read_text())  # type: ignore[no-any-return]
+        """The keys that it has, oldest first: `account`, `api_key`, `secret`."""
+        return [msgspec.to_builtins(key) for key in open_keystore(Settings(self.data)).keys]
 
     def client(self, account: str = "demo", gateway: int = 0, socket_type: int = zmq.DEALER) -> Client:
         """A client of that gateway, with the first key of `account`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -184,10 +185,17 @@ def _serve(gateway: ZmqGateway, failures: list[BaseException]) -> None:
         raise
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
-def running(folder: Path) -> Iterator[Exchange]:
+def running(folder: Path, *, tcp: bool = False) -> Iterator[Exchange]:
     number = next(_numbers)
-    settings = Settings(folder, zmq_endpoint=f"ipc://{folder}/zmq.sock", limits=LIMITS)
+    endpoint = f"tcp://127.0.0.1:{_free_port()}" if tcp else f"ipc://{folder}/zmq.sock"
+    settings = Settings(folder, zmq_endpoint=endpoint, limits=LIMITS)
     names = (f"ringex-test-{os.getpid()}-{number}-events", f"ringex-test-{os.getpid()}-{number}-commands")
     doorbells = tuple(os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2))
     event_ring = Ring.create(names[0], 1 << 14, 1, gated=False)

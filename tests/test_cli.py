@@ -99,8 +99,8 @@ def test_no_command_shows_help() -> None:
             "No such option '--gateway'.",
         ),
         (["start", "--gateways", "two"], "'two' is not a valid integer"),
-        (["keys", "create"], "Missing option '--account'. (see `ringex keys create --help`)"),
-        (["keys", "create", "--account", "a", "--scope", "ALL"], "'ALL' is not one of 'TRADE', 'USER_DATA'"),
+        (["key", "create"], "Missing option '--account'. (see `ringex key create --help`)"),
+        (["key", "create", "--account", "a", "--scope", "ALL"], "'ALL' is not one of 'TRADE', 'USER_DATA'"),
         (["account", "deposit", "demo", "BTC"], "Missing argument 'AMOUNT'. (see `ringex account deposit --help`)"),
         (["replay", "/nowhere"], "Directory '/nowhere' does not exist."),
         (["journal", "verify", "/nowhere"], "Directory '/nowhere' does not exist."),
@@ -133,7 +133,7 @@ def test_start_refuses_a_wrong_setting_before_anything_is_made(
     "arguments",
     [
         ["stop"],
-        ["keys", "create", "--account", "demo"],
+        ["key", "create", "--account", "demo"],
         ["account", "create", "mm"],
         ["account", "deposit", "demo", "BTC", "1"],
         ["account", "withdraw", "demo", "BTC", "1"],
@@ -188,12 +188,12 @@ def test_stop_that_takes_too_long_says_so(tmp_path: Path) -> None:
     ("arguments", "method", "params"),
     [
         (
-            ["keys", "create", "--account", "a"],
+            ["key", "create", "--account", "a"],
             "admin.keys.create",
-            {"account": "a", "scopes": "TRADE, USER_DATA, USER_STREAM"},
+            {"account": "a", "scopes": "TRADE, USER_DATA, USER_STREAM, FIX_API, FIX_API_READ_ONLY"},
         ),
         (
-            ["keys", "create", "--account", "a", "--scope", "TRADE"],
+            ["key", "create", "--account", "a", "--scope", "TRADE"],
             "admin.keys.create",
             {"account": "a", "scopes": "TRADE"},
         ),

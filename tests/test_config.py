@@ -10,7 +10,7 @@ import pytest
 from ringex.config import Durability, Settings
 from ringex.configfile import ConfigError, load_settings
 from ringex.decimals import parse_scaled
-from ringex.gateways.keystore import Keystore, KeystoreError
+from ringex.gateways.keystore import KeystoreError, open_keystore, stored_keys
 from ringex.markets import DEFAULT_ASSETS, Market, default_accounts, default_markets, market_fault, notional
 from ringex.messages import (
     ACCOUNT_COMMAND,
@@ -22,7 +22,7 @@ from ringex.messages import (
     CommandKind,
     text_of,
 )
-from ringex.seed import make_demo_key, seed, stored_keys
+from ringex.seed import make_demo_key, seed
 
 ASSETS = {asset.name: asset for asset in DEFAULT_ASSETS}
 MARKET = """
@@ -186,7 +186,7 @@ def test_seed_holds_the_whole_configuration_in_order(tmp_path: Path) -> None:
     accounts = records.view(ACCOUNT_COMMAND)[records["kind"] == CommandKind.ACCOUNT_ADD]
     assert accounts["name"].tolist() == [b"demo"]
     keys = records.view(ACCOUNT_COMMAND)[records["kind"] == CommandKind.KEY_ADD]
-    assert (keys["account"][0], keys["key_added"][0], keys["scopes"][0]) == (1, key.number, 7)
+    assert (keys["account"][0], keys["key_added"][0], keys["scopes"][0]) == (1, key.number, 31)
     deposits = records.view(BALANCE_COMMAND)[records["kind"] == CommandKind.DEPOSIT]
     assert (deposits["account"] == 1).all()
     assert list(zip(deposits["asset"].tolist(), deposits["amount"].tolist(), strict=True)) == list(
@@ -197,8 +197,8 @@ def test_seed_holds_the_whole_configuration_in_order(tmp_path: Path) -> None:
 
 def test_seed_leaves_out_keys_of_accounts_it_does_not_make(tmp_path: Path) -> None:
     settings = load_settings(None, {"data": tmp_path})
-    Keystore(settings.keystore_path).make("stranger", 1)
-    assert [key.account for key in stored_keys(settings)] == ["stranger"]
+    open_keystore(settings).make("stranger", 1)
+    assert [key.account for key in stored_keys(settings.keystore_path)] == ["stranger"]
     assert not (seed(settings)["kind"] == CommandKind.KEY_ADD).any()
 
 
@@ -211,5 +211,5 @@ def test_no_demo_key_without_a_demo_account(tmp_path: Path) -> None:
 def test_a_keystore_that_is_not_one_is_told(tmp_path: Path) -> None:
     settings = load_settings(None, {"data": tmp_path})
     settings.keystore_path.write_text("{}")
-    with pytest.raises(KeystoreError, match=r"keys\.json: not a list of keys"):
+    with pytest.raises(KeystoreError, match=r"keys\.json: not a file of keys"):
         seed(settings)

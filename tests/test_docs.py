@@ -233,7 +233,7 @@ def test_pictures_are_well_formed() -> None:
 
 
 def test_default_data_directory_has_the_demo_key(exchange: Exchange) -> None:
-    """README takes the first key of keys.json for the demo account's, and says that the first start prints it."""
-    first = json.loads((exchange.data / "keys.json").read_text(encoding="utf-8"))[0]
+    """README takes the demo account's key from demo-key.json, and says that the first start prints it."""
+    first = json.loads((exchange.data / "demo-key.json").read_text(encoding="utf-8"))
     assert first["account"] == "demo"
     assert f"account=demo api_key={first['api_key']} secret={first['secret']}" in exchange.log

@@ -48,7 +48,7 @@ def exchange() -> Iterator[Exchange]:
                 printed(exchange, "account", "create", account)
                 for asset, amount in (("BTC", "100"), ("USDT", "10000000")):
                     printed(exchange, "account", "deposit", account, asset, amount)
-                printed(exchange, "keys", "create", "--account", account)
+                printed(exchange, "key", "create", "--account", account)
             yield exchange
 
 
@@ -97,13 +97,15 @@ def free_and_locked(client: Client) -> dict[str, tuple[str, str]]:
 
 
 def test_the_ready_line_and_the_demo_key_are_printed(exchange: Exchange) -> None:
-    demo = next(key for key in json.loads((exchange.data / "keys.json").read_text()) if key["account"] == "demo")
+    demo = json.loads((exchange.data / "demo-key.json").read_text())
     lines = exchange.log.splitlines()
     assert f"account=demo api_key={demo['api_key']} secret={demo['secret']}" in lines
     zmq_endpoints = f"{exchange.zmq_endpoint},{exchange.zmq_endpoint}.1"
     places = f"zmq={zmq_endpoints} pub={exchange.pub_endpoint} http=off"
     assert f"ready {places} pid={exchange.pid} data={exchange.data}" in lines
-    assert (exchange.data / "keys.json").stat().st_mode & 0o077 == 0, "others can read the secrets"
+    for name in ("demo-key.json", "keys.json", "master.key"):
+        assert (exchange.data / name).stat().st_mode & 0o077 == 0, "others can read the secrets"
+    assert demo["secret"] not in (exchange.data / "keys.json").read_text(), "secrets are sealed"
 
 
 @pytest.mark.parametrize("socket_type", [zmq.REQ, zmq.DEALER])
@@ -272,7 +274,7 @@ def test_status_names_processes_and_rings(exchange: Exchange) -> None:
 
 def test_accounts_and_keys_are_made_while_it_runs(exchange: Exchange) -> None:
     printed(exchange, "account", "create", "new")
-    key = printed(exchange, "keys", "create", "--account", "new", "--scope", "TRADE", "--scope", "USER_DATA")
+    key = printed(exchange, "key", "create", "--account", "new", "--scope", "TRADE", "--scope", "USER_DATA")
     for _ in range(2):  # the second is the same deposit
         printed(exchange, "account", "deposit", "new", "USDT", "1000.50", "--reference", "wire-1")
     printed(exchange, "account", "withdraw", "new", "USDT", "0.50", "--reference", "wire-1")
@@ -286,7 +288,7 @@ def test_accounts_and_keys_are_made_while_it_runs(exchange: Exchange) -> None:
     assert "insufficient balance" in complaint(exchange, "account", "withdraw", "new", "USDT", "1001", *data)
     assert "(code -" in complaint(exchange, "account", "deposit", "nobody", "USDT", "1", *data)
     assert "(code -" in complaint(exchange, "account", "create", "new", *data)
-    assert "(code -" in complaint(exchange, "keys", "create", "--account", "no body", *data)
+    assert "(code -" in complaint(exchange, "key", "create", "--account", "no body", *data)
 
 
 def test_a_second_exchange_on_the_same_data_is_refused(exchange: Exchange) -> None:

@@ -459,7 +459,7 @@ def test_the_command_line_replays_and_reports(tmp_path: Path) -> None:
 
 
 def _key(exchange: Exchange) -> tuple[str, str]:
-    made = exchange.command("keys", "create", "--account", "replay", "--data", str(exchange.data))
+    made = exchange.command("key", "create", "--account", "replay", "--data", str(exchange.data))
     assert made.returncode == 0, made.stderr
     key = exchange.keys()[-1]
     return key["api_key"], key["secret"]
@@ -514,8 +514,8 @@ def test_an_exchange_that_cannot_be_used_says_why(tmp_path: Path) -> None:
                 instrument_of(records, "NONE", "SHARE", "USD"),
                 "has no market NONE, but TEST",
             ),
-            (ReplayClient(exchange.zmq_endpoint, "x" * 64, secret), instrument, "keys create --account replay"),
-            (ReplayClient(exchange.zmq_endpoint, key, "wrong"), instrument, "keys create --account replay"),
+            (ReplayClient(exchange.zmq_endpoint, "x" * 64, secret), instrument, "key create --account replay"),
+            (ReplayClient(exchange.zmq_endpoint, key, "wrong"), instrument, "key create --account replay"),
         ):
             with client, pytest.raises(ExchangeError, match=why):
                 client.prepare(asked)

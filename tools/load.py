@@ -69,7 +69,7 @@ def main(
     if start == (endpoint is not None):
         raise click.UsageError("choose one of --start and --endpoint")
     if endpoint is not None and not (key and secret):
-        raise click.UsageError(f"--endpoint needs --key and --secret: `ringex keys create --account {ACCOUNT}`")
+        raise click.UsageError(f"--endpoint needs --key and --secret: `ringex key create --account {ACCOUNT}`")
     console = Console()
 
     def load(endpoint: str, key: str, secret: str) -> Result:

@@ -65,7 +65,7 @@ class LocalExchange:
 
     def key(self, account: str) -> tuple[str, str]:
         """Make a key of `account`, which is made too where it is new. (API key, secret). Raises NotStartedError."""
-        made = self._ringex("keys", "create", "--account", account, "--data", str(self.data))
+        made = self._ringex("key", "create", "--account", account, "--data", str(self.data))
         found = dict(re.findall(r"^(apiKey|secretKey): (\w+)$", made, re.MULTILINE))
         return found["apiKey"], found["secretKey"]
 

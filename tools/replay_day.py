@@ -7,7 +7,7 @@
 its journal. Or through one that runs already:
 
     tools/replay_day.py FILE --config-out day.toml
-    ringex start --config day.toml --data DIR; ringex keys create --account replay --data DIR
+    ringex start --config day.toml --data DIR; ringex key create --account replay --data DIR
     tools/replay_day.py FILE --endpoint tcp://127.0.0.1:7070 --key KEY --secret SECRET
 
 FILE is a Databento file of market-by-order records (.dbn, .dbn.zst) or a LOBSTER message file (.csv). The exit code is
@@ -75,7 +75,7 @@ def main(
     if sum((start, in_process, endpoint is not None, config_out is not None)) != 1:
         raise click.UsageError("choose one of --start, --in-process, --endpoint and --config-out")
     if endpoint is not None and not (key and secret):
-        raise click.UsageError("--endpoint needs --key and --secret: `ringex keys create --account replay` prints them")
+        raise click.UsageError("--endpoint needs --key and --secret: `ringex key create --account replay` prints them")
     if binary and not (start or endpoint):
         raise click.UsageError("--binary goes with --start or --endpoint")
     console = Console()

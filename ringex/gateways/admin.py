@@ -1,4 +1,4 @@
-"""Administrative methods: money in and out, accounts, keys, assets, markets, and who and what may trade.
+"""Administrative methods: money in and out, accounts, assets, markets, and who and what may trade.
 
 Served on gateway 0's local socket only, whose file mode is the permission: there are no signatures here. Every change
 is a command like any other, journaled and idempotent where it carries a reference.
@@ -15,6 +15,7 @@ from ringex.decimals import format_scaled
 from ringex.gateways import queries
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import invalid, of_reason
+from ringex.gateways.keyadmin import KEY_METHODS
 from ringex.gateways.methods import Method, Security, table_of
 from ringex.gateways.parameters import Kind, Parameter, decimal
 from ringex.gateways.rows import Row
@@ -27,7 +28,6 @@ from ringex.messages import (
     AccountStatus,
     CommandKind,
     EventKind,
-    KeyScope,
     MarketStatus,
     Reason,
     commands,
@@ -54,21 +54,6 @@ def create_account(call: Call) -> Submission:
     def reply(events: list[Row]) -> Any:
         event = _expect(events, EventKind.ACCOUNT)
         return {"account": name, "number": event["account"]}
-
-    return Submission(_account_add(name), reply)
-
-
-def create_key(call: Call) -> Submission:
-    """Makes the account where there is none. The secret is in this one reply, and on disk; nowhere else."""
-    name = _name(call, "account", ACCOUNT_NAME_CHARACTERS_MAX)
-    scopes = _scopes(call.arguments.get("scopes", tuple(KeyScope.__members__)))
-    number = call.model.account_named(name)
-    if number is not None:
-        return _key_add(call, name, number, scopes)
-
-    def reply(events: list[Row]) -> Any:
-        event = _expect(events, EventKind.ACCOUNT)
-        return _key_add(call, name, event["account"], scopes)
 
     return Submission(_account_add(name), reply)
 
@@ -239,25 +224,6 @@ def _cancel_all(account: int, standing: dict[str, Any]) -> Submission:
     return Submission(record, reply)
 
 
-def _key_add(call: Call, name: str, account: int, scopes: int) -> Submission:
-    assert call.office is not None
-    if account == 0:
-        raise invalid("account", "The fee account has no keys.")
-    key = call.office.keystore.make(name, scopes)
-    record = commands().view(ACCOUNT_COMMAND)
-    record["kind"] = CommandKind.KEY_ADD
-    record["account"] = account
-    record["key_added"] = key.number
-    record["scopes"] = scopes
-
-    def reply(events: list[Row]) -> Any:
-        _expect(events, EventKind.KEY)
-        named = [scope.name for scope in KeyScope if scopes & scope]
-        return {"account": name, "apiKey": key.api_key, "secretKey": key.secret, "scopes": named}
-
-    return Submission(record, reply)
-
-
 def _expect(events: list[Row], kind: EventKind) -> Row:
     """The first event. Raises Refusal in the words of its reason when it is of another kind."""
     if events[0]["kind"] != kind:
@@ -287,13 +253,6 @@ def _asset(call: Call, parameter: str) -> Asset:
         known = ", ".join(asset.name for asset in call.model.assets[:16])
         raise invalid(parameter, f"There is no asset '{name[:16]}'. There are: {known}.")
     return asset
-
-
-def _scopes(names: tuple[str, ...]) -> int:
-    unknown = [name for name in names if name not in KeyScope.__members__]
-    if unknown:
-        raise invalid("scopes", f"'{unknown[0][:32]}' is none of {', '.join(KeyScope.__members__)}.")
-    return int(sum(KeyScope[name] for name in set(names)))
 
 
 def _small(call: Call, parameter: str, largest: int) -> int:
@@ -354,7 +313,7 @@ ADMIN_METHODS: Final = table_of(
     Method("admin.account.set", Security.NONE, _ACCOUNT_SETTINGS, set_account),
     Method("admin.account.kill", Security.NONE, (_NAME,), kill_account),
     Method("admin.account.balances", Security.NONE, (_ACCOUNT,), balances, waits=True),
-    Method("admin.keys.create", Security.NONE, (_ACCOUNT, Parameter("scopes", Kind.TEXTS)), create_key),
+    *KEY_METHODS,
     Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
     Method("admin.market.add", Security.NONE, _MARKET_PARAMETERS, add_market),
     Method("admin.market.set", Security.NONE, _MARKET_SETTINGS, set_market),

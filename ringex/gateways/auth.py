@@ -1,22 +1,27 @@
-"""Who is asking: HMAC-SHA256 signatures, key scopes, and the client's timestamp.
+"""Who is asking: signatures, key scopes and addresses, and the client's timestamp.
 
-What a signature covers depends on the transport, so the transport says so (`Proof`). Over REST it is the query string
-and the body as they were sent; elsewhere the request's parameters but `signature`, as `name=value` pairs sorted by name
-and joined with `&`, apiKey included, booleans as true and false. The signature is the HMAC-SHA256 under the secret, in
-hexadecimal.
+A key signs with HMAC-SHA256, in hexadecimal, or with Ed25519, in base64. What a signature covers depends on the
+transport, so the transport says so (`Proof`). Over REST it is the query string and the body as they were sent;
+elsewhere the request's parameters but `signature`, as `name=value` pairs sorted by name and joined with `&`, apiKey
+included, booleans as true and false.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
+from cryptography.exceptions import InvalidSignature
+
 from ringex.gateways.errors import Refusal, invalid, missing
-from ringex.gateways.keystore import Key, Keystore
+from ringex.gateways.keystore import Key, Keystore, ed25519_key
 from ringex.messages import KeyScope
 
 RECV_WINDOW_MS: Final = 5_000
@@ -25,7 +30,10 @@ AHEAD_US_MAX: Final = 1_000_000
 MICROSECONDS_FROM: Final = 100_000_000_000_000
 """A timestamp from here on counts microseconds: in milliseconds it would be the year 5138."""
 
+SIGNED_SHOWN_BYTES: Final = 240
+
 _KEYED_MAX: Final = 1 << 12
+"""Keys whose states are kept: HMAC's, 0.5 KB each, and allowlists."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ def signed_text(params: Mapping[str, Any]) -> str:
 
 
 def sign(secret: str, params: Mapping[str, Any]) -> str:
-    """The signature of `params` under `secret`: 64 hexadecimal digits."""
+    """The HMAC-SHA256 signature of `params` under `secret`: 64 hexadecimal digits."""
     return hmac_sha256(secret, signed_text(params).encode())
 
 
@@ -87,14 +95,34 @@ def authenticate(keystore: Keystore, proof: Proof) -> Key:
     if not isinstance(proof.api_key, str):
         raise Refusal(-2014, "API-key format invalid.")
     if not isinstance(proof.signature, str) or not proof.signature:
-        raise missing("signature", "It is the HMAC-SHA256 of what was sent, as hexadecimal text.")
+        raise missing("signature", "It is the request's HMAC-SHA256 (hexadecimal) or Ed25519 (base64) signature.")
     key = keystore.find(proof.api_key)
     if key is None:
         raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
-    expected = hmac_sha256(key.secret, proof.signed)
-    if not hmac.compare_digest(expected.encode(), proof.signature.lower().encode("utf-8", "replace")):
-        raise Refusal(-1022, "Signature for this request is not valid.")
+    if not is_signed_by(key, proof.signed, proof.signature):
+        how = "Ed25519, in base64," if key.public_key else "HMAC-SHA256, in hexadecimal,"
+        shown = proof.signed[:SIGNED_SHOWN_BYTES].decode("utf-8", "replace")
+        shown += "…" if len(proof.signed) > SIGNED_SHOWN_BYTES else ""
+        raise Refusal(-1022, f"Signature for this request is not valid. It is {how} over: {shown}")
     return key
+
+
+def is_signed_by(key: Key, signed: bytes, signature: str) -> bool:
+    """Whether `signature` is that key's over `signed`. Takes as long for a wrong HMAC as for the right one."""
+    given = signature.encode("utf-8", "replace")
+    if not key.public_key:
+        return hmac.compare_digest(hmac_sha256(key.secret, signed).encode(), given.lower())
+    try:
+        ed25519_key(key.public_key).verify(base64.b64decode(given, validate=True), signed)
+    except (InvalidSignature, ValueError, binascii.Error):
+        return False
+    return True
+
+
+def require_address(key: Key, address: str) -> None:
+    """Raises Refusal -2015 when the key has an allowlist, and `address` is not in it. A local peer's is empty."""
+    if key.addresses and address and not _allows(key.addresses, address):
+        raise Refusal(-2015, f"Invalid API-key, IP, or permissions for action. The key is not used from {address}.")
 
 
 def require_scope(scopes: int, scope: KeyScope) -> None:
@@ -134,6 +162,20 @@ def _keyed(secret: str) -> tuple[Any, Any]:
     key = secret.encode()
     padded = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
     return tuple(hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))  # type: ignore[return-value]
+
+
+@lru_cache(_KEYED_MAX)
+def _networks(addresses: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(address) for address in addresses)
+
+
+def _allows(addresses: tuple[str, ...], address: str) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)  # an IPv4 peer of a socket that listens on both
+    return any((mapped or found) in network for network in _networks(addresses))
 
 
 def _whole(params: Mapping[str, Any], name: str, default: int) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ringex.gateways import binary
 from ringex.gateways.admin import ADMIN_METHODS
-from ringex.gateways.auth import Proof, Timing, authenticate, proof_of, require_scope, timing
+from ringex.gateways.auth import Proof, Timing, authenticate, proof_of, require_address, require_scope, timing
 from ringex.gateways.backlog import Backlog
 from ringex.gateways.binary import BinaryCommands
 from ringex.gateways.calls import Call, Submission
@@ -41,6 +41,7 @@ from ringex.gateways.pending import Deferred, Pending
 from ringex.gateways.requests import MSGPACK, Fault, RequestReader
 from ringex.gateways.rows import Row, rows_of
 from ringex.gateways.session import Connection, Connections
+from ringex.gateways.streams import terminated
 from ringex.gateways.userstreams import Send, UserStreams, chosen
 from ringex.history.follower import EventsGoneError, Follower
 from ringex.history.readmodel import ReadModel
@@ -232,12 +233,21 @@ class Gateway:
         if session is not None and params.get("apiKey", session.api_key) != session.api_key:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. The session has another key.")
         signer = session or authenticate(self.keystore, proof or proof_of(params))
+        require_address(signer, connection.address)
         known = self.model.key(signer.number)
         if known is None:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
         require_scope(known.scopes, KeyScope(method.security.value))
         when = timing(params, now_ns, mandatory=session is None)
         return signer, known.account, when
+
+    def _revoke(self, events: np.ndarray) -> None:
+        """Keys are no more: their sessions and streams end, before the events that came with it are told."""
+        keys = {event["key_added"] for event in rows_of(events)}
+        event = terminated(time.time_ns())
+        for connection in self.connections.authorized():
+            for number in connection.revoke(keys):
+                self.send(connection, {"subscriptionId": number, "event": event})
 
     def _serve_records(self, connection: Connection, frame: bytes | memoryview) -> None:
         if connection.key is None:
@@ -340,6 +350,8 @@ class Gateway:
         return True
 
     def _apply(self, events: np.ndarray) -> None:
+        if (events["kind"] == EventKind.KEY_REVOKED).any():
+            self._revoke(events[events["kind"] == EventKind.KEY_REVOKED])
         self.streams.apply(events, self.model, self.connections)
         self.counts["events"] += len(events)
         for watcher in self.watchers:

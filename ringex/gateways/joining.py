@@ -10,7 +10,7 @@ from typing import Final
 from ringex.config import Run, Settings
 from ringex.gateways.backlog import Backlog
 from ringex.gateways.gateway import Gateway
-from ringex.gateways.keystore import Keystore
+from ringex.gateways.keystore import open_keystore
 from ringex.gateways.userstreams import Send
 from ringex.history.follower import Follower
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError
@@ -53,7 +53,7 @@ class Joining:
         return Gateway(
             number=self._number,
             incarnation=self._run.incarnation,
-            keystore=Keystore(self._settings.keystore_path),
+            keystore=open_keystore(self._settings),
             model=model,
             follower=Follower(self._event_ring, self._number, doorbell, self._replica, model.sequence),
             producer=Producer(self._command_rings[self._number]),

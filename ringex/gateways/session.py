@@ -7,6 +7,7 @@ use: when the table is full, the one that has been idle longest, with nothing in
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -62,6 +63,8 @@ class Connection:
     identity: bytes
     connected_ns: int
     transport: Transport = Transport.ZMQ
+    address: str = ""
+    """Its IP address; empty for a peer on this machine that has none."""
     delimited: bool = False
     """It sends an empty frame before each message, as REQ does, and gets one before each reply."""
     key: Key | None = None
@@ -74,6 +77,8 @@ class Connection:
     binary_in_flight: int = 0
     subscriptions: dict[int, int] = field(default_factory=dict)
     """Subscription id -> account."""
+    subscription_keys: dict[int, int] = field(default_factory=dict)
+    """Subscription id -> number of the key that asked for it, of those in `subscriptions`."""
     next_subscription: int = 0
     unsent: Unread = field(default_factory=Unsent)
     peer: Any = None
@@ -101,7 +106,7 @@ class Connection:
     def log_out(self) -> None:
         self.key, self.account, self.authorized_ns = None, 0, 0
 
-    def subscribe(self, account: int) -> int:
+    def subscribe(self, account: int, key: int) -> int:
         """A new subscription's id. Raises Refusal when there are too many, or this account has one here already."""
         if account in self.subscriptions.values():
             raise Refusal(-1191, "Too many subscriptions. This account has one on this connection.")
@@ -111,7 +116,18 @@ class Connection:
         self.next_subscription += 1
         self.subscriptions[number] = account
         self.streaming[self] = None
+        self.subscription_keys = {n: k for n, k in self.subscription_keys.items() if n in self.subscriptions}
+        self.subscription_keys[number] = key
         return number
+
+    def revoke(self, keys: Collection[int]) -> list[int]:
+        """End what keys that are no more have begun here: the session, and the subscriptions returned."""
+        if self.key is not None and self.key.number in keys:
+            self.log_out()
+        ended = [number for number in self.subscriptions if self.subscription_keys.get(number) in keys]
+        for number in ended:
+            del self.subscriptions[number]
+        return ended
 
 
 class Connections:
@@ -130,6 +146,9 @@ class Connections:
     def by_number(self, number: int) -> Connection | None:
         return self._by_number.get(number)
 
+    def knows(self, identity: bytes, transport: Transport) -> bool:
+        return (transport, identity) in self._by_identity
+
     def subscribed(self) -> list[Connection]:
         """Those that follow an account."""
         gone = [connection for connection in self._streaming if not connection.subscriptions]
@@ -147,6 +166,10 @@ class Connections:
         connection = Connection(number, identity, now_ns, transport, unsent=peer, peer=peer, streaming=self._streaming)
         self._add(connection)
         return connection
+
+    def authorized(self) -> list[Connection]:
+        """Those that have shown a key: logged on, or subscribed to an account."""
+        return [one for one in self._by_identity.values() if one.key is not None or one.subscriptions]
 
     def at(self, identity: bytes, now_ns: int, transport: Transport = Transport.ZMQ) -> Connection:
         """The connection of `identity` at the socket of `transport`, new if it was not known.

@@ -43,7 +43,7 @@ def subscribe(call: Call) -> dict[str, Any]:
     _require_own_identity(call.connection)
     if call.connection.delimited:
         raise unsupported("A REQ socket cannot receive a stream; use a DEALER.")
-    return {"subscriptionId": call.connection.subscribe(call.account)}
+    return {"subscriptionId": call.connection.subscribe(call.account, call.key)}
 
 
 def unsubscribe(call: Call) -> dict[str, Any]:

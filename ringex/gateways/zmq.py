@@ -69,11 +69,16 @@ class _Front:
             except zmq.Again:
                 return count > 0
             frames: list[bytes] = []
+            address = ""
+            if self.socket.getsockopt(zmq.RCVMORE) and not gateway.connections.knows(identity, self.transport):
+                first = self.socket.recv(zmq.NOBLOCK, copy=False)  # only such a frame says where it came from
+                frames.append(first.bytes)
+                address = _address_of(first)
             while self.socket.getsockopt(zmq.RCVMORE):
                 frame = self.socket.recv(zmq.NOBLOCK)
                 if len(frames) < FRAMES_MAX:
                     frames.append(frame)
-            self._take(gateway, identity, frames)
+            self._take(gateway, identity, frames, address)
         return True
 
     def send(self, connection: Connection, message: Any) -> bool:
@@ -97,17 +102,18 @@ class _Front:
             return False
         return True
 
-    def _take(self, gateway: Gateway, identity: bytes, frames: list[bytes]) -> None:
+    def _take(self, gateway: Gateway, identity: bytes, frames: list[bytes], address: str) -> None:
         delimited = bool(frames) and not frames[0] and len(frames) > 1
         try:
             connection = gateway.connections.at(identity, time.time_ns(), self.transport)
         except Refusal as refusal:
-            stranger = Connection(0, identity, 0, self.transport, delimited)
+            stranger = Connection(0, identity, 0, self.transport, delimited=delimited)
             gateway.counts["refused_connections"] += 1
             reply: dict[str, Any] = {"id": None, "status": refusal.status, "error": refusal.body(), "rateLimits": []}
             self.send(stranger, reply)
             return
         connection.delimited = delimited
+        connection.address = connection.address or address
         body = frames[1:] if delimited else frames
         if len(body) == 1:
             gateway.request(connection, body[0])
@@ -116,6 +122,14 @@ class _Front:
         else:
             expected = "one frame of msgpack, or two: RXB1 and COMMAND records"
             gateway.malformed(connection, f"{len(body)} frames; {expected}, were expected.")
+
+
+def _address_of(frame: zmq.Frame) -> str:
+    """The IP address of the peer that sent it; empty over ipc://."""
+    try:
+        return str(frame.get("Peer-Address"))
+    except zmq.ZMQError:
+        return ""
 
 
 class ZmqGateway:
@@ -243,7 +257,7 @@ class ZmqGateway:
 
 
 def gateway_main(settings: Settings, run: Run, number: int) -> None:
-    """Serve clients until SIGTERM. Raises CannotServe, RingError, KeystoreError: one clear line each."""
+    """Serve clients until SIGTERM. Raises CannotServe, RingError, KeystoreError, MasterKeyError: one line each."""
     gateway = ZmqGateway(settings, run, number)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

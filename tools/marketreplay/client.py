@@ -108,9 +108,7 @@ class ReplayClient:
         try:
             self.call("session.logon", self._signed({}))
         except ExchangeError as error:
-            raise ExchangeError(
-                f"{error} (`ringex keys create --account replay` prints a key and its secret)"
-            ) from None
+            raise ExchangeError(f"{error} (`ringex key create --account replay` prints a key and its secret)") from None
         return number
 
     def call(self, method: str, params: Mapping[str, Any], seconds_max: float = REPLY_SECONDS_MAX) -> Any:
