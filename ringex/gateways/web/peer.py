@@ -112,10 +112,17 @@ class Peer(asyncio.Protocol):
             connection.log_out()
             self.site.gateway.connections.drop(connection)
 
+    @property
+    def address(self) -> str:
+        """The IP address of the other end."""
+        name = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return str(name[0]) if name else ""
+
     def seat(self, transport: Transport) -> Connection:
         """The place at the gateway; taken with the first request."""
         if self.connection is None:
             self.connection = self.site.gateway.connections.open(time.time_ns(), transport, self)
+            self.connection.address = self.address
         return self.connection
 
     @property

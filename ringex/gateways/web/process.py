@@ -217,7 +217,7 @@ def _tls_context(certificate: Any, key: Any) -> ssl.SSLContext:
 
 
 def web_gateway_main(settings: Settings, run: Run, number: int) -> None:
-    """Serve clients until SIGTERM. Raises CannotServe, RingError, KeystoreError: one clear line each."""
+    """Serve clients until SIGTERM. Raises CannotServe, RingError, KeystoreError, MasterKeyError: one line each."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gateway = WebGateway(settings, run, number)
