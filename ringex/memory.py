@@ -44,10 +44,15 @@ def _zero_bytes_interpreted(destination: int, size_bytes: int) -> None:
     ctypes.memset(int(destination), 0, int(size_bytes))
 
 
+def _prefetch_interpreted(address: int) -> None:
+    return
+
+
 if INTERPRETED:
     record_at = _record_at_interpreted
     copy_bytes = _copy_bytes_interpreted
     zero_bytes = _zero_bytes_interpreted
+    prefetch = _prefetch_interpreted
 else:
 
     @intrinsic
@@ -89,3 +94,17 @@ else:
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64), codegen
+
+    @intrinsic
+    def prefetch(typingctx, address):  # type: ignore[no-untyped-def]
+        """prefetch(address: int64): begin to fetch that cache line, to be written soon. Any address will do."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+            begin = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+            write, keep, data = (ir.Constant(word, number) for number in (1, 3, 1))
+            builder.call(begin, [builder.inttoptr(args[0], pointer), write, keep, data])
+            return context.get_dummy_value()
+
+        return types.void(types.int64), codegen

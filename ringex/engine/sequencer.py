@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 
 from ringex.atomics import load_acquire, pause, store_relaxed
+from ringex.engine.lookahead import FAR, MIDDLE, NEAR, look_far, look_middle, look_near
 from ringex.engine.matcher import apply
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
@@ -167,6 +168,7 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
     published = ring_published(source.ring)
     taken = 0
     while source.cursor < published and taken < COMMANDS_PER_TURN_MAX and _may_take(s):
+        _look_ahead(s.root, source.ring, source.cursor, published)
         command = ring_slot(source.ring, source.cursor)
         second = int64(0)
         slots = 1
@@ -180,6 +182,18 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
     if taken > 0:
         journal_sequence_to(s.journal, s.next_sequence - 1)
     return taken
+
+
+@inlined
+def _look_ahead(root: int, ring: int, cursor: int, published: int) -> None:
+    """Begin to fetch what the ring's next commands will touch."""
+    left = published - cursor
+    if left > FAR:
+        look_far(root, ring_slot(ring, cursor + FAR))
+    if left > MIDDLE:
+        look_middle(root, ring_slot(ring, cursor + MIDDLE))
+    if left > NEAR:
+        look_near(root, ring_slot(ring, cursor + NEAR))
 
 
 @compiled

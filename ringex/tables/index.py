@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from ringex.jit import compiled, inlined
-from ringex.memory import address_of, record_at
+from ringex.memory import address_of, prefetch, record_at
 
 INDEX: Final = np.dtype(
     [
@@ -32,6 +32,7 @@ INDEX: Final = np.dtype(
     align=True,
 )
 _ENTRY: Final = np.dtype([("key", "i8"), ("value", "i8")])  # value 0: the place is empty
+_ENTRY_BYTES: Final = _ENTRY.itemsize
 
 _MULTIPLIER: Final = 0x1E3779B97F4A7C15
 _LOW_BITS: Final = (1 << 62) - 1  # of a product: the same bits whether it wrapped (compiled) or not (interpreted)
@@ -62,6 +63,13 @@ def _home(key: int, mask: int) -> int:
     product = (int(key >> 2) * _MULTIPLIER) & _LOW_BITS
     mixed = (product ^ (product >> 29)) >> 5
     return ((mixed << 2) | (key & 3)) & mask
+
+
+@inlined
+def index_prefetch(index: int, key: int) -> None:
+    """Begin to fetch the line in which `key` is looked for first."""
+    h = record_at(index, 0, INDEX)
+    prefetch(h.entries + _home(key, h.mask) * _ENTRY_BYTES)
 
 
 @compiled
