@@ -270,6 +270,59 @@ def account_withdraw(data: Path | None, name: str, asset: str, amount: str, refe
     _book(data, "admin.account.withdraw", name, asset, amount, reference)
 
 
+@cli.group("fees")
+def fees_group() -> None:
+    """What accounts pay."""
+
+
+@fees_group.command("set", context_settings={"ignore_unknown_options": True})
+@data_option
+@click.argument("name")
+@click.argument("maker")
+@click.argument("taker")
+@click.option("--symbol", help="In this market only. [default: in every market that it has no rates for]")
+def fees_set(data: Path | None, name: str, maker: str, taker: str, symbol: str | None) -> None:
+    """Let the account NAME pay MAKER and TAKER: 0.001 is 0.1 %, -0.0001 a rebate of 0.01 %."""
+    rates = {"account": name, "makerFee": maker, "takerFee": taker}
+    _administer(data, "admin.fees.set", rates | ({"symbol": symbol} if symbol else {}))
+
+
+@fees_group.command("clear")
+@data_option
+@click.argument("name")
+@click.option("--symbol", help="The rates for this market. [default: those for every market]")
+def fees_clear(data: Path | None, name: str, symbol: str | None) -> None:
+    """Take rates of the account NAME back: it pays what it would without them."""
+    _administer(data, "admin.fees.set", {"account": name} | ({"symbol": symbol} if symbol else {}))
+
+
+@fees_group.command("show")
+@data_option
+@click.argument("name")
+def fees_show(data: Path | None, name: str) -> None:
+    """Print the rates of the account NAME that are not its markets'."""
+    _administer(data, "admin.fees.show", {"account": name})
+
+
+@fees_group.command("asset")
+@data_option
+@click.argument("asset", required=False)
+@click.option("--multiplier", help="What part of a fee is charged in it: 0.75 takes a quarter off. [default: 1]")
+def fees_asset(data: Path | None, asset: str | None, multiplier: str | None) -> None:
+    """Name the ASSET that fees can be paid in; without one they no longer can."""
+    params = {"asset": asset, "multiplier": multiplier}
+    _administer(data, "admin.feeAsset.set", {name: value for name, value in params.items() if value is not None})
+
+
+@fees_group.command("in-asset")
+@data_option
+@click.argument("name")
+@click.argument("choice", type=click.Choice(["on", "off"]))
+def fees_in_asset(data: Path | None, name: str, choice: str) -> None:
+    """Let the account NAME pay its fees in the fee asset where it can, or no longer."""
+    _administer(data, "admin.feeAsset.use", {"account": name, "enabled": choice == "on"})
+
+
 @cli.group("market")
 def market_group() -> None:
     """Markets."""

@@ -39,6 +39,7 @@ class Limits:
     requests_remembered_max: int = 1 << 20
     requests_remembered_per_account_max: int = 1 << 16
     references_max: int = 1 << 20
+    fee_schedules_max: int = 1 << 16
 
     def widened(self, other: Limits) -> Limits:
         """Of each number the larger one: what has room for both."""

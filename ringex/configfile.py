@@ -64,6 +64,7 @@ WEB_GATEWAYS_MAX: Final = 16
 SOCKET_PATH_BYTES_MAX: Final = 107
 LIMIT_MAX: Final = (1 << 28) - 1
 LISTED_MAX: Final = 1 << 20
+ASSETS_MOST: Final = (1 << 16) - 1  # a trade names an asset in two bytes
 """Of assets and of markets: the engine packs their numbers into 20 bits."""
 
 _SLOTS: Final = {
@@ -247,8 +248,8 @@ def _cores(table: _Table) -> tuple[int, ...]:
 def _limits(table: _Table) -> Limits:
     names = [item.name for item in fields(Limits)]
     table.check_keys(names)
-    narrow = ("assets_max", "markets_max")
-    return Limits(**{key: table.whole(key, 2, LISTED_MAX if key in narrow else LIMIT_MAX) for key in table.values})
+    narrow = {"assets_max": ASSETS_MOST, "markets_max": LISTED_MAX}
+    return Limits(**{key: table.whole(key, 2, narrow.get(key, LIMIT_MAX)) for key in table.values})
 
 
 def _endpoint(table: _Table, key: str) -> str:

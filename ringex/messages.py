@@ -13,6 +13,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                MARKET_COMMAND     MARKET_ADD MARKET_SET
                ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD ACCOUNT_SET KEY_REVOKE
                LIMITS_COMMAND     LIMITS_SET
+               FEES_COMMAND       FEES_SET FEE_ASSET_SET
     events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED
                ORDER_TERMS        ACCEPTED: an EVENT that ends otherwise
                TRADE              TRADE
@@ -20,6 +21,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                BALANCE_EVENT      BALANCE
                ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY KEY_REVOKED
                LIMITS_EVENT       LIMITS
+               FEES_EVENT         FEES FEE_ASSET
 
 Units, everywhere: `*_ns` nanoseconds since the Unix epoch; `timestamp_us` microseconds since it; prices and quantities
 count the market's `price_scale` and `quantity_scale` decimals (price 2500001 at scale 2 is 25000.01); `*quote*`
@@ -135,6 +137,8 @@ class CommandKind(IntEnum):
     LIMITS_SET = 17
     TIMER = 18
     """Never sent: the matcher sequences it itself as soon as the first of its timers is due."""
+    FEES_SET = 25
+    FEE_ASSET_SET = 26
     KEY_REVOKE = 36
 
 
@@ -173,6 +177,8 @@ class EventKind(IntEnum):
     PREVENTED = 14
     TRIGGERED = 15
     LIMITS = 16
+    FEES = 23
+    FEE_ASSET = 24
     KEY_REVOKED = 29
 
 
@@ -245,6 +251,7 @@ class Reason(IntEnum):
     ACCOUNT_BLOCKED = 44
     INVALID_GOOD_TILL = 45
     EXPIRED_BY_TIME = 46
+    INVALID_FEES = 75
     UNKNOWN_KEY = 95
 
 
@@ -299,6 +306,7 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.ACCOUNT_BLOCKED: (-2010, "This action is disabled on this account."),
     Reason.INVALID_GOOD_TILL: (-1130, "Invalid data sent for parameter 'goodTillDate'."),
     Reason.EXPIRED_BY_TIME: (0, "It was good till a date, which has come."),
+    Reason.INVALID_FEES: (-1101, "Fee rates must lie between -1 and 1, a multiplier between 0 and 1."),
     Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
@@ -452,6 +460,7 @@ LIMIT_NAMES: Final = (
     "requests_remembered_max",
     "requests_remembered_per_account_max",
     "references_max",
+    "fee_schedules_max",
 )
 """The bounds of the engine's tables, which decide refusals and so are part of the state: `ringex.config.Limits`."""
 _LIMITS_BODY: list[tuple[Any, ...]] = [(name, "i8") for name in LIMIT_NAMES]
@@ -463,6 +472,21 @@ LIMITS_COMMAND: Final = _record(
         ("_pad", "u1", (_BODY_PADDING_BYTES,)),
         *_DURABLE,
         *_LIMITS_BODY,
+    ],
+)
+
+FEES_COMMAND: Final = _record(
+    "FEES_COMMAND",
+    [
+        *_COMMAND_HEADER,  # FEES_SET: `account` gets the rates. FEE_ASSET_SET: 0 for the exchange, else who opts in
+        ("market", "i4"),  # FEES_SET: market number; -1 for every market
+        ("maker_fee", "i4"),  # FEES_SET: 1e-8; negative: a rebate
+        ("taker_fee", "i4"),
+        ("asset", "i4"),  # FEE_ASSET_SET of the exchange: in which fees can be paid
+        ("multiplier", "i4"),  # FEE_ASSET_SET of the exchange: 1e-8; what part of a fee is charged in that asset
+        ("in_force", "u4"),  # 1: as said; 0: no longer (the rest of the body is not looked at, but for the market)
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 24,)),
+        *_DURABLE,
     ],
 )
 
@@ -557,8 +581,8 @@ TRADE: Final = _record(
         ("taker_executed_quote", "i8"),
         ("maker_executed_quantity", "i8"),
         ("maker_executed_quote", "i8"),
-        ("taker_fee", "i8"),  # in what the taker received: BUY base, SELL quote; negative: a rebate
-        ("maker_fee", "i8"),  # in what the maker received
+        ("taker_fee", "i8"),  # in what the taker received (BUY base, SELL quote) or the fee asset; negative: a rebate
+        ("maker_fee", "i8"),
         ("taker_base_free", "i8"),  # balances after the trade, of both sides
         ("taker_base_locked", "i8"),
         ("taker_quote_free", "i8"),
@@ -567,6 +591,8 @@ TRADE: Final = _record(
         ("maker_base_locked", "i8"),
         ("maker_quote_free", "i8"),
         ("maker_quote_locked", "i8"),
+        ("taker_fee_asset", "u2"),  # 0: the fee is in what was received; n: in asset number n - 1, the fee asset
+        ("maker_fee_asset", "u2"),
     ],
 )
 
@@ -615,6 +641,18 @@ ACCOUNT_EVENT: Final = _record(
 """ACCOUNT: `account` is called `name`; its group and status are now these. KEY: `key_added` now acts for `account`
 within `scopes`. KEY_REVOKED: it acts for it no more."""
 LIMITS_EVENT: Final = _record("LIMITS_EVENT", [*_EVENT_HEADER, *_LIMITS_BODY])
+FEES_EVENT: Final = _record(
+    "FEES_EVENT",
+    [
+        *_EVENT_HEADER,  # FEES: account, market or -1. FEE_ASSET: account or 0; `market` is the asset's number
+        ("maker_fee", "i4"),
+        ("taker_fee", "i4"),
+        ("multiplier", "i4"),
+        ("in_force", "u4"),
+    ],
+)
+"""FEES: `account` pays these rates in `market`, or (in_force 0) what it would pay without. FEE_ASSET of account 0:
+fees can be paid in this asset, for `multiplier` of what they are else, or (in_force 0) in none; of another: it does."""
 
 
 def commands(count: int = 1) -> np.ndarray:

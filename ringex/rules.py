@@ -100,6 +100,12 @@ def fee(rate: int, amount: int) -> int:
 
 
 @compiled
+def part_of(rate: int, multiplier: int) -> int:
+    """`multiplier` (0 .. FEE_RATE_ONE) of a fee rate (0 .. FEE_RATE_ONE), rounded up."""
+    return (rate * multiplier + FEE_RATE_ONE - 1) // FEE_RATE_ONE
+
+
+@compiled
 def check_order(market: Any, order_type: int, price: int, quantity: int, quote_quantity: int) -> int:
     """The market's filters on a new or amended order: the `Reason` to refuse it, or NONE.
 

@@ -27,6 +27,8 @@ _DTYPES = {
     EventKind.KEY: messages.ACCOUNT_EVENT,
     EventKind.KEY_REVOKED: messages.ACCOUNT_EVENT,
     EventKind.LIMITS: messages.LIMITS_EVENT,
+    EventKind.FEES: messages.FEES_EVENT,
+    EventKind.FEE_ASSET: messages.FEES_EVENT,
 }
 
 

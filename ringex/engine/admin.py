@@ -8,6 +8,7 @@ import numpy as np
 
 from ringex.engine.book import book_side, side_prices
 from ringex.engine.events import answer_plainly, emit
+from ringex.engine.fees import note_fee_market
 from ringex.engine.ledger import balance_find, balance_make, balances_make
 from ringex.engine.records import (
     ACCOUNT,
@@ -285,6 +286,7 @@ def add_asset(root: int, command: int) -> None:
     asset = record_at(s.assets, number, ASSET)
     asset.total = 0
     asset.scale = c.scale
+    asset.fee_market = 0
     copy_bytes(_name_of(root, int64(ASSET_NAME), number), command + COMMAND_ASSET_NAME_OFFSET, ASSET_NAME_BYTES)
     name_enter(root, int64(ASSET_NAME), number)
     event = emit(root, int64(EventKind.ASSET), int64(0), number)
@@ -307,6 +309,7 @@ def add_market(root: int, command: int) -> None:
     body = s.markets + number * MARKET_BYTES + MARKET_BODY_OFFSET
     copy_bytes(body, command + COMMAND_MARKET_OFFSET, MARKET_BODY_BYTES)
     market_enter(root, number)
+    note_fee_market(root, number)
     _emit_market(root, number)
 
 
@@ -396,6 +399,8 @@ def add_account(root: int, command: int) -> None:
     account.requests = 0
     account.trade_group = 0
     account.status = AccountStatus.ACTIVE
+    account.schedules = 0
+    account.pays_in_fee_asset = 0
     copy_bytes(_name_of(root, int64(ACCOUNT_NAME), number), name, ACCOUNT_NAME_BYTES)
     name_enter(root, int64(ACCOUNT_NAME), number)
     _emit_account(root, number)

@@ -2,8 +2,8 @@
 
 Slots, hash layouts, free lists and the tables' room do not show in it; the limits in force do. Orders come by market,
 side (buy first), price (best first), age; stop orders that wait by market, direction (falling first), stop price (the
-next to fire first), age; balances by account and asset; requests by account, timestamp and id; timers as they will
-fire; all else by arrival.
+next to fire first), age; balances by account and asset; fee schedules by account and market; requests by account,
+timestamp and id; timers as they will fire; all else by arrival.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ringex.engine.book import (
     order_price,
     stop_enter,
 )
+from ringex.engine.fees import import_schedules
 from ringex.engine.ledger import balance_find, balance_make
 from ringex.engine.records import (
     ASSET,
@@ -40,6 +41,7 @@ from ringex.engine.records import (
     REQUEST,
     RISING,
     ROOT,
+    SCHEDULE,
     TERMS,
     TIMER,
 )
@@ -53,6 +55,7 @@ from ringex.rules import MARKET_BODY_NAMES
 from ringex.tables import index_put, pool_take, words_copy
 
 COUNTERS: Final = ("command_sequence", "time_ns", "event_sequence", "order_id", "execution_id", "timer_sequence")
+FEE_ASSET: Final = ("fee_asset", "fee_multiplier")
 PENDING: Final = (
     *("continuation_pending", "pending_price", "pending_market", "pending_account", "pending_quote"),
     *("correlation", "connection", "incarnation", "gateway", "transport"),
@@ -65,7 +68,7 @@ MARKET_OUT: Final = np.dtype(
     ],
     align=True,
 )
-ACCOUNT_OUT: Final = np.dtype([("name", "S32"), ("trade_group", "i4"), ("status", "i4")])
+ACCOUNT_OUT: Final = np.dtype([("name", "S32"), ("trade_group", "i4"), ("status", "i4"), ("pays_in_fee_asset", "i4")])
 ORDER_OUT: Final = np.dtype(
     [
         ("order_id", "i8"),
@@ -108,6 +111,8 @@ TABLES: Final[Mapping[str, np.dtype]] = {
     "requests": REQUEST,
     "references": REFERENCE,
     "timers": TIMER,
+    "schedules": SCHEDULE,
+    "fee_asset": np.dtype([(name, "i8") for name in FEE_ASSET]),
     "pending": np.dtype([(name, "i8") for name in PENDING]),
     "pending_order": ORDER_OUT,
     "rings": RING_OUT,
@@ -127,6 +132,10 @@ def export_state(state: State) -> dict[str, np.ndarray]:
     tables["accounts"] = _columns(state.accounts[: root["accounts_count"]], ACCOUNT_OUT)
     tables["keys"] = state.keys[1 : state.pools["key_pool"].used + 1].copy()
     tables["references"] = state.references[1 : state.pools["reference_pool"].used + 1].copy()
+    schedules = state.schedules[1 : state.pools["schedule_pool"].used + 1]
+    tables["schedules"] = schedules[np.lexsort((schedules["market"], schedules["account"]))]
+    if root["fee_asset"]:
+        tables["fee_asset"] = _of_root(root, TABLES["fee_asset"])
     balances = _columns(state.balances[1 : state.pools["balance_pool"].used + 1], BALANCE_OUT)
     tables["balances"] = balances[np.lexsort((balances["asset"], balances["account"]))]
     tables["requests"] = _requests(state)
@@ -183,6 +192,10 @@ def import_state(tables: Mapping[str, np.ndarray], room: Limits | None = None) -
         state.accounts[name][: len(tables["accounts"])] = tables["accounts"][name]
     root["accounts_count"] = len(tables["accounts"])
     _enter_names(state.address)
+    for name in FEE_ASSET if len(tables["fee_asset"]) else ():
+        root[name] = tables["fee_asset"][name][0]
+    state.schedules[1 : len(tables["schedules"]) + 1] = tables["schedules"]
+    import_schedules(state.address, len(tables["schedules"]))
     balances = np.ascontiguousarray(tables["balances"])
     import_balances(state.address, address_of(balances), len(balances))
     for number, market in enumerate(tables["markets"]):

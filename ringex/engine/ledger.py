@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ringex.engine.book import account_key
-from ringex.engine.records import BALANCE, ROOT
+from ringex.engine.records import ACCOUNT, BALANCE, IN_FEE_ASSET, ROOT, SCHEDULED
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import Side
@@ -17,6 +17,14 @@ from ringex.tables import index_find, index_put, pool_left, pool_take
 def balance_find(root: int, account: int, asset: int) -> int:
     """The slot of an account's balance, or 0."""
     return index_find(record_at(root, 0, ROOT).balance_index, account_key(account, asset))
+
+
+@inlined
+def fee_terms_of(root: int, account: int) -> int:
+    """What the balances of an account must say of its fees: SCHEDULED, IN_FEE_ASSET."""
+    a = record_at(record_at(root, 0, ROOT).accounts, int64(account), ACCOUNT)
+    scheduled = int64(SCHEDULED) if a.schedules > 0 else int64(0)
+    return scheduled + (int64(IN_FEE_ASSET) if a.pays_in_fee_asset != 0 else int64(0))
 
 
 @compiled
@@ -33,6 +41,7 @@ def balance_make(root: int, account: int, asset: int) -> int:
     balance.asset = asset
     balance.free = 0
     balance.locked = 0
+    balance.fee_terms = fee_terms_of(root, account)
     index_put(s.balance_index, account_key(account, asset), slot)
     return slot
 

@@ -49,6 +49,7 @@ def enforce_limits(root: int, limits: int) -> None:
     pool_bound(s.order_pool, n.orders_max)
     pool_bound(s.request_pool, n.requests_remembered_max)
     pool_bound(s.reference_pool, n.references_max)
+    pool_bound(s.schedule_pool, n.fee_schedules_max)
 
 
 @inlined
@@ -78,4 +79,5 @@ def _hold_what_is_used(root: int, limits: int) -> bool:
         and pool_used(s.level_pool) - s.stop_levels <= n.levels_max
         and pool_used(s.request_pool) <= n.requests_remembered_max
         and pool_used(s.reference_pool) <= n.references_max
+        and pool_used(s.schedule_pool) <= n.fee_schedules_max
     )

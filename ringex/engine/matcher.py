@@ -19,6 +19,7 @@ from ringex.engine.admin import (
 )
 from ringex.engine.closing import expire_order
 from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, reject
+from ringex.engine.fees import set_fee_asset, set_fees
 from ringex.engine.limits import set_limits
 from ringex.engine.matching import match
 from ringex.engine.orders import amend, cancel, cancel_all, cancel_all_step, cancel_replace, place
@@ -141,6 +142,10 @@ def _dispatch(root: int, command: int, second: int) -> None:
         add_key(root, command)
     elif kind == CommandKind.KEY_REVOKE:
         revoke_key(root, command)
+    elif kind == CommandKind.FEES_SET:
+        set_fees(root, command)
+    elif kind == CommandKind.FEE_ASSET_SET:
+        set_fee_asset(root, command)
     elif kind == CommandKind.ACCOUNT_SET:
         set_account(root, command)
     else:
@@ -155,6 +160,7 @@ def _is_known(kind: int) -> bool:
         or kind == CommandKind.LIMITS_SET
         or kind == CommandKind.KEY_REVOKE
         or kind == CommandKind.TIMER
+        or (kind >= CommandKind.FEES_SET and kind <= CommandKind.FEE_ASSET_SET)
     )
 
 

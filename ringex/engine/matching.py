@@ -23,7 +23,8 @@ from ringex.engine.book import (
 )
 from ringex.engine.closing import close_taker
 from ringex.engine.events import emit, emit_order, emitted, mark_level
-from ringex.engine.ledger import book_fee, book_free, pay_locked
+from ringex.engine.fees import charge
+from ringex.engine.ledger import book_free, pay_locked
 from ringex.engine.prevention import is_prevented, prevent
 from ringex.engine.records import BALANCE, LEVEL, MARKET, ORDER, ROOT
 from ringex.jit import compiled, int64
@@ -39,7 +40,7 @@ from ringex.messages import (
     Reason,
     Side,
 )
-from ringex.rules import base_amount, fee, may_rest, notional
+from ringex.rules import base_amount, may_rest, notional
 from ringex.tables import pool_give
 
 EVENTS_PER_STEP_MAX: Final = 4
@@ -180,8 +181,14 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
     taker_limit = s.pending_price
     if taker_limit == 0 and taker.order_type != OrderType.MARKET and taker.side == Side.SELL:
         taker_limit = price  # a stop order to sell: it has held the base since it was placed, at whatever price
-    taker_fee = _settle(root, s.pending_market, slot, taker_limit, quantity, amount, int64(market.taker_fee))
-    maker_fee = _settle(root, s.pending_market, maker_slot, price, quantity, amount, int64(market.maker_fee))
+    _pay(root, s.pending_market, slot, taker_limit, quantity, amount)
+    rate = int64(market.taker_fee)
+    taker_fee = charge(root, s.pending_market, slot, taker_limit, quantity, amount, rate, True)
+    taker_fee_asset = s.fee_paid_in
+    _pay(root, s.pending_market, maker_slot, price, quantity, amount)
+    rate = int64(market.maker_fee)
+    maker_fee = charge(root, s.pending_market, maker_slot, price, quantity, amount, rate, False)
+    maker_fee_asset = s.fee_paid_in
 
     level_quantity = book_trade(root, maker_slot, quantity)
     maker_done = maker.executed == maker.quantity
@@ -219,6 +226,8 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
     e.maker_executed_quote = maker.executed_quote
     e.taker_fee = taker_fee
     e.maker_fee = maker_fee
+    e.taker_fee_asset = taker_fee_asset
+    e.maker_fee_asset = maker_fee_asset
     base = record_at(s.balances, int64(taker.base_balance), BALANCE)
     e.taker_base_free = base.free
     e.taker_base_locked = base.locked
@@ -241,12 +250,10 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
 
 
 @compiled
-def _settle(root: int, market: int, slot: int, limit: int, quantity: int, amount: int, rate: int) -> int:
-    """One side of a trade: pay, from the hold at `limit` (0: from free), receive less the fee. Returns the fee."""
-    s = record_at(root, 0, ROOT)
-    order = record_at(s.orders, slot, ORDER)
-    m = record_at(s.markets, market, MARKET)
-    base = base_amount(m, quantity)
+def _pay(root: int, market: int, slot: int, limit: int, quantity: int, amount: int) -> None:
+    """What one side of a trade gives: from its hold at `limit`, or (0) from free."""
+    order = record_at(record_at(root, 0, ROOT).orders, slot, ORDER)
+    m = record_at(record_at(root, 0, ROOT).markets, market, MARKET)
     if order.side == Side.BUY:
         if limit != 0:
             held = notional(m, limit, quantity)
@@ -254,13 +261,7 @@ def _settle(root: int, market: int, slot: int, limit: int, quantity: int, amount
             book_free(root, order.quote_balance, held - amount)
         else:
             book_free(root, order.quote_balance, -amount)
-        booked = book_fee(root, int64(m.fee_base_balance), fee(rate, base))
-        book_free(root, order.base_balance, base - booked)
-        return booked
-    if limit != 0:
-        pay_locked(root, order.base_balance, base)
+    elif limit != 0:
+        pay_locked(root, order.base_balance, base_amount(m, quantity))
     else:
-        book_free(root, order.base_balance, -base)
-    booked = book_fee(root, int64(m.fee_quote_balance), fee(rate, amount))
-    book_free(root, order.quote_balance, amount - booked)
-    return booked
+        book_free(root, order.base_balance, -base_amount(m, quantity))

@@ -116,7 +116,15 @@ MARKET_BODY_BYTES: Final = SYMBOL_OFFSET + 24 - MARKET_BODY_OFFSET
 assert MARKET_EVENT.fields["symbol"][1] + 24 - MARKET_EVENT.fields["tick"][1] == MARKET_BODY_BYTES  # type: ignore[index]
 """The body is laid out as in messages, so that it moves by one copy."""
 
-ASSET: Final = np.dtype([("total", "i8"), ("scale", "i8"), ("name", "S16")], align=True)
+ASSET: Final = np.dtype(
+    [
+        ("total", "i8"),
+        ("scale", "i8"),
+        ("fee_market", "i8"),  # number + 1 of the first market that prices the fee asset in this one; 0: none
+        ("name", "S16"),
+    ],
+    align=True,
+)
 ASSET_BYTES: Final = ASSET.itemsize
 ASSET_NAME_OFFSET: Final[int] = ASSET.fields["name"][1]  # type: ignore[index]
 
@@ -127,6 +135,8 @@ ACCOUNT: Final = np.dtype(
         ("requests", "i8"),  # remembered for it now
         ("trade_group", "i4"),  # accounts of one group > 0 do not trade with each other
         ("status", "i4"),  # AccountStatus
+        ("schedules", "i4"),  # how many fee schedules are its own
+        ("pays_in_fee_asset", "i4"),
         ("name", "S32"),
     ],
     align=True,
@@ -136,7 +146,22 @@ ACCOUNT_NAME_OFFSET: Final[int] = ACCOUNT.fields["name"][1]  # type: ignore[inde
 
 KEY: Final = np.dtype([("key", "i8"), ("account", "i4"), ("scopes", "i4")], align=True)
 
-BALANCE: Final = np.dtype([("account", "i4"), ("asset", "i4"), ("free", "i8"), ("locked", "i8"), ("reserved", "i8")])
+BALANCE: Final = np.dtype(
+    [
+        ("account", "i4"),
+        ("asset", "i4"),
+        ("free", "i8"),
+        ("locked", "i8"),
+        ("fee_terms", "i4"),  # the account's: SCHEDULED, IN_FEE_ASSET. Settling a trade writes this line anyway
+        ("reserved", "i4"),
+    ]
+)
+SCHEDULED: Final = 1
+"""The account has a fee schedule of its own, for some market or for all."""
+IN_FEE_ASSET: Final = 2
+"""The account pays its fees in the fee asset, where it can."""
+SCHEDULE: Final = np.dtype([("account", "i4"), ("market", "i4"), ("maker_fee", "i4"), ("taker_fee", "i4")])
+"""What an account pays in a market, or (market -1) in every one that it has no schedule for."""
 
 REQUEST: Final = np.dtype(
     [
@@ -233,6 +258,12 @@ ROOT: Final = np.dtype(
         ("references", "i8"),
         ("reference_pool", "i8"),
         ("reference_index", "i8"),  # hash of the reference's key -> slot
+        ("schedules", "i8"),
+        ("schedule_pool", "i8"),
+        ("schedule_index", "i8"),  # account and market -> slot
+        ("fee_asset", "i8"),  # number + 1 of the asset that fees can be paid in; 0: none
+        ("fee_multiplier", "i8"),  # 1e-8; what part of a fee is charged in it
+        ("fee_paid_in", "i8"),  # what the fee just booked was paid in: 0 what was received, else number + 1
         ("rings", "i8"),
         ("assets_count", "i8"),
         ("markets_count", "i8"),
@@ -249,3 +280,5 @@ ROOT_ROOM_OFFSET: Final[int] = ROOT.fields["room"][1]  # type: ignore[index]
 
 NUMBER_BITS: Final = 20
 """Asset and market numbers stay below 2^20 in keys made of an account and one of them."""
+ASSETS_MOST: Final = (1 << 16) - 1
+"""TRADE tells an asset's number + 1 in two bytes."""

@@ -13,6 +13,7 @@ from ringex.engine.limits import enforce_limits
 from ringex.engine.records import (
     ACCOUNT,
     ASSET,
+    ASSETS_MOST,
     BALANCE,
     CACHE_LINE_BYTES,
     EXPIRY,
@@ -27,6 +28,7 @@ from ringex.engine.records import (
     RING,
     RINGS,
     ROOT,
+    SCHEDULE,
     TERMS,
     TIMER,
 )
@@ -59,6 +61,7 @@ class State:
         self.references = np.zeros(limits.references_max + 1, REFERENCE)
         timers_max = timers_bound(limits)
         self.timers = np.zeros(timers_max + 1, TIMER)
+        self.schedules = np.zeros(limits.fee_schedules_max + 1, SCHEDULE)
         self.rings = np.zeros(RINGS, RING)
         self.pools = {
             "order_pool": Pool(self.orders),
@@ -68,6 +71,7 @@ class State:
             "request_pool": Pool(self.requests),
             "reference_pool": Pool(self.references),
             "timer_pool": Pool(self.timers),
+            "schedule_pool": Pool(self.schedules),
         }
         self.prices = Prices(limits.levels_max, 2 * limits.markets_max)
         self.stop_prices = Prices(limits.orders_max, 2 * limits.markets_max)
@@ -81,6 +85,7 @@ class State:
             "request_index": Index(limits.requests_remembered_max),
             "reference_index": Index(limits.references_max),
             "timer_index": Index(timers_max),
+            "schedule_index": Index(limits.fee_schedules_max),
         }
         self.timer_heap = Heap(timers_max)
         self.root_record = np.zeros(1, ROOT)
@@ -113,6 +118,7 @@ class State:
         counts = {name: int(self.root[f"{name}_count"]) for name in ("assets", "markets", "accounts")}
         for name in ("key", "balance", "order", "level", "reference"):
             counts[f"{name}s"] = self.pools[f"{name}_pool"].used
+        counts["fee_schedules"] = self.pools["schedule_pool"].used
         counts["levels"] -= int(self.root["stop_levels"])
         counts["requests_remembered"] = len(kept)
         counts["requests_remembered_per_account"] = int(np.bincount(kept, minlength=1).max())
@@ -124,7 +130,7 @@ class State:
     def _point(self) -> None:
         for name in (
             *("orders", "orders_cold", "orders_terms", "levels", "balances", "assets", "markets", "accounts", "keys"),
-            *("requests", "expiries", "references", "rings", "timers"),
+            *("requests", "expiries", "references", "schedules", "rings", "timers"),
         ):
             self.root[name] = address_of(getattr(self, name))
         for name, pool in self.pools.items():
@@ -148,9 +154,9 @@ def check_limits(limits: Limits) -> None:
     for name, value in vars(limits).items():
         if value < 1:
             raise ValueError(f"limits: {name} is {value}; it must be at least 1")
-    for name in ("assets_max", "markets_max"):
-        if getattr(limits, name) > 1 << NUMBER_BITS:
-            raise ValueError(f"limits: {name} is {getattr(limits, name)}; at most {1 << NUMBER_BITS} are possible")
+    for name, most in (("assets_max", ASSETS_MOST), ("markets_max", 1 << NUMBER_BITS)):
+        if getattr(limits, name) > most:
+            raise ValueError(f"limits: {name} is {getattr(limits, name)}; at most {most} are possible")
     for name in ("orders_max", "levels_max", "balances_max", "accounts_max"):
         if getattr(limits, name) >= 1 << 28:
             raise ValueError(f"limits: {name} is {getattr(limits, name)}; it must be below {1 << 28}")

@@ -13,13 +13,14 @@ import numpy as np
 
 from ringex.decimals import format_scaled
 from ringex.gateways import queries
+from ringex.gateways.adminarguments import account_of, asset_of, expect, name_of, small
+from ringex.gateways.adminfees import FEE_METHODS
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import invalid, of_reason
 from ringex.gateways.keyadmin import KEY_METHODS
 from ringex.gateways.methods import Method, Security, table_of
 from ringex.gateways.parameters import Kind, Parameter, decimal
 from ringex.gateways.rows import Row
-from ringex.history.catalogue import Asset
 from ringex.messages import (
     ACCOUNT_COMMAND,
     ASSET_COMMAND,
@@ -49,10 +50,10 @@ def withdraw(call: Call) -> Submission:
 
 
 def create_account(call: Call) -> Submission:
-    name = _name(call, "name", ACCOUNT_NAME_CHARACTERS_MAX)
+    name = name_of(call, "name", ACCOUNT_NAME_CHARACTERS_MAX)
 
     def reply(events: list[Row]) -> Any:
-        event = _expect(events, EventKind.ACCOUNT)
+        event = expect(events, EventKind.ACCOUNT)
         return {"account": name, "number": event["account"]}
 
     return Submission(_account_add(name), reply)
@@ -60,13 +61,13 @@ def create_account(call: Call) -> Submission:
 
 def set_account(call: Call) -> Submission:
     """Blocks or unblocks an account, and says which trade group it is of (0: none). What is not sent stays."""
-    number = _account(call, "name")
+    number = account_of(call, "name")
     account = call.model.catalogue.accounts[number]
     status = AccountStatus[call.arguments.get("status", account.status.name)]
-    group = _small(call, "tradeGroup", TRADE_GROUP_MAX) if "tradeGroup" in call.arguments else account.trade_group
+    group = small(call, "tradeGroup", TRADE_GROUP_MAX) if "tradeGroup" in call.arguments else account.trade_group
 
     def reply(events: list[Row]) -> Any:
-        event = _expect(events, EventKind.ACCOUNT)
+        event = expect(events, EventKind.ACCOUNT)
         return _standing(event)
 
     return Submission(_account_set(number, status, group), reply)
@@ -74,11 +75,11 @@ def set_account(call: Call) -> Submission:
 
 def kill_account(call: Call) -> Submission:
     """Blocks an account, then cancels all its orders."""
-    number = _account(call, "name")
+    number = account_of(call, "name")
     record = _account_set(number, AccountStatus.BLOCKED, call.model.catalogue.accounts[number].trade_group)
 
     def reply(events: list[Row]) -> Any:
-        return _cancel_all(number, _standing(_expect(events, EventKind.ACCOUNT)))
+        return _cancel_all(number, _standing(expect(events, EventKind.ACCOUNT)))
 
     return Submission(record, reply)
 
@@ -92,29 +93,29 @@ def set_market(call: Call) -> Submission:
     record["status"] = MarketStatus[call.arguments["status"]]
 
     def reply(events: list[Row]) -> Any:
-        event = _expect(events, EventKind.MARKET)
+        event = expect(events, EventKind.MARKET)
         return {"symbol": market.symbol, "status": MarketStatus(event["status"]).name}
 
     return Submission(record, reply)
 
 
 def add_asset(call: Call) -> Submission:
-    name = _name(call, "name", ASSET_NAME_CHARACTERS_MAX)
+    name = name_of(call, "name", ASSET_NAME_CHARACTERS_MAX)
     record = commands().view(ASSET_COMMAND)
     record["kind"] = CommandKind.ASSET_ADD
     record["name"] = name
-    record["scale"] = _small(call, "scale", 18)
+    record["scale"] = small(call, "scale", 18)
 
     def reply(events: list[Row]) -> Any:
-        return {"asset": name, "number": _expect(events, EventKind.ASSET)["market"]}
+        return {"asset": name, "number": expect(events, EventKind.ASSET)["market"]}
 
     return Submission(record, reply)
 
 
 def add_market(call: Call) -> Submission:
     """Prices and quantities are decimal strings; their scales are sent, or follow from tick and lot."""
-    symbol = _name(call, "symbol", SYMBOL_CHARACTERS_MAX)
-    base, quote = _asset(call, "base"), _asset(call, "quote")
+    symbol = name_of(call, "symbol", SYMBOL_CHARACTERS_MAX)
+    base, quote = asset_of(call, "base"), asset_of(call, "quote")
     arguments = call.arguments
     scales = {
         "price": int(arguments.get("priceScale", _decimals(arguments["tickSize"]))),
@@ -134,10 +135,10 @@ def add_market(call: Call) -> Submission:
         text = str(arguments[name])
         value = decimal(name, text.removeprefix("-") if unit == "fee" else text, scales[unit])
         record[column] = -value if unit == "fee" and text.startswith("-") else value
-    record["orders_per_account_max"] = _small(call, "maxNumOrders", (1 << 31) - 1)
+    record["orders_per_account_max"] = small(call, "maxNumOrders", (1 << 31) - 1)
 
     def reply(events: list[Row]) -> Any:
-        return {"symbol": symbol, "number": _expect(events, EventKind.MARKET)["market"]}
+        return {"symbol": symbol, "number": expect(events, EventKind.MARKET)["market"]}
 
     return Submission(record, reply)
 
@@ -157,7 +158,7 @@ def status(call: Call) -> dict[str, Any]:
 
 def balances(call: Call) -> list[dict[str, Any]]:
     """One account's balances."""
-    number = _account(call)
+    number = account_of(call)
     found = []
     for balance in call.model.balances(number):
         asset = call.model.assets[balance.asset]
@@ -167,10 +168,10 @@ def balances(call: Call) -> list[dict[str, Any]]:
 
 
 def _booking(call: Call, kind: CommandKind) -> Submission:
-    asset = _asset(call, "asset")
+    asset = asset_of(call, "asset")
     record = commands().view(BALANCE_COMMAND)
     record["kind"] = kind
-    record["account"] = _account(call)
+    record["account"] = account_of(call)
     record["asset"] = asset.number
     record["amount"] = decimal("amount", call.arguments["amount"], asset.scale)
     record["reference"] = words_of(call.arguments.get("reference", f"ringex-{secrets.token_hex(12)}"))
@@ -178,7 +179,7 @@ def _booking(call: Call, kind: CommandKind) -> Submission:
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.DUPLICATE:
             return {"asset": asset.name, "duplicate": True}
-        event = _expect(events, EventKind.BALANCE)
+        event = expect(events, EventKind.BALANCE)
         free, locked = format_scaled(event["free"], asset.scale), format_scaled(event["locked"], asset.scale)
         return {"asset": asset.name, "free": free, "locked": locked, "duplicate": False}
 
@@ -222,44 +223,6 @@ def _cancel_all(account: int, standing: dict[str, Any]) -> Submission:
         return standing | {"canceled": sum(event["kind"] == EventKind.CANCELED for event in events)}
 
     return Submission(record, reply)
-
-
-def _expect(events: list[Row], kind: EventKind) -> Row:
-    """The first event. Raises Refusal in the words of its reason when it is of another kind."""
-    if events[0]["kind"] != kind:
-        raise of_reason(events[0]["reason"] or Reason.INVALID_COMMAND)
-    return events[0]
-
-
-def _name(call: Call, parameter: str, characters_max: int) -> str:
-    name = str(call.arguments[parameter])
-    if not name.isascii() or not name.isprintable() or " " in name or len(name) > characters_max:
-        raise invalid(parameter, f"Up to {characters_max} ASCII characters without spaces are allowed.")
-    return name
-
-
-def _account(call: Call, parameter: str = "account") -> int:
-    name = call.arguments[parameter]
-    number = call.model.account_named(name)
-    if number is None:
-        raise invalid(parameter, f"There is no account '{name[:32]}'; `ringex account create` makes one.")
-    return number
-
-
-def _asset(call: Call, parameter: str) -> Asset:
-    name = call.arguments[parameter]
-    asset = call.model.catalogue.asset_named(name)
-    if asset is None:
-        known = ", ".join(asset.name for asset in call.model.assets[:16])
-        raise invalid(parameter, f"There is no asset '{name[:16]}'. There are: {known}.")
-    return asset
-
-
-def _small(call: Call, parameter: str, largest: int) -> int:
-    value = int(call.arguments[parameter])
-    if value > largest:
-        raise invalid(parameter, f"0 to {largest} are allowed.")
-    return value
 
 
 def _decimals(text: str) -> int:
@@ -317,6 +280,7 @@ ADMIN_METHODS: Final = table_of(
     Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
     Method("admin.market.add", Security.NONE, _MARKET_PARAMETERS, add_market),
     Method("admin.market.set", Security.NONE, _MARKET_SETTINGS, set_market),
+    *FEE_METHODS,
     Method("admin.status", Security.NONE, (), status, waits=True),
 )
 """Name -> method, for the local socket."""

@@ -8,7 +8,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from ringex.gateways import orders, queries, sessions, tickers
+from ringex.gateways import commissions, orders, queries, sessions, tickers
 from ringex.gateways.calls import Handler
 from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS, Parameter
 from ringex.messages import KeyScope
@@ -78,6 +78,8 @@ METHODS: Final = table_of(
     Method("order.status", _DATA, orders.STATUS_PARAMETERS, orders.order_status, waits=True),
     Method("openOrders.status", _DATA, queries.OPEN_ORDERS_PARAMETERS, queries.open_orders, waits=True),
     Method("account.status", _DATA, queries.ACCOUNT_PARAMETERS, queries.account_status, waits=True),
+    Method("account.commission", _DATA, commissions.PARAMETERS, commissions.commission, waits=True),
+    Method("account.feeAsset.use", _TRADE, commissions.FEE_ASSET_PARAMETERS, commissions.pay_in_fee_asset),
     Method("myPreventedMatches", _DATA, queries.MATCHES_PARAMETERS, queries.prevented_matches, waits=True),
     Method("session.logon", _DATA, (), sessions.logon, signed_always=True),
     Method("session.status", _NONE, (), sessions.status),

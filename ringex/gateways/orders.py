@@ -13,6 +13,7 @@ import numpy as np
 from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call, Submission
+from ringex.gateways.commissions import discount, rate_text
 from ringex.gateways.errors import Refusal, ids_disagree, invalid, missing, not_required, of_reason, one_of_two
 from ringex.gateways.filters import filter_reason, iceberg_reason, stop_price_reason
 from ringex.gateways.parameters import (
@@ -130,9 +131,13 @@ def test(call: Call) -> dict[str, Any]:
         raise of_reason(Reason.MARKET_CLOSED)
     if not call.arguments.get("computeCommissionRates"):
         return {}
-    rates = {"maker": format_scaled(market.maker_fee, 8), "taker": format_scaled(market.taker_fee, 8)}
+    rates = call.model.catalogue.fee_rates(call.account, market)
     none = {"maker": format_scaled(0, 8), "taker": format_scaled(0, 8)}
-    return {"standardCommissionForOrder": rates, "taxCommissionForOrder": none}
+    return {
+        "standardCommissionForOrder": {"maker": rate_text(rates.maker), "taker": rate_text(rates.taker)},
+        "taxCommissionForOrder": none,
+        "discount": discount(call),
+    }
 
 
 def cancel(call: Call) -> Submission:

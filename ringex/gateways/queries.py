@@ -9,6 +9,7 @@ import numpy as np
 from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call
+from ringex.gateways.commissions import rate_text, usual_rates
 from ringex.gateways.errors import Refusal, ids_disagree, no_such_order, not_required, one_of_two, timed_out
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.history.catalogue import Market
@@ -21,7 +22,6 @@ TRADES_LIMIT: Final = 500
 TRADES_LIMIT_MAX: Final = 1000
 MATCHES_LIMIT: Final = 500
 MATCHES_LIMIT_MAX: Final = 1000
-FEE_SCALE: Final = 8
 
 _SYMBOL: Final = Parameter("symbol", Kind.TEXT, required=True)
 _SYMBOL_OR_NONE: Final = Parameter("symbol", Kind.TEXT)
@@ -88,16 +88,16 @@ def account_status(call: Call) -> dict[str, Any]:
         free, locked = format_scaled(balance.free, asset.scale), format_scaled(balance.locked, asset.scale)
         balances.append({"asset": asset.name, "free": free, "locked": locked})
     account = call.model.catalogue.accounts[call.account]
-    maker, taker = _usual_fees(call.model.markets)
-    none = format_scaled(0, FEE_SCALE)
+    rates = usual_rates(call)
+    none = rate_text(0)
     return {
-        "makerCommission": maker * 10_000 // FEE_RATE_ONE,
-        "takerCommission": taker * 10_000 // FEE_RATE_ONE,
+        "makerCommission": rates.maker * 10_000 // FEE_RATE_ONE,
+        "takerCommission": rates.taker * 10_000 // FEE_RATE_ONE,
         "buyerCommission": 0,
         "sellerCommission": 0,
         "commissionRates": {
-            "maker": format_scaled(maker, FEE_SCALE),
-            "taker": format_scaled(taker, FEE_SCALE),
+            "maker": rate_text(rates.maker),
+            "taker": rate_text(rates.taker),
             "buyer": none,
             "seller": none,
         },
@@ -280,8 +280,3 @@ def limit_of(call: Call, default: int, limit_max: int) -> int:
     if limit == 0:
         raise Refusal(-1130, f"Data sent for parameter 'limit' is not valid. 1 to {limit_max} are allowed.")
     return min(limit, limit_max)
-
-
-def _usual_fees(markets: list[Market]) -> tuple[int, int]:
-    """(maker, taker) of the first market: fees belong to markets here, the dialect shows one pair per account."""
-    return (markets[0].maker_fee, markets[0].taker_fee) if markets else (0, 0)

@@ -175,25 +175,25 @@ def placed(market: Market, events: list[Row], response_type: str, model: ReadMod
         reply["workingTime"] = milliseconds(order.working_ns)
     reply.update(_terms(market, order))
     if response_type == "FULL":
-        reply["fills"] = fills(market, events)
+        reply["fills"] = fills(market, events, model)
         matches = prevented_matches(market, events, model)
         if matches:
             reply["preventedMatches"] = matches
     return reply
 
 
-def fills(market: Market, events: list[Row]) -> list[dict[str, Any]]:
+def fills(market: Market, events: list[Row], model: ReadModel) -> list[dict[str, Any]]:
     """The taker's trades among `events`."""
     found = []
     for trade in events:
         if trade["kind"] != EventKind.TRADE:
             continue
-        received = market.base if trade["side"] == Side.BUY else market.quote
+        paid_in = model.catalogue.fee_asset_of(market, trade, "taker")
         fill = {
             "price": format_scaled(trade["price"], market.price_scale),
             "qty": format_scaled(trade["quantity"], market.quantity_scale),
-            "commission": format_scaled(trade["taker_fee"], received.scale),
-            "commissionAsset": received.name,
+            "commission": format_scaled(trade["taker_fee"], paid_in.scale),
+            "commissionAsset": paid_in.name,
             "tradeId": trade["trade_id"],
         }
         found.append(fill)
@@ -276,7 +276,7 @@ def amended(market: Market, events: list[Row], model: ReadModel) -> dict[str, An
             **_terms(market, order),
         },
     }
-    traded = fills(market, events)
+    traded = fills(market, events, model)
     if traded:
         reply["fills"] = traded
     return reply

@@ -16,6 +16,7 @@ from ringex.messages import (
     ASSET_EVENT,
     BALANCE_EVENT,
     EVENT,
+    FEES_EVENT,
     LIMITS_EVENT,
     MARKET_EVENT,
     ORDER_TERMS,
@@ -39,6 +40,8 @@ _DTYPES: Final = {
     EventKind.KEY: ACCOUNT_EVENT,
     EventKind.KEY_REVOKED: ACCOUNT_EVENT,
     EventKind.LIMITS: LIMITS_EVENT,
+    EventKind.FEES: FEES_EVENT,
+    EventKind.FEE_ASSET: FEES_EVENT,
 }
 _KIND_OFFSET: Final = EVENT.fields["kind"][1]  # type: ignore[index]
 _CODES: Final = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"}

@@ -149,14 +149,13 @@ def _trade_reports(model: ReadModel, market: Market, trade: Row, account: int) -
         order_id = trade["order_id"] if role == "taker" else trade["maker_order_id"]
         held = model.order_by_id(account, order_id)
         if held is None:  # closed and pushed out within one batch of events: only its balances can be told
-            yield _position(trade, _balances_after(market, trade, role))
+            yield _position(trade, _balances_after(model, market, trade, role))
             continue
         order = Order.held(held)
         order.status = trade[f"{role}_status"]
         order.executed_quantity = trade[f"{role}_executed_quantity"]
         order.executed_quote = trade[f"{role}_executed_quote"]
-        side = trade["side"] if role == "taker" else Side.BUY + Side.SELL - trade["side"]
-        received = market.base if side == Side.BUY else market.quote
+        paid_in = model.catalogue.fee_asset_of(market, trade, role)
         maker = role == "maker"
         execution_id = trade["execution_id"] + maker
         working = maker and order.status != OrderStatus.FILLED
@@ -166,20 +165,26 @@ def _trade_reports(model: ReadModel, market: Market, trade: Row, account: int) -
                 "l": format_scaled(trade["quantity"], market.quantity_scale),
                 "L": format_scaled(trade["price"], market.price_scale),
                 "Y": format_scaled(trade["quote_amount"], market.quote.scale),
-                "n": format_scaled(trade[f"{role}_fee"], received.scale),
-                "N": received.name,
+                "n": format_scaled(trade[f"{role}_fee"], paid_in.scale),
+                "N": paid_in.name,
                 "t": trade["trade_id"],
                 "m": maker,
             }
         )
         yield report
-        yield _position(trade, _balances_after(market, trade, role))
+        yield _position(trade, _balances_after(model, market, trade, role))
 
 
-def _balances_after(market: Market, trade: Row, role: str) -> list[tuple[Asset, int, int]]:
+def _balances_after(model: ReadModel, market: Market, trade: Row, role: str) -> list[tuple[Asset, int, int]]:
+    """Base and quote as the trade shows them; a third asset that the fee was paid in as it is now."""
     base = (market.base, trade[f"{role}_base_free"], trade[f"{role}_base_locked"])
     quote = (market.quote, trade[f"{role}_quote_free"], trade[f"{role}_quote_locked"])
-    return [base, quote]
+    paid_in = model.catalogue.fee_asset_of(market, trade, role)
+    if paid_in in (market.base, market.quote):
+        return [base, quote]
+    account = trade["account"] if role == "taker" else trade["maker_account"]
+    others = [held for held in model.balances(account) if held.asset == paid_in.number]
+    return [base, quote, *((paid_in, held.free, held.locked) for held in others)]
 
 
 def _balance_reports(model: ReadModel, event: Row) -> Iterator[dict[str, Any]]:

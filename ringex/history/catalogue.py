@@ -7,9 +7,10 @@ a number that is known says that its status (or an account's trade group) has ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -20,13 +21,20 @@ from ringex.messages import (
     ASSET_EVENT,
     EVENT,
     FEE_ACCOUNT,
+    FEES_EVENT,
     MARKET_EVENT,
     AccountStatus,
     EventKind,
     MarketStatus,
+    Side,
 )
 
 FEE_ACCOUNT_NAME = "fees"
+EVERY_MARKET: Final = -1
+_ADDITIONS: Final = (
+    *(EventKind.ASSET, EventKind.MARKET, EventKind.ACCOUNT, EventKind.KEY),
+    *(EventKind.FEES, EventKind.FEE_ASSET),
+)
 _Status = TypeVar("_Status", bound=IntEnum)
 
 
@@ -71,6 +79,23 @@ class Account:
     name: str
     trade_group: int = 0
     status: AccountStatus = AccountStatus.ACTIVE
+    pays_in_fee_asset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeeAsset:
+    """The asset that fees can be paid in, and what part of them (1e-8) is then charged."""
+
+    asset: Asset
+    multiplier: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRates:
+    """What an account pays, 1e-8; negative: a rebate."""
+
+    maker: int
+    taker: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +124,13 @@ class Catalogue:
         self._market_by_symbol: dict[str, Market] = {}
         self._account_by_name: dict[str, int] = {FEE_ACCOUNT_NAME: FEE_ACCOUNT}
         self._keys: dict[int, Key] = {}
+        self._schedules: dict[tuple[int, int], FeeRates] = {}  # by account and market, or EVERY_MARKET
+        self.fee_asset: FeeAsset | None = None
 
     def apply(self, events: np.ndarray) -> None:
         """Take what changes the catalogue out of `events` (EVENT records); others are not looked at."""
         kinds = events["kind"]
-        told = ((kinds >= EventKind.ASSET) & (kinds <= EventKind.KEY)) | (kinds == EventKind.KEY_REVOKED)
+        told = np.isin(kinds, _ADDITIONS) | (kinds == EventKind.KEY_REVOKED)
         for event in events[told]:
             if event["kind"] == EventKind.KEY_REVOKED:
                 self._remove_key(event)
@@ -122,6 +149,25 @@ class Catalogue:
     def key(self, number: int) -> Key | None:
         return self._keys.get(number)
 
+    def fee_rates(self, account: int, market: Market) -> FeeRates:
+        """What the account pays in the market: by its own rates for it, else those for every market, else as all do."""
+        for number in (market.number, EVERY_MARKET):
+            if (account, number) in self._schedules:
+                return self._schedules[account, number]
+        return FeeRates(market.maker_fee, market.taker_fee)
+
+    def schedules_of(self, account: int) -> dict[int, FeeRates]:
+        """The account's own fee schedules, by market number or EVERY_MARKET."""
+        return {market: rates for (of, market), rates in sorted(self._schedules.items()) if of == account}
+
+    def fee_asset_of(self, market: Market, trade: Mapping[str, int], role: str) -> Asset:
+        """In what the taker ("taker") or maker of a TRADE paid its fee: what it received, or the fee asset."""
+        told = trade[f"{role}_fee_asset"]
+        if told:
+            return self.assets[told - 1]
+        bought = (trade["side"] == Side.BUY) == (role == "taker")
+        return market.base if bought else market.quote
+
     def export(self) -> bytes:
         """The events that make this catalogue, as one frame of EVENT records."""
         return b"".join(self._events.values())
@@ -130,12 +176,11 @@ class Catalogue:
         """Fill an empty catalogue from what `export` gave. Raises FrameError; then the catalogue must not be used."""
         assert not self._events, "only an empty catalogue can be loaded"
         limits = self._limits
-        count_max = limits.assets_max + limits.markets_max + limits.accounts_max + limits.keys_max
+        count_max = limits.assets_max + limits.markets_max + 2 * limits.accounts_max + limits.keys_max
+        count_max += limits.fee_schedules_max
         events = records_of(frame, EVENT, count_max, "catalogue")
         kinds = events["kind"]
-        check(
-            bool(((kinds >= EventKind.ASSET) & (kinds <= EventKind.KEY)).all()), "catalogue: an event of another kind"
-        )
+        check(bool(np.isin(kinds, _ADDITIONS).all()), "catalogue: an event of another kind")
         for event in events:
             self._add(event)
 
@@ -149,8 +194,14 @@ class Catalogue:
             number = self._add_market(record.view(MARKET_EVENT)[0])
         elif kind == EventKind.ACCOUNT:
             number = self._add_account(record.view(ACCOUNT_EVENT)[0])
-        else:
+        elif kind == EventKind.KEY:
             number = self._add_key(record.view(ACCOUNT_EVENT)[0])
+        else:
+            fees = record.view(FEES_EVENT)[0]
+            number = self._set_fees(fees) if kind == EventKind.FEES else self._set_fee_asset(fees)
+            self._events.pop((kind, number), None)  # what it refers to may have come later than the one before
+            if not fees["in_force"]:
+                return
         self._events[kind, number] = frame_of(record)
 
     def _add_asset(self, event: np.void) -> int:
@@ -200,6 +251,7 @@ class Catalogue:
         if 0 <= account.number < len(self.accounts):
             known = self.accounts[account.number]
             check(known.name == name, f"account {account.number}: its name cannot change")
+            account = replace(account, pays_in_fee_asset=known.pays_in_fee_asset)
             self.accounts[account.number] = account
         else:
             _check_next("account", account.number, len(self.accounts), self._limits.accounts_max)
@@ -219,6 +271,29 @@ class Catalogue:
         number = int(np.frombuffer(event.tobytes(), EVENT).view(ACCOUNT_EVENT)[0]["key_added"])
         check(self._keys.pop(number, None) is not None, f"key {number}: it is revoked, but was not known")
         del self._events[int(EventKind.KEY), number]
+
+    def _set_fees(self, event: np.void) -> int:
+        account, market = int(event["account"]), int(event["market"])
+        check(0 < account < len(self.accounts), f"fees: account {account} is not known")
+        check(EVERY_MARKET <= market < len(self.markets), f"fees: market {market} is not known")
+        if event["in_force"]:
+            self._schedules[account, market] = FeeRates(int(event["maker_fee"]), int(event["taker_fee"]))
+            check(len(self._schedules) <= self._limits.fee_schedules_max, "fees: more schedules than there is room for")
+        else:
+            self._schedules.pop((account, market), None)
+        return account << 32 | market + 1
+
+    def _set_fee_asset(self, event: np.void) -> int:
+        account, asset, in_force = int(event["account"]), int(event["market"]), bool(event["in_force"])
+        check(0 <= account < len(self.accounts), f"fee asset: account {account} is not known")
+        if account != FEE_ACCOUNT:
+            self.accounts[account] = replace(self.accounts[account], pays_in_fee_asset=in_force)
+        elif in_force:
+            check(0 <= asset < len(self.assets), f"fee asset: asset {asset} is not known")
+            self.fee_asset = FeeAsset(self.assets[asset], int(event["multiplier"]))
+        else:
+            self.fee_asset = None
+        return account
 
 
 def _status_of(event: np.void, kind: type[_Status]) -> _Status:

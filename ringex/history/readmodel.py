@@ -467,6 +467,20 @@ def _apply_hold(model: int, event: int) -> None:
 
 
 @compiled
+def _apply_fee(model: int, account: int, fee: int, paid_in: int, received: int, market: int) -> None:
+    """One side's fee of a trade. Of base and quote the trade shows what the account has; of another asset it does not.
+
+    `paid_in` is the number + 1 of the fee asset, or 0: the fee is in the asset that was received.
+    """
+    m = record_at(model, 0, _ROOT)
+    asset = paid_in - 1 if paid_in != 0 else received
+    pair = record_at(m.pairs, market, _PAIR)
+    if asset != pair.base_asset and asset != pair.quote_asset:
+        balance_add_free(m.balances, account, asset, -fee)
+    balance_add_free(m.balances, FEE_ACCOUNT, asset, fee)
+
+
+@compiled
 def _apply_trade(model: int, event: int) -> None:
     m = record_at(model, 0, _ROOT)
     t = record_at(event, 0, TRADE)
@@ -493,10 +507,10 @@ def _apply_trade(model: int, event: int) -> None:
     balance_set(m.balances, taker, pair.quote_asset, t.taker_quote_free, t.taker_quote_locked)
     balance_set(m.balances, maker, pair.base_asset, t.maker_base_free, t.maker_base_locked)
     balance_set(m.balances, maker, pair.quote_asset, t.maker_quote_free, t.maker_quote_locked)
-    taker_fee_asset = pair.base_asset if t.side == Side.BUY else pair.quote_asset
-    maker_fee_asset = pair.quote_asset if t.side == Side.BUY else pair.base_asset
-    balance_add_free(m.balances, FEE_ACCOUNT, taker_fee_asset, t.taker_fee)
-    balance_add_free(m.balances, FEE_ACCOUNT, maker_fee_asset, t.maker_fee)
+    taker_received = pair.base_asset if t.side == Side.BUY else pair.quote_asset
+    maker_received = pair.quote_asset if t.side == Side.BUY else pair.base_asset
+    _apply_fee(model, taker, t.taker_fee, int64(t.taker_fee_asset), taker_received, int64(t.market))
+    _apply_fee(model, maker, t.maker_fee, int64(t.maker_fee_asset), maker_received, int64(t.market))
     trades_record(m.trades, event)
     candles_trade(m.candles, event)
 

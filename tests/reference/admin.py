@@ -9,7 +9,7 @@ from reference.records import Fields, empty_event
 from reference.reports import Reports
 from reference.state import RefusedError, State
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, FEE_ACCOUNT, LIMIT_NAMES, AccountStatus, EventKind, Reason
+from ringex.messages import AMOUNT_MAX, FEE_ACCOUNT, FEE_RATE_ONE, LIMIT_NAMES, AccountStatus, EventKind, Reason
 
 
 class Administration:
@@ -131,6 +131,7 @@ class Administration:
             requests_remembered_max=len(self.state.requests),
             requests_remembered_per_account_max=max(of_account.values(), default=0),
             references_max=len(self.ledger.booked_references),
+            fee_schedules_max=len(self.state.fees.schedules),
         )
         for name, number in asked.items():
             if not max(1, getattr(used, name)) <= number <= getattr(self.room, name):
@@ -138,6 +139,48 @@ class Administration:
         self.state.limits = self.directory.limits = Limits(**asked)
         self.ledger.balances_max = self.state.limits.balances_max
         self.reports.emit(EventKind.LIMITS, **asked)
+
+    # ---- fees ------------------------------------------------------------------------------------------------------
+
+    def fees_set(self, command: Fields) -> None:
+        fees = self.state.fees
+        account, market = command["account"], command["market"]
+        if account == FEE_ACCOUNT or not self.directory.has_account(account):
+            raise RefusedError(Reason.UNKNOWN_ACCOUNT)
+        if market != -1 and not self.directory.has_market(market):
+            raise RefusedError(Reason.INVALID_SYMBOL)
+        _refuse_if(Reason.INVALID_COMMAND if command["in_force"] not in (0, 1) else Reason.NONE)
+        rates = {name: command[name] for name in ("maker_fee", "taker_fee")}
+        if not command["in_force"]:
+            fees.schedules.pop((account, market), None)
+            self.reports.emit(EventKind.FEES, account=account, market=market)
+            return
+        if any(abs(rate) >= FEE_RATE_ONE for rate in rates.values()):
+            raise RefusedError(Reason.INVALID_FEES)
+        if (account, market) not in fees.schedules and len(fees.schedules) == self.state.limits.fee_schedules_max:
+            raise RefusedError(Reason.ENGINE_FULL)
+        fees.schedules[account, market] = rates
+        self.reports.emit(EventKind.FEES, account=account, market=market, in_force=1, **rates)
+
+    def fee_asset_set(self, command: Fields) -> None:
+        account, asset = command["account"], command["asset"]
+        if not self.directory.has_account(account):
+            raise RefusedError(Reason.UNKNOWN_ACCOUNT)
+        _refuse_if(Reason.INVALID_COMMAND if command["in_force"] not in (0, 1) else Reason.NONE)
+        if account != FEE_ACCOUNT:
+            self.directory.accounts[account].pays_in_fee_asset = command["in_force"] == 1
+            self.reports.emit(EventKind.FEE_ASSET, account=account, in_force=command["in_force"])
+        elif command["in_force"] == 0:
+            self.state.fees.asset = None
+            self.reports.emit(EventKind.FEE_ASSET)
+        else:
+            _refuse_if(Reason.NONE if self.directory.has_asset(asset) else Reason.UNKNOWN_ASSET)
+            _refuse_if(Reason.NONE if 0 <= command["multiplier"] <= FEE_RATE_ONE else Reason.INVALID_FEES)
+            _refuse_if(Reason.NONE if self.ledger.has_room_for(FEE_ACCOUNT, asset) else Reason.ENGINE_FULL)
+            self.ledger.open(FEE_ACCOUNT, asset)
+            self.state.fees.asset, self.state.fees.multiplier = asset, command["multiplier"]
+            told = {"market": asset, "multiplier": command["multiplier"], "in_force": 1}
+            self.reports.emit(EventKind.FEE_ASSET, **told)
 
     def _report_account(self, number: int) -> None:
         account = self.directory.accounts[number]

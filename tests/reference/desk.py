@@ -78,6 +78,17 @@ class Desk:
     def market_set(self, market: int, status: int) -> Fields:
         return self.command(CommandKind.MARKET_SET, market=market, status=status)
 
+    def fees(self, account: int, maker: int, taker: int, market: int = -1, in_force: int = 1) -> Fields:
+        """A fee schedule; `in_force` 0 takes it back."""
+        rates = {"maker_fee": maker, "taker_fee": taker}
+        return self.command(CommandKind.FEES_SET, account=account, market=market, in_force=in_force, **rates)
+
+    def fee_asset(self, asset: int, multiplier: int, in_force: int = 1) -> Fields:
+        return self.command(CommandKind.FEE_ASSET_SET, asset=asset, multiplier=multiplier, in_force=in_force)
+
+    def pay_in_fee_asset(self, account: int, in_force: int = 1) -> Fields:
+        return self.command(CommandKind.FEE_ASSET_SET, account=account, in_force=in_force)
+
     def deposit(self, account: int, asset: int, amount: int, reference: str = "") -> Fields:
         reference = reference or f"deposit-{next(self.references)}"
         return self.command(CommandKind.DEPOSIT, account=account, asset=asset, amount=amount, reference=reference)

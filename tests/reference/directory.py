@@ -29,6 +29,7 @@ class Account:
     name: str
     trade_group: int = 0
     status: int = AccountStatus.ACTIVE
+    pays_in_fee_asset: bool = False
 
 
 class Market:

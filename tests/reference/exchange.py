@@ -97,6 +97,8 @@ class ReferenceExchange:
             CommandKind.ACCOUNT_SET: self.admin.account_set,
             CommandKind.MARKET_SET: self.admin.market_set,
             CommandKind.LIMITS_SET: self.admin.limits_set,
+            CommandKind.FEES_SET: self.admin.fees_set,
+            CommandKind.FEE_ASSET_SET: self.admin.fee_asset_set,
         }
 
     def _unknown(self, command: Fields) -> None:

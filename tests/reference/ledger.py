@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE
+from ringex.messages import FEE_ACCOUNT
 
 
 @dataclass
@@ -50,8 +50,3 @@ class Ledger:
         booked = max(fee, -own.free)
         own.free += booked
         return booked
-
-
-def fee_on(received: int, rate: int) -> int:
-    """The fee on what a side received: fees round up; a rebate, which is negative, rounds towards zero."""
-    return -(-received * rate // FEE_RATE_ONE)

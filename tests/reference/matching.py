@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from reference.book import Order, reaches
 from reference.directory import Market
-from reference.ledger import fee_on
+from reference.fees import Bargain, Fee
 from reference.prevention import ENDING_TAKER, Prevention
 from reference.reports import Reports
 from reference.state import State, TakerLeft
@@ -147,8 +147,10 @@ class Matching:
             taker_executed_quote=taker.executed_quote,
             maker_executed_quantity=maker.executed_quantity,
             maker_executed_quote=maker.executed_quote,
-            taker_fee=fees[0],
-            maker_fee=fees[1],
+            taker_fee=fees[0].booked,
+            maker_fee=fees[1].booked,
+            taker_fee_asset=fees[0].asset_told,
+            maker_fee_asset=fees[1].asset_told,
             **self.reports.balances_in(market, taker.account, "taker"),
             **self.reports.balances_in(market, maker.account, "maker"),
         )
@@ -163,21 +165,19 @@ class Matching:
         maker = self.state.market_of(taker).book.first_maker_for(taker.side, None)
         return taker.quote_left == 0 or (maker is not None and self._wanted_at(taker, maker.price) == 0)
 
-    def _settle(self, market: Market, taker: Order, maker: Order, quantity: int) -> tuple[int, int]:
-        """Move base and quote between the two, taker first, less fees. The fees as booked: (taker's, maker's)."""
-        fees = [0, 0]
-        for i, (order, rate) in enumerate(((taker, market.taker_fee), (maker, market.maker_fee))):
-            quote = market.notional(maker.price, quantity)
-            base = market.base_amount(quantity)
-            given, received = (quote, base) if order.side == Side.BUY else (base, quote)
-            asset_given, asset_received = market.quote_asset, market.base_asset
-            if order.side == Side.SELL:
-                asset_given, asset_received = asset_received, asset_given
+    def _settle(self, market: Market, taker: Order, maker: Order, quantity: int) -> list[Fee]:
+        """Move base and quote between the two, taker first, less fees. The fees as booked: taker's, maker's."""
+        fees = []
+        quote = market.notional(maker.price, quantity)
+        base = market.base_amount(quantity)
+        for order, role in ((taker, "taker"), (maker, "maker")):
+            trade = Bargain(market, order, role, base, quote)
+            held = self.state.hold_for(order, quantity)
             self.state.release(order, quantity)
-            self.state.ledger.balance(order.account, asset_given).free -= given
-            fees[i] = self.state.ledger.pay_fee(asset_received, fee_on(received, rate))
-            self.state.ledger.balance(order.account, asset_received).free += received - fees[i]
-        return fees[0], fees[1]
+            self.state.ledger.balance(order.account, trade.asset_given).free -= trade.given
+            self.state.ledger.balance(order.account, trade.asset_received).free += trade.received
+            fees.append(self.state.fees.charge(trade, pays_from_free=held == 0))
+        return fees
 
 
 def _other(side: int) -> Side:

@@ -22,6 +22,8 @@ _COMMAND_DTYPES = {
     CommandKind.KEY_ADD: messages.ACCOUNT_COMMAND,
     CommandKind.KEY_REVOKE: messages.ACCOUNT_COMMAND,
     CommandKind.LIMITS_SET: messages.LIMITS_COMMAND,
+    CommandKind.FEES_SET: messages.FEES_COMMAND,
+    CommandKind.FEE_ASSET_SET: messages.FEES_COMMAND,
     CommandKind.ACCOUNT_SET: messages.ACCOUNT_COMMAND,
     CommandKind.MARKET_SET: messages.MARKET_COMMAND,
 }
@@ -36,6 +38,8 @@ _EVENT_DTYPES = {
     EventKind.KEY: messages.ACCOUNT_EVENT,
     EventKind.KEY_REVOKED: messages.ACCOUNT_EVENT,
     EventKind.LIMITS: messages.LIMITS_EVENT,
+    EventKind.FEES: messages.FEES_EVENT,
+    EventKind.FEE_ASSET: messages.FEES_EVENT,
 }
 
 

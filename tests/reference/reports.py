@@ -87,7 +87,7 @@ class Reports:
             )
             asked |= {name: command[name] for name in copied.split()}
             asked["status"] = OrderStatus.REJECTED if command["kind"] == CommandKind.PLACE else 0
-        if "asset" in command:
+        if "reference" in command:
             asked["market"] = command["asset"]
         return asked
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from reference.book import Order
 from reference.directory import Directory, Market
+from reference.fees import Fees
 from reference.ledger import Balance, Ledger
 from reference.records import Fields
 from ringex.config import Limits
@@ -67,6 +68,7 @@ class State:
     events_per_command_max: int
     directory: Directory = field(init=False)
     ledger: Ledger = field(init=False)
+    fees: Fees = field(init=False)
     open_orders: dict[int, Order] = field(default_factory=dict)
     requests: dict[tuple[int, str, int], Request] = field(default_factory=dict)
     pending: TakerLeft | CancelsLeft | StopsDue | None = None
@@ -77,6 +79,7 @@ class State:
     def __post_init__(self) -> None:
         self.directory = Directory(self.limits)
         self.ledger = Ledger(self.limits.balances_max)
+        self.fees = Fees(self.directory, self.ledger)
 
     # ---- timers --------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ SMALL = Limits(
     requests_remembered_max=6,
     requests_remembered_per_account_max=3,
     references_max=40,
+    fee_schedules_max=4,
 )
 ROLL_MAX = (1 << 24) - 1  # Hypothesis draws evenly up to here
 ROLLS_PER_COMMAND = 3
@@ -165,6 +166,7 @@ class Stream:
             *[self._repeat] * 2,
             *[self._book] * 2,
             *[self._set] * 2,
+            *[self._fees] * 2,
             self._cancel_all,
             self._add,
             self._limits,
@@ -180,6 +182,8 @@ class Stream:
         commands += [self.desk.account(name) for name in ("alice", "bob", "carol")]
         for account in range(1, ACCOUNTS + 1):
             commands += [self.desk.deposit(account, asset, amount) for asset, amount in DEPOSITS.items()]
+        commands += [self.desk.fees(2, -1_000, 70_000, market=0), self.desk.fee_asset(COIN, 75_000_000)]
+        commands += [self.desk.pay_in_fee_asset(3)]
         return [(command,) for command in commands]
 
     def play(self, dice: Dice, send: Send, own: Send) -> None:
@@ -335,6 +339,19 @@ class Stream:
         account, group = dice.one_of((1, 2, 3, 0, ACCOUNTS + 1)), dice.one_of((0, 7, 7, 7, -1))
         return (self.desk.account_set(account, group, dice.one_of((1, 1, 1, 1, 2, 0, 3))),)
 
+    def _fees(self, dice: Dice) -> tuple[Fields, ...]:
+        """A fee schedule, the fee asset, or who pays in it; sometimes what is not allowed."""
+        what = dice.below(3)
+        account = dice.one_of((1, 1, 2, 2, 3, 3, 0, ACCOUNTS + 2, -1))
+        in_force = dice.one_of((1, 1, 1, 1, 0, 0, 2))
+        if what == 0:
+            return (self.desk.pay_in_fee_asset(account, in_force),)
+        if what == 1:
+            asset = dice.one_of((COIN, BTC, USDT, COIN, BTC, YEN, len(ASSET_SCALES) + 2, -1))
+            return (self.desk.fee_asset(asset, dice.one_of((75_000_000, 1, 0, 10**8, 10**8 + 1, -1)), in_force),)
+        rates = [dice.one_of((0, 100_000, 250_001, -12_345, 99_999_999, -99_999_999, 10**8, -(10**8))) for _ in "mt"]
+        return (self.desk.fees(account, *rates, dice.below(len(MARKETS) + 3) - 2, in_force),)
+
     def _add(self, dice: Dice) -> tuple[Fields, ...]:
         what = dice.below(5)
         if what == 0:
@@ -395,8 +412,8 @@ class Stream:
 
 _BITS = {
     **dict.fromkeys(("account", "market", "asset", "scale", "scopes", "base_asset", "quote_asset"), 32),
-    **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max", "trade_group"), 32),
-    **dict.fromkeys(("flag_bits", "incarnation", "connection", "key", "key_added"), -32),
+    **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max", "trade_group", "multiplier"), 32),
+    **dict.fromkeys(("flag_bits", "incarnation", "connection", "key", "key_added", "in_force"), -32),
     **dict.fromkeys(("side", "order_type", "time_in_force", "transport", "price_scale", "quantity_scale"), -8),
     "self_trade_prevention": -8,
     "gateway": -16,
