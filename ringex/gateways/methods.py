@@ -8,7 +8,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from ringex.gateways import commissions, orders, queries, sessions, tickers
+from ringex.gateways import commissions, compatibility, orders, queries, sessions, tickers
 from ringex.gateways.calls import Handler
 from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS, Parameter
 from ringex.messages import KeyScope
@@ -81,6 +81,11 @@ METHODS: Final = table_of(
     Method("account.commission", _DATA, commissions.PARAMETERS, commissions.commission, waits=True),
     Method("account.feeAsset.use", _TRADE, commissions.FEE_ASSET_PARAMETERS, commissions.pay_in_fee_asset),
     Method("myPreventedMatches", _DATA, queries.MATCHES_PARAMETERS, queries.prevented_matches, waits=True),
+    Method("system.status", _NONE, (), compatibility.system_status),
+    Method("asset.tradeFee", _DATA, compatibility.TRADE_FEE_PARAMETERS, compatibility.trade_fee, waits=True),
+    Method("asset.all", _DATA, (), compatibility.assets, waits=True),
+    Method("margin.pairs", _DATA, compatibility.PAIRS_PARAMETERS, compatibility.margin_pairs),
+    Method("contracts.exchangeInfo", _NONE, (), compatibility.contracts),
     Method("session.logon", _DATA, (), sessions.logon, signed_always=True),
     Method("session.status", _NONE, (), sessions.status),
     Method("session.logout", _NONE, (), sessions.logout),

@@ -46,6 +46,11 @@ ROUTES: Final = _table(
     ("GET", "/api/v3/exchangeInfo", "exchangeInfo"),
     ("GET", "/api/v3/depth", "depth"),
     ("GET", "/api/v3/trades", "trades.recent"),
+    ("GET", "/api/v3/avgPrice", "avgPrice"),
+    ("GET", "/api/v3/ticker/24hr", "ticker.24hr"),
+    ("GET", "/api/v3/ticker/tradingDay", "ticker.tradingDay"),
+    ("GET", "/api/v3/ticker", "ticker"),
+    ("GET", "/api/v3/ticker/price", "ticker.price"),
     ("GET", "/api/v3/ticker/bookTicker", "ticker.book"),
     ("POST", "/api/v3/order", "order.place"),
     ("GET", "/api/v3/order", "order.status"),
@@ -58,6 +63,14 @@ ROUTES: Final = _table(
     ("DELETE", "/api/v3/openOrders", "openOrders.cancelAll"),
     ("GET", "/api/v3/account", "account.status"),
     ("GET", "/api/v3/myPreventedMatches", "myPreventedMatches"),
+    ("GET", "/sapi/v1/system/status", "system.status"),
+    ("GET", "/sapi/v1/asset/tradeFee", "asset.tradeFee"),
+    ("GET", "/sapi/v1/capital/config/getall", "asset.all"),
+    ("GET", "/sapi/v1/margin/allPairs", "margin.pairs"),
+    ("GET", "/sapi/v1/margin/isolated/allPairs", "margin.pairs"),
+    ("GET", "/fapi/v1/exchangeInfo", "contracts.exchangeInfo"),
+    ("GET", "/dapi/v1/exchangeInfo", "contracts.exchangeInfo"),
+    ("GET", "/eapi/v1/exchangeInfo", "contracts.exchangeInfo"),
 )
 
 PATHS: Final[Mapping[bytes, tuple[Route, ...]]] = MappingProxyType(

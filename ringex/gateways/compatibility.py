@@ -1,0 +1,77 @@
+"""What client libraries ask for when they start, beyond the spot API itself: answered with what is true here.
+
+There is no margin trading and there are no contracts, so such lists are empty. Assets are neither deposited nor
+withdrawn by clients, and have no networks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ringex.decimals import format_scaled
+from ringex.gateways import replies
+from ringex.gateways.calls import Call
+from ringex.gateways.parameters import Kind, Parameter
+
+FEE_SCALE: Final = 8
+
+_SYMBOL_OR_NONE: Final = Parameter("symbol", Kind.TEXT)
+TRADE_FEE_PARAMETERS: Final = (_SYMBOL_OR_NONE,)
+PAIRS_PARAMETERS: Final = (_SYMBOL_OR_NONE,)
+
+
+def system_status(call: Call) -> dict[str, Any]:
+    """Who is answered at all is answered by an exchange that runs."""
+    return {"status": 0, "msg": "normal"}
+
+
+def trade_fee(call: Call) -> list[dict[str, str]]:
+    markets = [call.market()] if "symbol" in call.arguments else call.model.markets
+    return [
+        {
+            "symbol": market.symbol,
+            "makerCommission": format_scaled(market.maker_fee, FEE_SCALE),
+            "takerCommission": format_scaled(market.taker_fee, FEE_SCALE),
+        }
+        for market in markets
+    ]
+
+
+def assets(call: Call) -> list[dict[str, Any]]:
+    """Every asset, with the caller's balance of it."""
+    none = format_scaled(0, 0)
+    balances = {balance.asset: balance for balance in call.model.balances(call.account)}
+    found = []
+    for asset in call.model.assets:
+        own = balances.get(asset.number)
+        row = {
+            "coin": asset.name,
+            "name": asset.name,
+            "depositAllEnable": False,
+            "withdrawAllEnable": False,
+            "trading": True,
+            "isLegalMoney": False,
+            "free": format_scaled(own.free, asset.scale) if own else none,
+            "locked": format_scaled(own.locked, asset.scale) if own else none,
+            "networkList": [],
+        }
+        row |= dict.fromkeys(("freeze", "ipoable", "ipoing", "storage", "withdrawing"), none)
+        found.append(row)
+    return found
+
+
+def margin_pairs(call: Call) -> list[dict[str, Any]]:
+    return []
+
+
+def contracts(call: Call) -> dict[str, Any]:
+    """Futures' and options' exchangeInfo: none are listed."""
+    return {
+        "timezone": "UTC",
+        "serverTime": replies.milliseconds(call.now_ns),
+        "rateLimits": [],
+        "exchangeFilters": [],
+        "assets": [],
+        "symbols": [],
+        "optionSymbols": [],
+    }
