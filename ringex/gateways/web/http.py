@@ -72,7 +72,10 @@ class Request:
 class HttpPeer(Peer):
     """One HTTP connection."""
 
-    __slots__ = ("_body", "_head_bytes", "_parser", "_received", "_request", "_started", "_state", "_url", "_waiting")
+    __slots__ = (
+        *("_body", "_head_bytes", "_offer", "_parser", "_received", "_request", "_started", "_state", "_url"),
+        "_waiting",
+    )
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
@@ -85,6 +88,8 @@ class HttpPeer(Peer):
         self._head_bytes = 0
         self._started = 0.0  # when the present part of the request began
         self._waiting: list[Request] = []
+        self._offer: Request | None = None
+        """It wants to go on in another protocol."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -194,8 +199,10 @@ class HttpPeer(Peer):
         if self._waiting and not self._waiting[-1].keep_alive:
             return  # nothing after a last request is served
         self._waiting.append(request)
-        if self._parser.should_upgrade() and request.header(b"upgrade").lower() == b"websocket":
-            return  # seen to when the parser says where the new protocol begins
+        if self._parser.should_upgrade():
+            self._offer = request
+            if request.header(b"upgrade").lower() == b"websocket":
+                return  # seen to when the parser says where the new protocol begins
         self.site.gateway.counts["http_requests"] += 1
         self.site.wake()
         rest.serve(request, self.site)
@@ -282,11 +289,12 @@ class HttpPeer(Peer):
     # Upgrade
 
     def _upgraded(self, rest_of_data: bytes) -> None:
-        request = self._waiting[-1] if self._waiting else None
-        self._parser = None
-        if request is None or request.header(b"upgrade").lower() != b"websocket":
+        request, self._offer, self._parser = self._offer, None, None
+        if request is None or self._state == _State.ENDED:
+            return  # it came behind a last request
+        if request.header(b"upgrade").lower() != b"websocket":
             # Another protocol was offered, and declined: HTTP goes on.
-            if request is None or request.verb != b"GET":
+            if request.verb != b"GET":
                 raise _Bad(400, "Only WebSocket can be upgraded to.")
             if rest_of_data and self._state == _State.BETWEEN:
                 self._parser = httptools.HttpRequestParser(self)

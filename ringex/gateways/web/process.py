@@ -16,6 +16,7 @@ import socket as sockets
 import ssl
 import threading
 import time
+from collections import Counter
 from types import FrameType
 from typing import Any, Final
 
@@ -62,6 +63,11 @@ class WebGateway:
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: asyncio.Event | None = None
         self._failure: BaseException | None = None
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What happened so far, by name."""
+        return self._gateway.counts
 
     def stop(self) -> None:
         """Take nothing new, answer what is in flight, leave. May be called from a signal handler or another thread."""
