@@ -11,9 +11,8 @@ from typing import Any, Final
 from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call
+from ringex.gateways.commissions import rate_text
 from ringex.gateways.parameters import Kind, Parameter
-
-FEE_SCALE: Final = 8
 
 _SYMBOL_OR_NONE: Final = Parameter("symbol", Kind.TEXT)
 TRADE_FEE_PARAMETERS: Final = (_SYMBOL_OR_NONE,)
@@ -26,15 +25,13 @@ def system_status(call: Call) -> dict[str, Any]:
 
 
 def trade_fee(call: Call) -> list[dict[str, str]]:
-    markets = [call.market()] if "symbol" in call.arguments else call.model.markets
-    return [
-        {
-            "symbol": market.symbol,
-            "makerCommission": format_scaled(market.maker_fee, FEE_SCALE),
-            "takerCommission": format_scaled(market.taker_fee, FEE_SCALE),
-        }
-        for market in markets
-    ]
+    """The caller's rates in each market."""
+    found = []
+    for market in [call.market()] if "symbol" in call.arguments else call.model.markets:
+        rates = call.model.catalogue.fee_rates(call.account, market)
+        row = {"makerCommission": rate_text(rates.maker), "takerCommission": rate_text(rates.taker)}
+        found.append({"symbol": market.symbol, **row})
+    return found
 
 
 def assets(call: Call) -> list[dict[str, Any]]:

@@ -62,6 +62,8 @@ ROUTES: Final = _table(
     ("GET", "/api/v3/openOrders", "openOrders.status"),
     ("DELETE", "/api/v3/openOrders", "openOrders.cancelAll"),
     ("GET", "/api/v3/account", "account.status"),
+    ("GET", "/api/v3/account/commission", "account.commission"),
+    ("POST", "/api/v3/account/feeAsset", "account.feeAsset.use"),
     ("GET", "/api/v3/myPreventedMatches", "myPreventedMatches"),
     ("GET", "/sapi/v1/system/status", "system.status"),
     ("GET", "/sapi/v1/asset/tradeFee", "asset.tradeFee"),
