@@ -141,6 +141,12 @@ def weighted_average(market: Market, window: Candle) -> int:
     return window.quote_volume * 10 ** max(exponent, 0) // (window.volume * 10 ** max(-exponent, 0))
 
 
+def percent_change(change: int, opened: int) -> str:
+    """`change` as a part of `opened`, in per cent with three decimals; "0.000" where nothing was traded."""
+    percent = _rounded(change * 100 * 10**_PERCENT_SCALE, opened) if opened else 0
+    return format_scaled(percent, _PERCENT_SCALE, _PERCENT_SCALE)
+
+
 def _statistics(call: Call, market: Market, window: Candle, close_ms: int, *, full: bool) -> dict[str, Any]:
     """The fields that all tickers share. Nothing traded: ids are -1, the last price is the one before."""
     scale, quote = market.price_scale, market.quote.scale
@@ -149,10 +155,9 @@ def _statistics(call: Call, market: Market, window: Candle, close_ms: int, *, fu
     change = last - opened if opened else 0
     ticker: dict[str, Any] = {"symbol": market.symbol}
     if full:
-        percent = _rounded(change * 100 * 10**_PERCENT_SCALE, opened) if opened else 0
         ticker |= {
             "priceChange": format_scaled(change, scale),
-            "priceChangePercent": format_scaled(percent, _PERCENT_SCALE, _PERCENT_SCALE),
+            "priceChangePercent": percent_change(change, opened),
             "weightedAvgPrice": format_scaled(weighted_average(market, window), scale),
         }
     return ticker | {
