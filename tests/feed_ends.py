@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ringex.gateways.feeds.dialog import Dialog
@@ -22,6 +23,7 @@ class KeepingSocket:
         self.size_bytes = 0
         self.frames: list[bytes] = []
         self.closed: tuple[int, str] | None = None
+        self.on_close: Callable[[], None] = lambda: None
 
     def send_frame(self, encoded: bytes) -> None:
         assert self.closed is None
@@ -31,6 +33,7 @@ class KeepingSocket:
 
     def close(self, code: int, reason: str = "") -> None:
         self.closed = (code, reason)
+        self.on_close()
 
     def messages(self) -> list[Any]:
         """What has come since the last look."""
@@ -55,6 +58,7 @@ class End:
         self.socket = KeepingSocket()
         self.subscriber = Subscriber(combined=combined, microseconds=microseconds)
         self.subscriber.socket = self.socket
+        self.socket.on_close = self.leave
         registry.subscribers[self.subscriber] = None
         self._dialog = Dialog(registry)
         for topic in self._dialog.subscribe(self.subscriber, [parse(name) for name in names]):

@@ -16,7 +16,6 @@ from feed_ends import Book, End, payload
 from market_days import MarketDays
 from reference.records import Fields
 from reference.streams import SMALL
-from scene import LIMITS
 
 from ringex.gateways.feeds.hub import Hub
 from ringex.gateways.feeds.registry import Registry
@@ -30,12 +29,12 @@ from ringex.messages import EventKind, Side
 class Exchange:
     """A read model with its feeds, fed as a gateway would."""
 
-    def __init__(self, model: ReadModel | None = None, markets_max: int = SMALL.markets_max) -> None:
+    def __init__(self, model: ReadModel | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self.clock = 1e6
         self.model = model or ReadModel(SMALL)
         self.registry = Registry(self.counts)
-        self.hub = Hub(self.registry, self.model, markets_max, self.counts)
+        self.hub = Hub(self.registry, self.model, self.counts)
 
     def feed(self, events: np.ndarray) -> None:
         self.model.apply(events)
@@ -382,8 +381,6 @@ def test_a_reader_that_does_not_read_is_closed_with_a_reason_and_stops_nobody(ru
     slow.socket.size_bytes = WAITING_BYTES_MAX + 1
     for batch in parts[1:]:
         exchange.feed(batch)
-        if slow.socket.closed is not None and slow.subscriber.topics:
-            slow.leave()
     code, reason = slow.socket.closed or (0, "")
     assert code == 1008 and "wait to be read" in reason
     assert exchange.counts["slow_subscribers"] == 1
@@ -401,7 +398,7 @@ class Trading(Exchange):
 
     def __init__(self) -> None:
         self.days = MarketDays(datetime.fromtimestamp(START_NS / SECOND_NS, UTC).isoformat()[:19])
-        super().__init__(self.days.model, LIMITS.markets_max)
+        super().__init__(self.days.model)
         self.market = self.model.markets[0]
 
     def trade(self, time_ns: int, price: int, quantity: int) -> None:
@@ -507,7 +504,8 @@ def test_levels_are_whole_and_come_when_the_book_has_changed(run: RandomRun) -> 
 def test_a_stop_is_announced_to_all_in_their_kind(run: RandomRun) -> None:
     exchange, _ = opened(run)
     raw, combined, idle = exchange.end("a@trade"), exchange.end("a@trade", combined=True), exchange.end()
-    exchange.hub.shut_down(5_000_000)
+    for end in (raw, combined, idle):
+        exchange.hub.say_goodbye(end.subscriber, 5_000_000)
     assert raw.messages() == idle.messages() == [{"e": "serverShutdown", "E": 5}]
     assert combined.messages() == [{"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 5}}]
 

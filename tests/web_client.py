@@ -8,9 +8,12 @@ import http.client
 import json
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+
+import websockets.sync.client
 
 SECONDS_MAX = 30.0
 
@@ -64,3 +67,36 @@ def read_all(peer: socket.socket) -> bytes:
     while part := peer.recv(1 << 16):
         found += part
     return found
+
+
+class Stream:
+    """A WebSocket of the `websockets` library, which checks what a server sends by the book."""
+
+    def __init__(self, address: str, target: str, **options: Any) -> None:
+        self.socket = websockets.sync.client.connect(
+            f"ws://{address}{target}", open_timeout=SECONDS_MAX, legacy=True, **options
+        )
+
+    def next(self) -> Any:
+        """The next message. Raises TimeoutError."""
+        return json.loads(self.socket.recv(SECONDS_MAX))
+
+    def until(self, wanted: Callable[[Any], bool]) -> Any:
+        """The first message that is wanted; those before it are passed over."""
+        while not wanted(message := self.next()):
+            pass
+        return message
+
+    def ask(self, method: str, params: Any = None, request_id: Any = 1) -> Any:
+        """The reply to a request; messages before it are passed over."""
+        self.socket.send(json.dumps({"method": method, "params": params, "id": request_id}))
+        return self.until(lambda message: "id" in message and "e" not in message)
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -73,6 +73,9 @@ class Watcher(Protocol):
     def events(self, events: np.ndarray, model: ReadModel) -> None:
         """EVENT records in sequence, which `model` has applied."""
 
+    def quiet(self) -> None:
+        """All events that exist have come."""
+
     def restart(self, model: ReadModel) -> None:
         """Events were missed for good; `model` is whole again, and what comes follows it."""
 
@@ -345,6 +348,8 @@ class Gateway:
                 self._lose_events()
                 return True
             if not len(events):
+                for watcher in self.watchers:
+                    watcher.quiet()
                 return False
             self._apply(events)
         return True

@@ -37,13 +37,13 @@ _ROW: Final = ("trade_id", "time_ns", "price", "quantity", "side")
 
 
 class Hub:
-    """Feeds the topics of `registry` from events that `model` has applied. `markets_max` bounds the markets."""
+    """Feeds the topics of `registry` from events that `model` has applied."""
 
-    def __init__(self, registry: Registry, model: ReadModel, markets_max: int, counts: Counter[str]) -> None:
+    def __init__(self, registry: Registry, model: ReadModel, counts: Counter[str]) -> None:
         self._registry = registry
         registry.demand = self
         self._counts = counts
-        self._aggregates = Aggregates(markets_max)
+        self._aggregates = Aggregates(len(model.aggregates))
         self._aggregate: dict[int, Aggregate] = {}  # by market: the one that may go on
         self._statistics = Statistics()
         self._live: dict[Kind, dict[int, list[Topic]]] = {
@@ -132,8 +132,7 @@ class Hub:
     def restart(self, model: ReadModel) -> None:
         """Go on with another read model, perhaps behind a gap: followers of depth see it in `U`."""
         self._model = model
-        count = min(len(self._aggregates.last), len(model.aggregates))
-        self._aggregates.last[:count] = model.aggregates[:count]
+        self._aggregates.last[:] = model.aggregates
         self._aggregate.clear()
         for buffer, _ in self._depth.values():
             buffer.clear()
@@ -253,11 +252,13 @@ class Hub:
             for topic in list(self._ticking.get(speed_ms, {}).values()):
                 self._look_at(topic, now_ns)
 
-    def shut_down(self, now_ns: int) -> None:
-        """Tell every subscriber that the server is about to stop."""
-        self._registry.tell_all(
-            SHUTDOWN, lambda unit_ns: payloads.encode({"e": "serverShutdown", "E": now_ns // unit_ns})
-        )
+    def say_goodbye(self, subscriber: Subscriber, now_ns: int) -> None:
+        """The server is about to stop."""
+
+        def payload(unit_ns: int) -> bytes:
+            return payloads.encode({"e": "serverShutdown", "E": now_ns // unit_ns})
+
+        subscriber.socket.send_frame(encoded_frame(SHUTDOWN, subscriber.form, payload))
 
     def _look_at(self, topic: Topic, now_ns: int) -> None:
         stream = topic.stream

@@ -122,15 +122,6 @@ class Registry:
         self._counts["slow_subscribers"] += 1
         subscriber.socket.close(CloseCode.POLICY, TOO_SLOW)
 
-    def tell_all(self, name: str, payload: Payload) -> None:
-        """Send a message to every subscriber, whatever it follows."""
-        frames: dict[int, bytes] = {}
-        for subscriber in list(self.subscribers):
-            form = subscriber.form
-            if form not in frames:
-                frames[form] = encoded_frame(name, form, payload)
-            subscriber.socket.send_frame(frames[form])
-
 
 def encoded_frame(name: str, form: int, payload: Payload) -> bytes:
     """A message of stream `name` as the WebSocket frame of a kind (`Subscriber.form`)."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from ringex.gateways.feeds.registry import Topic
+    from ringex.gateways.feeds.topics import Stream
 
 WAITING_BYTES_HIGH: Final = 64 << 10
 """With more in its buffer a connection counts as slow, until it has read three quarters."""
@@ -38,13 +39,14 @@ class Socket(Protocol):
 class Subscriber:
     """`combined`: messages are wrapped and say their stream. `microseconds`: so are all times."""
 
-    __slots__ = ("_allowance", "_counted_at", "combined", "latest", "microseconds", "resume_after", "socket", "topics")
+    __slots__ = ("_allowance", "_counted_at", "combined", "latest", "microseconds", "opening", "socket", "topics")
 
-    def __init__(self, *, combined: bool, microseconds: bool, resume_after: int | None = None) -> None:
+    def __init__(self, *, combined: bool, microseconds: bool) -> None:
         self.socket: Socket
         self.combined = combined
         self.microseconds = microseconds
-        self.resume_after = resume_after
+        self.opening: list[Stream] = []
+        """What its address named, until its socket is open."""
         self.topics: dict[str, Topic] = {}
         self.latest: dict[str, bytes] | None = None
         """Of a slow connection: the last message of each stream whose messages replace each other."""

@@ -23,6 +23,8 @@ from typing import Any, Final
 import uvloop
 
 from ringex.config import Run, Settings
+from ringex.gateways.feeds.endpoint import PATHS as STREAM_PATHS
+from ringex.gateways.feeds.endpoint import Streams
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.joining import Joining
 from ringex.gateways.session import Connection
@@ -31,6 +33,7 @@ from ringex.gateways.web.deadlines import Deadlines
 from ringex.gateways.web.http import HttpPeer
 from ringex.gateways.web.peer import Bounds, Peer, Site
 from ringex.gateways.web.socketapi import SocketApi
+from ringex.gateways.web.websocket import Endpoint
 from ringex.history.readmodel import ReadModel
 from ringex.messages import Transport
 
@@ -95,7 +98,9 @@ class WebGateway:
             return
         gateway = self._gateway = self._joining.gateway(model, self._send)
         deadlines = Deadlines(self._loop)
-        endpoints = {socketapi.PATH: SocketApi(gateway)}
+        streams = Streams(self._loop, model, gateway.counts, self._wake)
+        gateway.watchers.append(streams)
+        endpoints: dict[bytes, Endpoint] = {socketapi.PATH: SocketApi(gateway), **dict.fromkeys(STREAM_PATHS, streams)}
         site = self._site = Site(gateway, self._loop, deadlines, self._bounds, self._wake, endpoints)
         server = await self._listen()
         doorbell = self._run.doorbells[self._number]
@@ -113,6 +118,7 @@ class WebGateway:
         finally:
             self._loop.remove_reader(doorbell)
             deadlines.stop()
+            streams.stop()
             if self._timer is not None:
                 self._timer.cancel()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from ringex.gateways.gateway import Gateway
@@ -32,11 +33,14 @@ class SocketApi:
             return
         self._gateway.request(socket.seat(Transport.WEB_SOCKET), payload, JSON)
 
+    def on_writable(self, socket: WebSocket) -> None:
+        pass
+
     def on_close(self, socket: WebSocket) -> None:
         pass
 
     def on_stop(self, socket: WebSocket) -> None:
-        pass
+        send(socket, {"event": {"e": "serverShutdown", "E": time.time_ns() // 1_000_000}})
 
 
 def send(socket: WebSocket, message: Any) -> None:

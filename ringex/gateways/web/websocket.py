@@ -31,6 +31,9 @@ class Endpoint(Protocol):
     def on_message(self, socket: WebSocket, payload: bytes, is_text: bool) -> None:
         """A whole message; a text is UTF-8. What is sent now goes out with the end of the turn, all in one go."""
 
+    def on_writable(self, socket: WebSocket) -> None:
+        """It was `paused`, and reads again."""
+
     def on_close(self, socket: WebSocket) -> None:
         """It is closed, or about to be: nothing can be sent any more."""
 
@@ -99,6 +102,11 @@ class WebSocket(Peer):
         except FrameError as error:
             self._break(error)
         self.site.wake()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.is_open:
+            self.endpoint.on_writable(self)
 
     def eof_received(self) -> bool:
         return False
