@@ -66,6 +66,8 @@ class Settings:
     segment_records: int = 1 << 18
     snapshot_commands: int = 1 << 20  # the replica snapshots after that many commands, and at a clean stop
     restarts_per_minute_max: int = 10  # of one process; beyond that the exchange stops
+    history_url: str = ""  # of a PostgreSQL database; empty: SQLite in the data directory
+    history_lag_segments_max: int = 256  # journal segments that are kept for a history process that lags
     limits: Limits = field(default_factory=Limits)
     assets: tuple[Asset, ...] = DEFAULT_ASSETS
     markets: tuple[Market, ...] = field(default_factory=default_markets)
@@ -78,6 +80,16 @@ class Settings:
     @property
     def snapshot_dir(self) -> Path:
         return self.data_dir / "snapshots"
+
+    @property
+    def history_path(self) -> Path:
+        """The history store, where it is SQLite."""
+        return self.data_dir / "history.db"
+
+    @property
+    def readers_dir(self) -> Path:
+        """How far readers of the journal are that it must be kept for."""
+        return self.data_dir / "readers"
 
     @property
     def keystore_path(self) -> Path:

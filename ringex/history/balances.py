@@ -59,6 +59,14 @@ class Balances:
             slot = int(self._records["next_slot"][slot])
         return self._records[slots]
 
+    def of_pairs(self, accounts: np.ndarray, assets: np.ndarray) -> np.ndarray:
+        """The BALANCE records of (account, asset) pairs, zeros where there is none; a copy, with `next_slot` 0."""
+        found = np.zeros(len(accounts), BALANCE)
+        found["account"], found["asset"] = accounts, assets
+        if len(found):
+            _balances_find(self.address, address_of(found), len(found))
+        return found
+
     def export(self) -> np.ndarray:
         """All BALANCE records in order of first use; a copy, with `next_slot` 0."""
         records = self._records[1 : int(self._root["count"][0]) + 1].copy()
@@ -109,6 +117,20 @@ def _balance(balances: int, account: int, asset: int) -> int:
             owner.first_slot = slot
         owner.last_slot = slot
     return table.records + slot * _BALANCE_BYTES
+
+
+@entry
+@compiled
+def _balances_find(balances: int, target: int, count: int) -> None:
+    """Fill in the amounts of BALANCE records that have account and asset."""
+    table = record_at(balances, 0, BALANCES)
+    for at in range(count):
+        wanted = record_at(target, at, BALANCE)
+        slot = index_find(table.by_owner, (int64(wanted.account) << 32) | int64(wanted.asset))
+        if slot != 0:
+            held = record_at(table.records, slot, BALANCE)
+            wanted.free = held.free
+            wanted.locked = held.locked
 
 
 @entry

@@ -25,7 +25,7 @@ import numpy as np
 
 from ringex.history.intervals import HOUR_NS, MINUTE_NS, Interval, interval_end, interval_open, open_of
 from ringex.jit import compiled, entry, inlined, int64
-from ringex.memory import address_of, record_at
+from ringex.memory import address_of, record_at, zero_bytes
 from ringex.messages import EVENT, RECORD_BYTES, TRADE, EventKind, Side
 
 SECONDS_KEPT: Final = 128
@@ -57,6 +57,7 @@ CANDLE: Final = np.dtype(
     ],
     align=True,
 )
+INTERVAL_CANDLE: Final = np.dtype([*((n, CANDLE[n]) for n in CANDLE.names or ()), ("interval", "i8")])
 CANDLES: Final = np.dtype(
     [
         ("layers", "i8"),  # address of LAYER records, four for each market, by market number
@@ -72,6 +73,7 @@ LAYERS: Final = 4
 _SECONDS, _MINUTES, _HOURS, _MONTHS = range(LAYERS)
 _INTERVALS: Final = tuple(map(int, (Interval.SECOND_1, Interval.MINUTE_1, Interval.HOUR_1, Interval.MONTH_1)))
 _KEPT: Final = (SECONDS_KEPT, MINUTES_KEPT, HOURS_KEPT, MONTHS_KEPT)
+_NUMBER: Final = np.dtype([("number", "i8")])
 CANDLES_PER_MARKET_MAX: Final = sum(_KEPT)
 _CANDLE_BYTES: Final = CANDLE.itemsize
 
@@ -241,26 +243,34 @@ def _trade_in(layers: int, market: int, number: int, event: int) -> None:
     layer = record_at(layers, market * LAYERS + number, LAYER)
     t = record_at(event, 0, TRADE)
     kept = int64(_KEPT[number])
-    c = record_at(layer.ring, max(layer.count - 1, int64(0)) % kept, CANDLE)
-    if layer.count == 0 or t.time_ns >= c.end_ns:
-        interval = int64(_INTERVALS[number])
-        c = record_at(layer.ring, layer.count % kept, CANDLE)
-        c.open_ns = interval_open(interval, t.time_ns)
-        c.end_ns = interval_end(interval, c.open_ns)
-        c.open = t.price
-        c.high = t.price
-        c.low = t.price
-        c.first_trade_id = t.trade_id
-        c.volume = 0
-        c.quote_volume = 0
-        c.buy_volume = 0
-        c.buy_quote_volume = 0
-        c.volume_high = np.int32(0)
-        c.quote_volume_high = np.int32(0)
-        c.buy_volume_high = np.int32(0)
-        c.buy_quote_volume_high = np.int32(0)
-        c.market = market
+    place = layer.ring + max(layer.count - 1, int64(0)) % kept * _CANDLE_BYTES
+    if layer.count == 0 or t.time_ns >= record_at(place, 0, CANDLE).end_ns:
+        place = layer.ring + layer.count % kept * _CANDLE_BYTES
+        candle_start(place, int64(_INTERVALS[number]), event)
         layer.count += 1
+    candle_trade(place, event)
+
+
+@compiled
+def candle_start(target: int, interval: int, event: int) -> None:
+    """Make the CANDLE at `target` the one, still empty, of `interval` that the TRADE event at `event` lies in."""
+    t = record_at(event, 0, TRADE)
+    zero_bytes(target, _CANDLE_BYTES)
+    c = record_at(target, 0, CANDLE)
+    c.open_ns = interval_open(interval, t.time_ns)
+    c.end_ns = interval_end(interval, c.open_ns)
+    c.open = t.price
+    c.high = t.price
+    c.low = t.price
+    c.first_trade_id = t.trade_id
+    c.market = int64(t.market)
+
+
+@compiled
+def candle_trade(target: int, event: int) -> None:
+    """Count the TRADE event at `event`, which lies in it, in the CANDLE at `target`."""
+    c = record_at(target, 0, CANDLE)
+    t = record_at(event, 0, TRADE)
     c.high = max(c.high, t.price)
     c.low = min(c.low, t.price)
     c.close = t.price
@@ -318,6 +328,49 @@ def _apply(candles: int, events: int, count: int) -> None:
         event = events + at * RECORD_BYTES
         if record_at(event, 0, EVENT).kind == EventKind.TRADE:
             candles_trade(candles, event)
+
+
+def candles_in(events: np.ndarray, markets_count: int) -> np.ndarray:
+    """The candles of all intervals that the TRADE events among EVENT records make, of the trades given alone.
+
+    CANDLE records with a further field `interval`: INTERVAL_CANDLE, by interval, then by when they begin.
+    """
+    count = int((events["kind"] == EventKind.TRADE).sum())
+    if not count:
+        return np.zeros(0, INTERVAL_CANDLE)
+    events = np.ascontiguousarray(events)
+    found = np.zeros(count * len(Interval), INTERVAL_CANDLE)
+    room, total = np.zeros(count, CANDLE), 0
+    for interval in Interval:
+        newest = np.zeros(markets_count, np.int64)
+        made = _candles_in(address_of(events), len(events), interval, address_of(newest), address_of(room))
+        part = found[total : total + made]
+        for name in CANDLE.names or ():
+            part[name] = room[:made][name]
+        part["interval"] = interval
+        total += made
+    return found[:total]
+
+
+@entry
+@compiled
+def _candles_in(events: int, count: int, interval: int, newest: int, target: int) -> int:
+    """Write CANDLE records of one interval to `target`; `newest` has the number of each market's last one. How many."""
+    made = int64(0)
+    for at in range(count):
+        event = events + at * RECORD_BYTES
+        if record_at(event, 0, EVENT).kind != EventKind.TRADE:
+            continue
+        t = record_at(event, 0, TRADE)
+        own = record_at(newest, int64(t.market), _NUMBER)
+        place = target + (own.number - 1) * _CANDLE_BYTES
+        if own.number == 0 or t.time_ns >= record_at(place, 0, CANDLE).end_ns:
+            place = target + made * _CANDLE_BYTES
+            candle_start(place, interval, event)
+            made += 1
+            own.number = made
+        candle_trade(place, event)
+    return made
 
 
 @inlined

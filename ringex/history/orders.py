@@ -74,14 +74,19 @@ ORDER: Final = np.dtype(
         ("transport", "u2"),
         ("client_order_id", "u8", (5,)),
         ("outdone_id", "i8"),  # the order that its client order id meant before; 0: none
-        ("previous_slot", "i8"),  # of the account's open orders, in order of acceptance
+        (
+            "previous_slot",
+            "i8",
+        ),  # of the account's open orders, in order of acceptance; of all closed ones, once closed
         ("next_slot", "i8"),  # of the account's open orders; of all closed ones, once closed
     ],
     align=True,
 )
-OWNER: Final = np.dtype([("open_first", "i8"), ("open_last", "i8"), ("open_count", "i8"), ("forgotten", "i8")])
-"""`forgotten`: how many closed orders of the account have been pushed out."""
+FORGOTTEN: Final = np.dtype([("forgotten", "i8"), ("forgotten_ns", "i8")])
+"""How many closed orders of an account have been pushed out, and when the last of them was closed."""
+OWNER: Final = np.dtype([("open_first", "i8"), ("open_last", "i8"), ("open_count", "i8"), *FORGOTTEN.descr])
 
+_ID: Final = np.dtype([("order_id", "i8")])
 _ORDER_BYTES: Final = ORDER.itemsize
 _ORDER_CLIENT_ID: Final = ORDER.fields["client_order_id"][1]  # type: ignore[index]
 _EVENT_CLIENT_ID: Final = EVENT.fields["client_order_id"][1]  # type: ignore[index]
@@ -129,22 +134,45 @@ class Orders:
             _copy_open(self.address, account, address_of(found), len(found))
         return found
 
+    def with_ids(self, ids: np.ndarray) -> np.ndarray:
+        """The ORDER records of those order ids (i8) that are held, slots cleared; a copy, shape (n,)."""
+        ids = np.ascontiguousarray(ids, "i8")
+        found = np.zeros(len(ids), ORDER)
+        count = _copy_by_id(self.address, address_of(ids), len(ids), address_of(found)) if len(ids) else 0
+        return found[:count]
+
+    def closed_since(self, time_ns: int) -> np.ndarray:
+        """The closed ORDER records that were last changed at `time_ns` or later, last closed first; a copy."""
+        count = _count_closed_since(self.address, time_ns)
+        found = np.zeros(count, ORDER)
+        if count:
+            _copy_closed_since(self.address, time_ns, address_of(found))
+        return found
+
+    def forgotten_ns(self, account: int) -> int:
+        """When the account's youngest closed order that is no longer held was closed; 0: all are held."""
+        return int(self._owners["forgotten_ns"][account])
+
     def forgotten(self, account: int) -> int:
         """How many closed orders of the account are no longer held."""
         return int(self._owners["forgotten"][account])
 
     def export(self, accounts_count: int) -> tuple[np.ndarray, np.ndarray]:
         """(orders, forgotten): ORDER records, closed ones by time of closing, then open ones by account and age, with
-        slots 0; and the i8 counts of forgotten orders, by account, shape (accounts_count,)."""
+        slots 0; and FORGOTTEN records by account, shape (accounts_count,)."""
         found = np.zeros(self._pool.used, ORDER)
         count = _copy_all(self.address, address_of(found), accounts_count) if len(found) else 0
         assert count == len(found)
-        return found, self._owners["forgotten"][:accounts_count].copy()
+        forgotten = np.zeros(accounts_count, FORGOTTEN)
+        for name in FORGOTTEN.names or ():
+            forgotten[name] = self._owners[name][:accounts_count]
+        return found, forgotten
 
     def load(self, orders: np.ndarray, forgotten: np.ndarray) -> None:
         """Fill an empty table from what `export` gave; the caller has checked accounts, markets and ids."""
         assert self._pool.used == 0, "only an empty table can be loaded"
-        self._owners["forgotten"][: len(forgotten)] = forgotten
+        for name in FORGOTTEN.names or ():
+            self._owners[name][: len(forgotten)] = forgotten[name]
         orders = np.ascontiguousarray(orders)
         _orders_load(self.address, address_of(orders), len(orders))
 
@@ -340,7 +368,7 @@ def _closed_append(orders: int, slot: int) -> None:
     table = record_at(orders, 0, ORDERS)
     assert table.closed_count < table.closed_max
     o = record_at(_order(orders, slot), 0, ORDER)
-    o.previous_slot = 0
+    o.previous_slot = table.closed_last
     o.next_slot = 0
     if table.closed_last != 0:
         record_at(_order(orders, table.closed_last), 0, ORDER).next_slot = slot
@@ -359,8 +387,12 @@ def _forget_oldest(orders: int) -> None:
     table.closed_first = o.next_slot
     if table.closed_first == 0:
         table.closed_last = 0
+    else:
+        record_at(_order(orders, table.closed_first), 0, ORDER).previous_slot = 0
     table.closed_count -= 1
-    record_at(table.owners, int64(o.account), OWNER).forgotten += 1
+    owner = record_at(table.owners, int64(o.account), OWNER)
+    owner.forgotten += 1
+    owner.forgotten_ns = o.updated_ns
     key = words_hash(int64(o.account), _order(orders, slot) + _ORDER_CLIENT_ID)
     index_remove_value(table.by_client_id, key, slot)  # not there where a younger order has taken the id
     index_remove(table.by_id, o.order_id)
@@ -440,6 +472,49 @@ def _copy_all(orders: int, found: int, accounts_count: int) -> int:
         open_count = record_at(table.owners, account, OWNER).open_count
         count += _copy_open(orders, account, found + count * _ORDER_BYTES, open_count)
     return count
+
+
+@entry
+@compiled
+def _copy_by_id(orders: int, ids: int, count: int, found: int) -> int:
+    """Copy the orders with these ids, where they are held. Returns how many."""
+    table = record_at(orders, 0, ORDERS)
+    copied = int64(0)
+    for at in range(count):
+        slot = index_find(table.by_id, record_at(ids, at, _ID).order_id)
+        if slot != 0:
+            _copy(orders, slot, found + copied * _ORDER_BYTES)
+            copied += 1
+    return copied
+
+
+@entry
+@compiled
+def _count_closed_since(orders: int, time_ns: int) -> int:
+    slot = record_at(orders, 0, ORDERS).closed_last
+    count = int64(0)
+    while slot != 0:
+        o = record_at(_order(orders, slot), 0, ORDER)
+        if o.updated_ns < time_ns:
+            break
+        slot = o.previous_slot
+        count += 1
+    return count
+
+
+@entry
+@compiled
+def _copy_closed_since(orders: int, time_ns: int, found: int) -> None:
+    slot = record_at(orders, 0, ORDERS).closed_last
+    count = int64(0)
+    while slot != 0:
+        o = record_at(_order(orders, slot), 0, ORDER)
+        if o.updated_ns < time_ns:
+            break
+        previous = o.previous_slot
+        _copy(orders, slot, found + count * _ORDER_BYTES)
+        slot = previous
+        count += 1
 
 
 @inlined

@@ -65,6 +65,11 @@ class PreventedMatches:
         found = np.flatnonzero((held["prevented_match_id"] == prevented_match_id) & (held["market"] == market))
         return held[found[0]] if len(found) else None
 
+    def last(self, count_max: int) -> np.ndarray:
+        """The last PREVENTED_MATCH records, at most `count_max`, oldest first; a copy."""
+        recorded = int(self._root["count"][0])
+        return self._records[np.arange(max(recorded - min(self.capacity, count_max), 0), recorded) % self.capacity]
+
     def export(self) -> np.ndarray:
         """All that is held, oldest first; a copy."""
         recorded = int(self._root["count"][0])

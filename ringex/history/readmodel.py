@@ -18,7 +18,16 @@ from ringex.history.balances import BALANCE, Balances, balance_add_free, balance
 from ringex.history.candles import CANDLE, CANDLES_PER_MARKET_MAX, LAYERS, Candles, candles_trade
 from ringex.history.catalogue import Asset, Catalogue, Key, Market
 from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
-from ringex.history.orders import ORDER, Orders, order_accept, order_left, order_trade, order_trigger, order_update
+from ringex.history.orders import (
+    FORGOTTEN,
+    ORDER,
+    Orders,
+    order_accept,
+    order_left,
+    order_trade,
+    order_trigger,
+    order_update,
+)
 from ringex.history.prevented import PREVENTED_MATCH, PreventedMatches, prevented_last_id, prevented_record
 from ringex.history.trades import RECENT_TRADE, RecentTrades, trades_record
 from ringex.jit import compiled, entry, int64
@@ -243,14 +252,14 @@ class ReadModel:
     def order_by_id(self, account: int, order_id: int) -> Order | None:
         """The account's order, if it is open or still held."""
         record = self._orders.with_id(order_id)
-        return _order_of(record) if record is not None and int(record["account"]) == account else None
+        return order_of_record(record) if record is not None and int(record["account"]) == account else None
 
     def order_by_client_id(self, account: int, text: str) -> Order | None:
         """The account's order that took this client order id last: the open one, if there is one."""
         if not text or len(text) > CLIENT_ORDER_ID_BYTES_MAX or not text.isascii():
             return None
         record = self._orders.with_client_id(account, words_of(text))
-        return _order_of(record) if record is not None else None
+        return order_of_record(record) if record is not None else None
 
     def open_orders(self, account: int, market: int | None = None) -> list[Order]:
         """The account's open orders, in `market` or in all, oldest first."""
@@ -259,7 +268,7 @@ class ReadModel:
         records = self._orders.open_of(account)
         if market is not None:
             records = records[records["market"] == market]
-        return [_order_of(record) for record in records]
+        return [order_of_record(record) for record in records]
 
     def has_forgotten(self, account: int) -> bool:
         """Whether closed orders of the account are no longer held: then "not found" does not mean "never was"."""
@@ -273,6 +282,32 @@ class ReadModel:
         """The market's prevented match with this number, if it is still held."""
         record = self._prevented.with_id(market, prevented_match_id)
         return _match_of(record) if record is not None else None
+
+    # For the history
+
+    def order_records(self, ids: np.ndarray) -> np.ndarray:
+        """Copies of the ORDER records of those order ids that are held; shape (n,)."""
+        return self._orders.with_ids(ids)
+
+    def orders_since(self, account: int, market: int, time_ns: int) -> list[Order]:
+        """The account's orders in the market that are open, or were closed at `time_ns` or later; by id."""
+        if not self._knows(account):
+            return []
+        records = np.concatenate([self._orders.open_of(account), self._orders.closed_since(time_ns)])
+        own = records[(records["account"] == account) & (records["market"] == market)]
+        return [order_of_record(record) for record in own[np.argsort(own["order_id"])]]
+
+    def forgotten_ns(self, account: int) -> int:
+        """When the account's youngest closed order that is no longer held was closed; 0: all are held."""
+        return self._orders.forgotten_ns(account) if self._knows(account) else 0
+
+    def balance_records(self, accounts: np.ndarray, assets: np.ndarray) -> np.ndarray:
+        """BALANCE records of (account, asset) pairs, zeros where there is none; shape (n,)."""
+        return self._balances.of_pairs(accounts, assets)
+
+    def last_prevented(self, count_max: int) -> np.ndarray:
+        """The last PREVENTED_MATCH records of all markets, at most `count_max`, oldest first."""
+        return self._prevented.last(count_max)
 
     # Queries: market data
 
@@ -361,7 +396,7 @@ class ReadModel:
     def _load_orders(self, frame: Frame, forgotten_frame: Frame) -> None:
         orders = records_of(frame, ORDER, self._orders.capacity, "orders")
         accounts_count = len(self.catalogue.accounts)
-        forgotten = records_of(forgotten_frame, np.dtype("i8"), accounts_count, "forgotten orders")
+        forgotten = records_of(forgotten_frame, FORGOTTEN, accounts_count, "forgotten orders")
         _check_range(orders["account"], 1, accounts_count, "orders: account")
         _check_range(orders["market"], 0, len(self.markets), "orders: market")
         check(len(np.unique(orders["order_id"])) == len(orders), "orders: an id occurs twice")
@@ -530,7 +565,8 @@ def _check_range(values: np.ndarray, lowest: int, end: int, noun: str) -> None:
     check(bool(((values >= lowest) & (values < end)).all()), f"{noun} outside {lowest} .. {end - 1}")
 
 
-def _order_of(record: np.void) -> Order:
+def order_of_record(record: np.void) -> Order:
+    """An ORDER record as Python values."""
     return Order(
         order_id=int(record["order_id"]),
         account=int(record["account"]),

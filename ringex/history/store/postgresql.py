@@ -1,0 +1,83 @@
+"""The store in PostgreSQL: for histories that outgrow one file, or that others want to ask in SQL."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from ringex.history.store.schema import TABLES
+from ringex.history.store.store import Row, Store, StoreAway, StoreError, Value
+
+CONNECT_SECONDS: Final = 5
+STATEMENT_MS: Final = 60_000
+
+
+class PostgresqlStore(Store):
+    """The database at `url`. A reader's connection cannot write. Raises StoreAway where it cannot be reached."""
+
+    def __init__(self, url: str, *, writes: bool) -> None:
+        try:
+            import psycopg
+        except ImportError as error:
+            raise StoreError("PostgreSQL needs psycopg: pip install 'ringex[postgresql]'") from error
+        self._errors: Any = psycopg
+        with self._named():
+            self._connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+            self._connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
+            if not writes:
+                self._connection.execute("SET default_transaction_read_only = on")
+
+    def rows(self, statement: str, values: Sequence[Value] = ()) -> list[Row]:
+        with self._named():
+            return self._connection.execute(_marked(statement), values).fetchall()
+
+    def execute(self, statement: str, rows: Iterable[Row] | None = None) -> None:
+        with self._named():
+            if rows is None:
+                self._connection.execute(statement)
+                return
+            with self._connection.cursor() as cursor:
+                cursor.executemany(_marked(statement), rows)
+
+    @contextmanager
+    def transaction(self, *, writes: bool) -> Iterator[None]:
+        with self._named():
+            self._connection.execute("BEGIN" if writes else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(self._errors.Error):  # a connection that is lost rolls back by itself
+                self._connection.execute("ROLLBACK")
+            raise
+        with self._named():
+            self._connection.execute("COMMIT")
+
+    def has_tables(self) -> bool:
+        rows = self.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()")
+        return {table.name for table in TABLES} <= {str(name) for (name,) in rows}
+
+    def sum_of(self, column: str) -> str:
+        return f"SUM({column})::bigint"
+
+    def sync(self) -> None:
+        """COMMIT has waited for the disk, unless the server is set up otherwise."""
+
+    def close(self) -> None:
+        if hasattr(self, "_connection"):
+            self._connection.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the driver as the store's."""
+        try:
+            yield
+        except (self._errors.OperationalError, self._errors.InterfaceError) as error:
+            raise StoreAway(f"PostgreSQL: {' '.join(str(error).split())}") from error
+        except self._errors.Error as error:
+            raise StoreError(f"PostgreSQL: {' '.join(str(error).split())}") from error
+
+
+def _marked(statement: str) -> str:
+    return statement.replace("%", "%%").replace("?", "%s")
