@@ -121,6 +121,11 @@ class Settings:
         return self.gateways + (self.web_gateways if self.http_endpoint else 0)
 
     @property
+    def event_readers(self) -> int:
+        """Readers of the event ring that have a doorbell: the numbered gateways, then publisher and history."""
+        return self.numbered_gateways + 2
+
+    @property
     def http_address(self) -> tuple[str, int]:
         """(host, port) of the web gateways. Only where there are any."""
         host, _, port = self.http_endpoint.rpartition(":")
@@ -160,7 +165,7 @@ class Run:
     """One life of the whole group: its rings and doorbells.
 
     Gateways are numbered, the web gateways after the others. Gateway k is reader k of the event ring, the publisher is
-    the reader after the last one. Doorbells are eventfds made before the fork, so the number means the same in every
+    the reader after the last one, the history the one after that. Doorbells are eventfds made before the fork, so the number means the same in every
     process.
     """
 

@@ -35,6 +35,7 @@ from ringex.history.modelfile import load_model, model_path, write_model
 from ringex.history.readmodel import ReadModel
 from ringex.jit import compiled, entry
 from ringex.journal.reader import JournalReader
+from ringex.journal.readers import positions, snapshots_needed, told
 from ringex.memory import address_of, array_at
 from ringex.messages import COMMAND, EVENT
 from ringex.ring import Ring, ring_poll_independent, ring_published, ring_slot
@@ -97,7 +98,6 @@ class Replica:
         self._settings = settings
         self._event_ring = event_ring
         self._log = EventLog(EVENT_LOG_CAPACITY)
-        self._newest = np.zeros(1, EVENT)
         state, self._model = self._start()
         self._replayer = Replayer(state)
         self._state = state
@@ -135,15 +135,7 @@ class Replica:
         return commands if len(commands) else self._reader.poll(durable + 1, COMMANDS_PER_POLL_MAX)
 
     def _durable(self) -> int | None:
-        """The command of the newest published event; None if nothing was published in this run yet."""
-        ring = self._event_ring.address
-        while (published := ring_published(ring)) > 0:
-            if ring_poll_independent(ring, published - 1, 1, address_of(self._newest)) == 1:
-                return int(self._newest["command_sequence"][0])
-            if int(array_at(_slot(ring, published - 1), 1, EVENT)["sequence"][0]) == 0:
-                return None
-            # Lapped between two looks.
-        return None
+        return newest_command(self._event_ring)
 
     def answer(self, request: list[bytes]) -> list[Frame]:
         return answer(request, self._model, self._log)
@@ -172,9 +164,28 @@ class Replica:
             self._remove_unfinished()
             return
         log.info("snapshot %s took %.0f ms", path.name, (time.monotonic() - started) * 1e3)
-        for old in snapshot_paths(self._settings.snapshot_dir)[:-SNAPSHOTS_KEPT]:
-            old.unlink(missing_ok=True)
+        self._remove_old_snapshots()
         self._remove_unfinished()
+
+    def _remove_old_snapshots(self) -> None:
+        """All but the newest few, and those that registered readers need to go on from."""
+        paths = snapshot_paths(self._settings.snapshot_dir)
+        kept_records_max = self._settings.history_lag_segments_max * self._settings.segment_records
+        known = [int(path.stem) for path in paths]
+        needed = snapshots_needed(known, positions(self._settings.readers_dir), kept_records_max)
+        for path in paths[:-SNAPSHOTS_KEPT]:
+            if int(path.stem) not in needed:
+                path.unlink(missing_ok=True)
+        for name, document in told(self._settings.readers_dir).items():
+            behind = known[-1] - document["command_sequence"]
+            if behind > kept_records_max:
+                log.warning(
+                    "reader %s is %d commands behind: the journal is kept for %d (history_lag_segments_max), "
+                    "so it will have a gap",
+                    name,
+                    behind,
+                    kept_records_max,
+                )
 
     def _remove_unfinished(self) -> None:
         """What a full disk or a kill cut short, and models without their snapshot. Nobody else writes here."""
@@ -208,6 +219,18 @@ class Replica:
         journal_dir, durability = self._settings.journal_dir, self._settings.durability
         with JournalReader(journal_dir, from_sequence=from_sequence, durability=durability) as reader:
             return journal_room(reader, from_sequence, self._settings.limits.widened(limits), self._durable())
+
+
+def newest_command(event_ring: Ring) -> int | None:
+    """The command of the newest published event; None if nothing was published in this run yet."""
+    ring, newest = event_ring.address, np.zeros(1, EVENT)
+    while (published := ring_published(ring)) > 0:
+        if ring_poll_independent(ring, published - 1, 1, address_of(newest)) == 1:
+            return int(newest["command_sequence"][0])
+        if int(array_at(_slot(ring, published - 1), 1, EVENT)["sequence"][0]) == 0:
+            return None
+        # Lapped between two looks.
+    return None
 
 
 @entry

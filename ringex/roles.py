@@ -16,6 +16,7 @@ from ringex.gateways.web.process import web_gateway_main
 from ringex.gateways.zmq import gateway_main
 from ringex.marketdata.publisher import publisher_main
 from ringex.preflight import CannotStart
+from ringex.recorder import recorder_main
 from ringex.replica import replica_main
 from ringex.seed import make_demo_key, seed
 from ringex.warmup import warm_up
@@ -63,8 +64,9 @@ def default_roles(settings: Settings) -> tuple[Role, ...]:
             stop_seconds=30.0,
             core_rank=0,
         ),
-        Role("replica", replica_main, start_stage=1, stop_stage=3, stop_seconds=60.0, niceness=10, core_rank=rest),
+        Role("replica", replica_main, start_stage=1, stop_stage=4, stop_seconds=60.0, niceness=10, core_rank=rest),
         *gateways,
         *web,
         Role("publisher", publisher_main, start_stage=2, stop_stage=1, core_rank=rest),
+        Role("history", recorder_main, start_stage=2, stop_stage=3, stop_seconds=30.0, niceness=10, core_rank=rest),
     )

@@ -106,7 +106,7 @@ def _rings(settings: Settings) -> Iterator[Rings]:
         for name in rings.command_rings:
             Ring.create(name, settings.command_ring_slots, epoch, gated=True).close()
             made.append(name)
-        readers_max = min(max(16, settings.numbered_gateways + 1), EVENT_READERS_MAX)
+        readers_max = min(max(16, settings.event_readers), EVENT_READERS_MAX)
         Ring.create(rings.event_ring, settings.event_ring_slots, epoch, gated=False, readers_max=readers_max).close()
         made.append(rings.event_ring)
         yield rings
@@ -141,7 +141,7 @@ class Supervisor:
         self._settings = settings
         self._rings = rings
         self._watches = [_Watch(role) for role in roles]
-        readers = settings.numbered_gateways + 1
+        readers = settings.event_readers
         self._doorbells = tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(readers))
         self._run = Run(
             epoch=rings.epoch,

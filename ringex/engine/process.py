@@ -30,6 +30,7 @@ from ringex.engine.sequencer import Sequencer
 from ringex.engine.snapshot import snapshot_paths
 from ringex.engine.state import State
 from ringex.jit import compiled, entry
+from ringex.journal.readers import needed_from, positions
 from ringex.journal.recovery import recover
 from ringex.journal.segment import retire
 from ringex.journal.writer import JournalWriter
@@ -97,10 +98,10 @@ def _serve(sequencer: Sequencer, settings: Settings, stop: threading.Event) -> N
 
 
 def _retire(settings: Settings) -> None:
-    """Segments wholly below the second-newest snapshot are used again (law 11)."""
-    snapshots = snapshot_paths(settings.snapshot_dir)
-    if len(snapshots) >= 2:
-        retire(settings.journal_dir, int(snapshots[-2].stem) + 1)
+    """Segments that neither the second-newest snapshot nor a registered reader needs are used again (law 11)."""
+    snapshots = [int(path.stem) for path in snapshot_paths(settings.snapshot_dir)]
+    kept_records_max = settings.history_lag_segments_max * settings.segment_records
+    retire(settings.journal_dir, needed_from(snapshots, positions(settings.readers_dir), kept_records_max))
 
 
 def _recover(settings: Settings, event_ring: Ring) -> State:

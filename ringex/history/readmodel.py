@@ -289,6 +289,15 @@ class ReadModel:
         """Copies of the ORDER records of those order ids that are held; shape (n,)."""
         return self._orders.with_ids(ids)
 
+    def all_order_records(self) -> np.ndarray:
+        """Copies of all ORDER records that are held; shape (n,)."""
+        return self._orders.export(len(self.catalogue.accounts))[0]
+
+    def all_balances(self) -> tuple[np.ndarray, np.ndarray]:
+        """(accounts, assets) of all balances that are held."""
+        held = self._balances.export()
+        return held["account"].copy(), held["asset"].copy()
+
     def orders_since(self, account: int, market: int, time_ns: int) -> list[Order]:
         """The account's orders in the market that are open, or were closed at `time_ns` or later; by id."""
         if not self._knows(account):
