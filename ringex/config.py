@@ -165,8 +165,8 @@ class Run:
     """One life of the whole group: its rings and doorbells.
 
     Gateways are numbered, the web gateways after the others. Gateway k is reader k of the event ring, the publisher is
-    the reader after the last one, the history the one after that. Doorbells are eventfds made before the fork, so the number means the same in every
-    process.
+    the reader after the last one, the history the one after that. Doorbells are eventfds made before the fork, so the
+    number means the same in every process.
     """
 
     epoch: int

@@ -145,6 +145,11 @@ def _balances_touched(
         for records, role in ((orders, "account"), (trades, "account"), (trades, "maker_account")):
             pairs.append(records[role].astype(np.int64) << 32 | assets[records["market"], side])
         pairs.append(np.unique(assets[trades["market"], side]) | FEE_ACCOUNT << 32)
+    for role in ("taker", "maker"):
+        other = trades[trades[f"{role}_fee_asset"] > 0]
+        paid_in = other[f"{role}_fee_asset"].astype(np.int64) - 1
+        accounts = other["account" if role == "taker" else "maker_account"].astype(np.int64)
+        pairs += [accounts << 32 | paid_in, paid_in | FEE_ACCOUNT << 32]
     touched = np.unique(np.concatenate(pairs))
     return touched >> 32, touched & 0xFFFFFFFF
 

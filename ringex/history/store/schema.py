@@ -26,7 +26,7 @@ NOT_STORED: Final = frozenset({"outdone_id", "previous_slot", "next_slot"})
 """Fields of ORDER that only mean something in the memory that they are in."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """A table. Rows with a `key` that is there replace it, unless `merge` says how the two become one."""
 
@@ -90,6 +90,8 @@ TRADES: Final = Table(
         "maker_account",
         "taker_fee",
         "maker_fee",
+        "taker_fee_asset",  # as in TRADE: 0: what was received; n: asset number n - 1
+        "maker_fee_asset",
     ),
     ("market", "trade_id"),
     indexes=(
