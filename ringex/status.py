@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from ringex.config import Settings
+from ringex.journal.readers import told
 from ringex.preflight import is_locked
 
 _GONE_SECONDS = 0.02
@@ -32,7 +33,16 @@ def read_status(settings: Settings) -> dict[str, Any]:
     rings = {name: _ring(name) for name in (*document.pop("command_rings"), document.pop("event_ring"))}
     for child in document["children"].values():
         child.update(_process(child["pid"]))
-    return found | document | {"rings": rings}
+    return found | document | {"rings": rings, "readers": _readers(settings, rings)}
+
+
+def _readers(settings: Settings, rings: dict[str, Any]) -> dict[str, Any]:
+    """How many events registered readers of the journal have not on disk yet, as they last said: once a second."""
+    published = max((ring.get("published", 0) for name, ring in rings.items() if name.endswith("-e")), default=0)
+    return {
+        name: {"events_behind": max(published - int(document.get("event_sequence", 0)), 0)}
+        for name, document in told(settings.readers_dir).items()
+    }
 
 
 def describe(found: dict[str, Any]) -> str:
@@ -54,6 +64,7 @@ def describe(found: dict[str, Any]) -> str:
     for name, ring in found["rings"].items():
         waiting = f", {ring['waiting']} of {ring['capacity']} waiting" if "waiting" in ring else ""
         lines.append(f"  {name}: {ring.get('published', 'no such ring')} published{waiting}")
+    lines += [f"  {name} is {reader['events_behind']} events behind" for name, reader in found["readers"].items()]
     return "\n".join(lines)
 
 
