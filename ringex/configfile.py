@@ -3,6 +3,9 @@
     gateways = 2
     durability = "fsync"
 
+    [history]
+    url = "postgresql://ringex@db/ringex"
+
     [limits]
     orders_max = 1048576
 
@@ -197,7 +200,7 @@ class _Table:
 
 def _settings_of(table: _Table) -> dict[str, Any]:
     """Settings' arguments from one source."""
-    plain = {"data", "durability", "cores", "limits", "assets", "markets", "accounts", "http", "tls"}
+    plain = {"data", "durability", "cores", "limits", "history", "assets", "markets", "accounts", "http", "tls"}
     table.check_keys(plain | set(_COUNTS) | set(_SLOTS) | set(_ENDPOINTS))
     given: dict[str, Any] = {}
     for key in table.values:
@@ -217,6 +220,8 @@ def _settings_of(table: _Table) -> dict[str, Any]:
         given["durability"] = _durability(table)
     if "cores" in table.values:
         given["cores"] = _cores(table)
+    if "history" in table.values:
+        given |= _history(table.table("history"))
     if "limits" in table.values:
         given["limits"] = _limits(table.table("limits"))
     return given | _listings(table)
@@ -250,6 +255,21 @@ def _limits(table: _Table) -> Limits:
     table.check_keys(names)
     narrow = {"assets_max": ASSETS_MOST, "markets_max": LISTED_MAX}
     return Limits(**{key: table.whole(key, 2, narrow.get(key, LIMIT_MAX)) for key in table.values})
+
+
+def _history(table: _Table) -> dict[str, Any]:
+    """Where the history store is, and how far it may lag."""
+    table.check_keys(("url", "lag_segments_max"))
+    given: dict[str, Any] = {}
+    if "url" in table.values:
+        url = table.values["url"]
+        if not isinstance(url, str) or not url.startswith(("postgresql://", "postgres://")):
+            allowed = 'the URL of a PostgreSQL database, for example "postgresql://user@host/ringex", is'
+            raise table.fault("url", f"{url!r} is not allowed; {allowed}")
+        given["history_url"] = url
+    if "lag_segments_max" in table.values:
+        given["history_lag_segments_max"] = table.whole("lag_segments_max", 1, 1 << 20)
+    return given
 
 
 def _endpoint(table: _Table, key: str) -> str:
