@@ -422,6 +422,10 @@ def _check_together(settings: Settings, source: str) -> None:
     if settings.pub_endpoint in endpoints:
         gateway = endpoints.index(settings.pub_endpoint)
         raise ConfigError(f"{source}: pub: {settings.pub_endpoint} is taken by gateway {gateway}; choose another port")
+    if settings.http_endpoint and f"tcp://{settings.http_endpoint}" in (*endpoints, settings.pub_endpoint):
+        taken = f"tcp://{settings.http_endpoint}"
+        who = f"gateway {endpoints.index(taken)}" if taken in endpoints else "pub"
+        raise ConfigError(f"{source}: http: {settings.http_endpoint} is taken by {who}; choose another port, or off")
     totals: dict[str, int] = {}
     for account in settings.accounts:
         for name, amount in account.deposits:

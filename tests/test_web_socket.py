@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web_client import SECONDS_MAX, RestClient, connect
 from web_exchange import WebExchange, web_running
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Pong, Request, TextMessage
 
@@ -167,6 +167,14 @@ def test_ids_are_echoed_verbatim_and_rate_limits_shown_unless_not_wanted(exchang
             reply = asked(peer, "ping", request_id=request_id)
             assert reply == {"id": request_id, "status": 200, "result": {}, "rateLimits": []}
         assert "rateLimits" not in asked(peer, "ping", {"returnRateLimits": False})
+    with websockets_client.connect(f"ws://{exchange.address}{PATH}?returnRateLimits=false") as peer:
+        assert "rateLimits" not in asked(peer, "ping")
+        assert "rateLimits" in asked(peer, "ping", {"returnRateLimits": True})
+        assert asked(peer, "session.status")["result"]["returnRateLimits"] is False
+    for query, code in (("returnRateLimits=no", -1130), ("a=b", -1104)):
+        with pytest.raises(InvalidStatus) as raised:
+            websockets_client.connect(f"ws://{exchange.address}{PATH}?{query}")
+        assert json.loads(raised.value.response.body)["code"] == code
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ class Gateway:
 
         `request_id` comes back in the reply. `proof` says who calls; None: it is among `params`, or the session's.
         """
-        show_limits = params.get("returnRateLimits") is not False
+        show_limits = params.get("returnRateLimits", connection.show_limits) is not False
         try:
             self._serve(connection, request_id, method, params, proof, show_limits)
         except Refusal as refusal:

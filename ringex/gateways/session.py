@@ -67,6 +67,8 @@ class Connection:
     """Its IP address; empty for a peer on this machine that has none."""
     delimited: bool = False
     """It sends an empty frame before each message, as REQ does, and gets one before each reply."""
+    show_limits: bool = True
+    """What `returnRateLimits` is where a request does not say."""
     key: Key | None = None
     account: int = 0
     authorized_ns: int = 0

@@ -27,7 +27,7 @@ def status(call: Call) -> dict[str, Any]:
         "apiKey": connection.key.api_key if connection.key else None,
         "authorizedSince": milliseconds(connection.authorized_ns) if connection.key else None,
         "connectedSince": milliseconds(connection.connected_ns),
-        "returnRateLimits": True,
+        "returnRateLimits": connection.show_limits,
         "serverTime": milliseconds(call.now_ns),
         "userDataStream": bool(connection.subscriptions),
     }

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
+import traceback
 from typing import Any, Final, Protocol
 
 STEP_SECONDS: Final = 0.25
@@ -65,9 +67,12 @@ class Deadlines:
                 if peer.looked_at != step:  # it was brought forward, and has been seen to
                     continue
                 peer.looked_at = 0
-                if peer.deadline <= now:
-                    peer.on_deadline()
-                else:
+                if peer.deadline > now:
                     self.set(peer, peer.deadline)
+                    continue
+                try:
+                    peer.on_deadline()
+                except Exception:  # the others' deadlines stand
+                    traceback.print_exc(file=sys.stderr)
         if self._steps and self._timer is None:
             self._wait(min(self._steps))

@@ -128,7 +128,8 @@ class Peer(asyncio.Protocol):
     @property
     def size_bytes(self) -> int:
         """What waits to be read by the peer."""
-        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+        transport = self.transport
+        return transport.get_write_buffer_size() if transport is not None and not transport.is_closing() else 0
 
     def write(self, data: bytes) -> None:
         """Send with the end of this turn."""
@@ -140,6 +141,9 @@ class Peer(asyncio.Protocol):
     def flush(self) -> None:
         out = self._out
         if not out or self.transport is None:
+            return
+        if self.transport.is_closing():  # nothing more can be written to it
+            self._out = []
             return
         self.transport.write(out[0] if len(out) == 1 else b"".join(out))
         self._out = []

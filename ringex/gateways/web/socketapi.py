@@ -5,24 +5,34 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from ringex.gateways.errors import Refusal, invalid
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.requests import JSON
 from ringex.gateways.web.frames import CloseCode
 from ringex.gateways.web.responses import ENCODER
+from ringex.gateways.web.rest import form
 from ringex.gateways.web.websocket import WebSocket
 from ringex.messages import Transport
 
 PATH: Final = b"/ws-api/v3"
+OPTION: Final = "returnRateLimits"
 
 
 class SocketApi:
-    """The endpoint. It has nothing for itself: whatever a socket has is in its connection at the gateway."""
+    """The endpoint. A socket's state is what `returnRateLimits` in its URL says; all else is in its connection."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    def accept(self, path: bytes, query: bytes) -> None:
-        """Nothing can be asked for in the path; what is in the query (`returnRateLimits`) goes into each request."""
+    def accept(self, path: bytes, query: bytes) -> bool:
+        options = form(query)
+        unknown = ", ".join(sorted(options.keys() - {OPTION}))
+        if unknown:
+            raise Refusal(-1104, f"Not all sent parameters were read. Unknown: {unknown[:200]}. Known: {OPTION}.")
+        wanted = options.get(OPTION, "true")
+        if wanted not in ("true", "false"):
+            raise invalid(OPTION, "It must be true or false.")
+        return wanted == "true"
 
     def on_open(self, socket: WebSocket) -> None:
         pass
@@ -31,7 +41,9 @@ class SocketApi:
         if not is_text:
             socket.close(CloseCode.UNSUPPORTED, "requests are texts, in JSON")
             return
-        self._gateway.request(socket.seat(Transport.WEB_SOCKET), payload, JSON)
+        connection = socket.seat(Transport.WEB_SOCKET)
+        connection.show_limits = socket.state
+        self._gateway.request(connection, payload, JSON)
 
     def on_writable(self, socket: WebSocket) -> None:
         pass
