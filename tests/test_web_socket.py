@@ -318,6 +318,7 @@ def test_a_stop_says_going_away(tmp_path: Path) -> None:
     with web_running(tmp_path) as exchange, open_socket(exchange.address) as peer:
         assert asked(peer, "ping")["status"] == 200
         exchange.gateway.stop()
+        assert json.loads(peer.recv(SECONDS_MAX))["event"]["e"] == "serverShutdown"
         with pytest.raises(ConnectionClosed):
             peer.recv(SECONDS_MAX)
         assert peer.close_code == 1001
@@ -350,7 +351,8 @@ def test_a_stop_ends_streams(tmp_path: Path) -> None:
     with running(tmp_path, web=True) as exchange, open_socket(exchange.http) as peer:
         assert asked(peer, "userDataStream.subscribe.signature", signed(exchange.keys()[0]))["status"] == 200
         assert exchange.stop() == 0, exchange.log
-        assert json.loads(peer.recv(SECONDS_MAX))["event"]["e"] == "eventStreamTerminated"
+        last = [json.loads(peer.recv(SECONDS_MAX))["event"]["e"] for _ in range(2)]
+        assert last == ["eventStreamTerminated", "serverShutdown"]
         with pytest.raises(ConnectionClosed):
             peer.recv(SECONDS_MAX)
         assert peer.close_code == 1001
