@@ -219,9 +219,29 @@ def account_group() -> None:
 @account_group.command("create")
 @data_option
 @click.argument("name")
-def account_create(data: Path | None, name: str) -> None:
+@click.option("--parent", help="Make it a sub-account of this account. [default: of none]")
+def account_create(data: Path | None, name: str, parent: str | None) -> None:
     """Make an account."""
-    _administer(data, "admin.account.create", {"name": name})
+    _administer(data, "admin.account.create", {"name": name} | ({"parent": parent} if parent else {}))
+
+
+@account_group.command("list")
+@data_option
+@click.option("--parent", help="Only the sub-accounts of this account.")
+def account_list(data: Path | None, parent: str | None) -> None:
+    """Print all accounts: number, status, trade group, parent."""
+    _administer(data, "admin.account.list", {"parent": parent} if parent else {})
+
+
+@account_group.command("set")
+@data_option
+@click.argument("name")
+@click.option("--status", type=click.Choice(["ACTIVE", "BLOCKED"]), help="BLOCKED: no new orders, no amendments.")
+@click.option("--trade-group", type=int, help="Accounts of one group do not trade with each other; 0: none.")
+def account_set(data: Path | None, name: str, status: str | None, trade_group: int | None) -> None:
+    """Change what is given of the account NAME, and print how it is."""
+    params = {"name": name, "status": status, "tradeGroup": trade_group}
+    _administer(data, "admin.account.set", {key: value for key, value in params.items() if value is not None})
 
 
 @account_group.command("block")
@@ -268,6 +288,64 @@ def account_deposit(data: Path | None, name: str, asset: str, amount: str, refer
 def account_withdraw(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
     """Take AMOUNT of ASSET from the free balance of the account NAME."""
     _book(data, "admin.account.withdraw", name, asset, amount, reference)
+
+
+@cli.command()
+@data_option
+@click.argument("name")
+def balance(data: Path | None, name: str) -> None:
+    """Print what the account NAME has of each asset."""
+    _administer(data, "admin.account.balances", {"account": name})
+
+
+@cli.command()
+@data_option
+@click.argument("giver")
+@click.argument("taker")
+@click.argument("asset")
+@click.argument("amount")
+@click.option("--reference", help="The same reference is booked once, however often it is sent. [default: a new one]")
+def transfer(data: Path | None, giver: str, taker: str, asset: str, amount: str, reference: str | None) -> None:
+    """Move AMOUNT of ASSET from the free balance of the account GIVER to that of TAKER."""
+    from ringex.adminclient import new_reference
+
+    reference = reference or new_reference()
+    params = {"fromAccount": giver, "toAccount": taker, "asset": asset, "amount": amount, "reference": reference}
+    _administer(data, "admin.transfer", params, hint=f"; ask again with --reference {reference}, it is booked once")
+
+
+@cli.group()
+def withdrawal() -> None:
+    """Withdrawals in two steps: held first, then completed or released."""
+
+
+@withdrawal.command("hold")
+@data_option
+@click.argument("name")
+@click.argument("asset")
+@click.argument("amount")
+@click.option("--reference", help="Names the withdrawal from here on. [default: a new one]")
+def withdrawal_hold(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
+    """Hold AMOUNT of ASSET of the account NAME: it is no longer free, and has not left yet."""
+    _book(data, "admin.withdrawal.hold", name, asset, amount, reference)
+
+
+@withdrawal.command("complete")
+@data_option
+@click.argument("name")
+@click.argument("reference")
+def withdrawal_complete(data: Path | None, name: str, reference: str) -> None:
+    """Let what is held under REFERENCE leave the exchange."""
+    _administer(data, "admin.withdrawal.complete", {"account": name, "reference": reference})
+
+
+@withdrawal.command("release")
+@data_option
+@click.argument("name")
+@click.argument("reference")
+def withdrawal_release(data: Path | None, name: str, reference: str) -> None:
+    """Make what is held under REFERENCE free again."""
+    _administer(data, "admin.withdrawal.release", {"account": name, "reference": reference})
 
 
 @cli.group("fees")
@@ -355,6 +433,8 @@ def _book(data: Path | None, method: str, name: str, asset: str, amount: str, re
 def _administer(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> None:
     """Ask gateway 0 and print its result, one `name: value` a line."""
     for name, value in _ask(data, method, params, hint).items():
+        if isinstance(value, dict):
+            value = [f"{key} {part}" for key, part in value.items()]
         click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
 
 

@@ -8,7 +8,7 @@ A record is a header that is the same for all kinds, then a body by kind. Every 
 the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
 
     commands   COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE TIMER
-               BALANCE_COMMAND    DEPOSIT WITHDRAW
+               BALANCE_COMMAND    DEPOSIT WITHDRAW TRANSFER WITHDRAW_HOLD WITHDRAW_COMPLETE WITHDRAW_RELEASE
                ASSET_COMMAND      ASSET_ADD
                MARKET_COMMAND     MARKET_ADD MARKET_SET
                ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD ACCOUNT_SET KEY_REVOKE
@@ -139,6 +139,10 @@ class CommandKind(IntEnum):
     """Never sent: the matcher sequences it itself as soon as the first of its timers is due."""
     FEES_SET = 25
     FEE_ASSET_SET = 26
+    TRANSFER = 27
+    WITHDRAW_HOLD = 28
+    WITHDRAW_COMPLETE = 29
+    WITHDRAW_RELEASE = 30
     KEY_REVOKE = 36
 
 
@@ -252,6 +256,10 @@ class Reason(IntEnum):
     INVALID_GOOD_TILL = 45
     EXPIRED_BY_TIME = 46
     INVALID_FEES = 75
+    INVALID_PARENT = 76
+    UNKNOWN_WITHDRAWAL = 77
+    WITHDRAWAL_CLOSED = 78
+    TRANSFER_NOT_ALLOWED = 79
     UNKNOWN_KEY = 95
 
 
@@ -307,6 +315,10 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.INVALID_GOOD_TILL: (-1130, "Invalid data sent for parameter 'goodTillDate'."),
     Reason.EXPIRED_BY_TIME: (0, "It was good till a date, which has come."),
     Reason.INVALID_FEES: (-1101, "Fee rates must lie between -1 and 1, a multiplier between 0 and 1."),
+    Reason.INVALID_PARENT: (-1101, "A sub-account can have none itself."),
+    Reason.UNKNOWN_WITHDRAWAL: (-1101, "No withdrawal is held under this reference."),
+    Reason.WITHDRAWAL_CLOSED: (-1101, "This withdrawal has been completed or released already."),
+    Reason.TRANSFER_NOT_ALLOWED: (-2010, "Transfers are possible between an account and its sub-accounts."),
     Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
@@ -386,10 +398,12 @@ BALANCE_COMMAND: Final = _record(
         *_COMMAND_HEADER,
         ("asset", "i4"),
         ("amount", "i8"),  # > 0, in the asset's smallest unit
-        ("_pad", "u1", (_BODY_PADDING_BYTES - 12,)),
+        ("from_account", "i4"),  # TRANSFER, which `account` asks for: 0, the operator, or an account
+        ("to_account", "i4"),
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 20,)),
         *_DURABLE,
         ("_pad2", "i8", (2,)),
-        ("reference", "u8", (5,)),  # the same (account, kind, reference) is booked once
+        ("reference", "u8", (5,)),  # booked once: (account, kind, reference). COMPLETE, RELEASE: the hold's
     ],
 )
 
@@ -443,7 +457,8 @@ ACCOUNT_COMMAND: Final = _record(
         ("key_added", "u4"),  # KEY_ADD, KEY_REVOKE: the key's number
         ("trade_group", "i4"),  # ACCOUNT_SET: accounts of one group > 0 do not trade with each other
         ("status", "i4"),  # ACCOUNT_SET: AccountStatus
-        ("_pad", "u1", (_BODY_PADDING_BYTES - 16,)),
+        ("parent", "i4"),  # ACCOUNT_ADD: whose sub-account it is; 0: nobody's
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 20,)),
         *_DURABLE,
         ("name", "S32"),  # ACCOUNT_ADD: the account's name
     ],
@@ -618,10 +633,13 @@ BALANCE_EVENT: Final = _record(
     "BALANCE_EVENT",
     [
         *_EVENT_HEADER,  # `market` is the asset's number
-        ("amount", "i8"),  # what was booked: > 0 deposited, < 0 withdrawn
+        ("amount", "i8"),  # what came (> 0) or went (< 0); 0: it was held or released
         ("free", "i8"),  # after
         ("locked", "i8"),
         ("reference", "u8", (5,)),
+        ("held", "i8"),  # by how much what is held for withdrawals, a part of `locked`, has grown or (< 0) shrunk
+        ("counterparty", "i4"),  # TRANSFER: the other account
+        ("command_kind", "u1"),  # CommandKind of the cause
     ],
 )
 
@@ -636,6 +654,7 @@ ACCOUNT_EVENT: Final = _record(
         ("name", "S32"),
         ("trade_group", "i4"),
         ("status", "i4"),  # AccountStatus
+        ("parent", "i4"),  # whose sub-account it is; 0: nobody's
     ],
 )
 """ACCOUNT: `account` is called `name`; its group and status are now these. KEY: `key_added` now acts for `account`

@@ -15,7 +15,7 @@ from reference.records import Fields, event_fields, records_of
 
 from ringex.config import Limits
 from ringex.engine import Matcher
-from ringex.messages import EventFlag, EventKind, Reason, Side
+from ringex.messages import CommandKind, EventFlag, EventKind, Reason, Side
 
 STEP = 10_000
 UNIT = 1_000_000
@@ -111,11 +111,11 @@ class Scene:
             if held:
                 locked[int(balance["account"]), int(balance["asset"])] = held
         assert {asset: total for asset, total in totals.items() if total} == {k: v for k, v in self.booked.items() if v}
-        assert locked == needed_by(tables)
+        assert locked == needed_by(tables)  # holds included
 
 
 def needed_by(tables: dict[str, np.ndarray]) -> dict[tuple[int, int], int]:
-    """(account, asset) -> what the open orders of an export must hold, worked out with Python's integers."""
+    """(account, asset) -> what open orders and withdrawals of an export must hold, by Python's integers."""
     needed: dict[tuple[int, int], int] = defaultdict(int)
     for order in np.concatenate([tables["orders"], tables["stops"]]):
         market = tables["markets"][order["market"]]
@@ -130,6 +130,9 @@ def needed_by(tables: dict[str, np.ndarray]) -> dict[tuple[int, int], int]:
             )
         else:
             needed[int(order["account"]), base] += left * 10 ** (scales[0] - int(market["quantity_scale"]))
+    for held in tables["references"]:
+        if held["kind"] == CommandKind.WITHDRAW_HOLD and held["outcome"] == 0:
+            needed[int(held["account"]), int(held["asset"])] += int(held["amount"])
     return needed
 
 

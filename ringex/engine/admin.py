@@ -1,4 +1,4 @@
-"""Everything that is no order: deposits and withdrawals, assets, markets, accounts and keys."""
+"""Assets, markets, accounts and keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ringex.engine.book import book_side, side_prices
 from ringex.engine.events import answer_plainly, emit
 from ringex.engine.fees import note_fee_market
-from ringex.engine.ledger import balance_find, balance_make, balances_make
+from ringex.engine.ledger import account_exists, balance_find, balances_make
 from ringex.engine.records import (
     ACCOUNT,
     ACCOUNT_BYTES,
@@ -17,16 +17,12 @@ from ringex.engine.records import (
     ASSET,
     ASSET_BYTES,
     ASSET_NAME_OFFSET,
-    BALANCE,
     BOOK_SIDE,
     KEY,
     MARKET,
     MARKET_BODY_BYTES,
     MARKET_BODY_OFFSET,
     MARKET_BYTES,
-    REFERENCE,
-    REFERENCE_BYTES,
-    REFERENCE_WORDS_OFFSET,
     RISING,
     ROOT,
     ROOT_WORDS_OFFSET,
@@ -37,16 +33,12 @@ from ringex.memory import copy_bytes, record_at, zero_bytes
 from ringex.messages import (
     ACCOUNT_COMMAND,
     ACCOUNT_EVENT,
-    AMOUNT_MAX,
     ASSET_COMMAND,
     ASSET_EVENT,
-    BALANCE_COMMAND,
-    BALANCE_EVENT,
     FEE_ACCOUNT,
     MARKET_COMMAND,
     MARKET_EVENT,
     AccountStatus,
-    CommandKind,
     EventKind,
     MarketStatus,
     Reason,
@@ -66,9 +58,7 @@ from ringex.tables import (
     pool_used,
     prices_depth,
     prices_root,
-    words_copy,
     words_empty,
-    words_equal,
     words_hash,
 )
 from ringex.tables.words import WORDS_BYTES
@@ -81,8 +71,6 @@ SYMBOL_BYTES: Final = 24
 ACCOUNT_NAME_BYTES: Final = 32
 _WORD: Final = np.dtype([("word", "i8")])
 
-REFERENCE_OFFSET: Final[int] = BALANCE_COMMAND.fields["reference"][1]  # type: ignore[index]
-EVENT_REFERENCE_OFFSET: Final[int] = BALANCE_EVENT.fields["reference"][1]  # type: ignore[index]
 COMMAND_ASSET_NAME_OFFSET: Final[int] = ASSET_COMMAND.fields["name"][1]  # type: ignore[index]
 COMMAND_ACCOUNT_NAME_OFFSET: Final[int] = ACCOUNT_COMMAND.fields["name"][1]  # type: ignore[index]
 COMMAND_SYMBOL_OFFSET: Final[int] = MARKET_COMMAND.fields["symbol"][1]  # type: ignore[index]
@@ -91,111 +79,6 @@ EVENT_MARKET_OFFSET: Final[int] = MARKET_EVENT.fields["tick"][1]  # type: ignore
 EVENT_ASSET_NAME_OFFSET: Final[int] = ASSET_EVENT.fields["name"][1]  # type: ignore[index]
 EVENT_ACCOUNT_NAME_OFFSET: Final[int] = ACCOUNT_EVENT.fields["name"][1]  # type: ignore[index]
 EVENT_SYMBOL_OFFSET: Final[int] = MARKET_EVENT.fields["symbol"][1]  # type: ignore[index]
-
-
-@inlined
-def account_exists(root: int, account: int) -> bool:
-    return 0 <= account < record_at(root, 0, ROOT).accounts_count
-
-
-# Deposits and withdrawals.
-
-
-@compiled
-def move_money(root: int, command: int) -> None:
-    """DEPOSIT or WITHDRAW, booked once by its reference."""
-    reason = _money_refusal(root, command)
-    if reason != Reason.NONE:
-        answer_plainly(root, command, int64(EventKind.REJECTED), reason)
-        return
-    if reference_find(root, command) != 0:
-        answer_plainly(root, command, int64(EventKind.DUPLICATE), int64(Reason.NONE))
-        return
-    reason = _booking_refusal(root, command)
-    if reason != Reason.NONE:
-        answer_plainly(root, command, int64(EventKind.REJECTED), reason)
-        return
-    s = record_at(root, 0, ROOT)
-    c = record_at(command, 0, BALANCE_COMMAND)
-    slot = pool_take(s.reference_pool)
-    r = record_at(s.references, slot, REFERENCE)
-    r.account = c.account
-    r.kind = c.kind
-    words_copy(s.references + slot * REFERENCE_BYTES + REFERENCE_WORDS_OFFSET, command + REFERENCE_OFFSET)
-    reference_enter(root, slot)
-    amount = c.amount if c.kind == CommandKind.DEPOSIT else -c.amount
-    balance = record_at(s.balances, balance_make(root, c.account, c.asset), BALANCE)
-    balance.free += amount
-    record_at(s.assets, int64(c.asset), ASSET).total += amount
-    event = emit(root, int64(EventKind.BALANCE), c.account, c.asset)
-    e = record_at(event, 0, BALANCE_EVENT)
-    e.amount = amount
-    e.free = balance.free
-    e.locked = balance.locked
-    words_copy(event + EVENT_REFERENCE_OFFSET, command + REFERENCE_OFFSET)
-
-
-@inlined
-def _money_refusal(root: int, command: int) -> int:
-    """What is wrong with the request itself."""
-    c = record_at(command, 0, BALANCE_COMMAND)
-    if not account_exists(root, c.account):
-        return int64(Reason.UNKNOWN_ACCOUNT)
-    if c.asset < 0 or c.asset >= record_at(root, 0, ROOT).assets_count:
-        return int64(Reason.UNKNOWN_ASSET)
-    if c.amount <= 0:
-        return int64(Reason.AMOUNT_OUT_OF_RANGE)
-    if words_empty(command + REFERENCE_OFFSET):
-        return int64(Reason.INVALID_COMMAND)
-    return int64(Reason.NONE)
-
-
-@inlined
-def _booking_refusal(root: int, command: int) -> int:
-    """Why a request not booked before cannot be booked now."""
-    s = record_at(root, 0, ROOT)
-    c = record_at(command, 0, BALANCE_COMMAND)
-    slot = balance_find(root, c.account, c.asset)
-    if c.kind == CommandKind.DEPOSIT:
-        if c.amount > AMOUNT_MAX - record_at(s.assets, int64(c.asset), ASSET).total:
-            return int64(Reason.AMOUNT_OUT_OF_RANGE)
-    elif slot == 0 or record_at(s.balances, slot, BALANCE).free < c.amount:
-        return int64(Reason.INSUFFICIENT_BALANCE)
-    if pool_full(s.reference_pool) or (slot == 0 and pool_full(s.balance_pool)):
-        return int64(Reason.ENGINE_FULL)
-    return int64(Reason.NONE)
-
-
-@inlined
-def _reference_key(account: int, kind: int, words: int) -> int:
-    return words_hash((int64(account) << 8) | int64(kind), words)
-
-
-@compiled
-def reference_find(root: int, command: int) -> int:
-    """The booked reference that a DEPOSIT or WITHDRAW repeats, or 0."""
-    s = record_at(root, 0, ROOT)
-    c = record_at(command, 0, BALANCE_COMMAND)
-    words = command + REFERENCE_OFFSET
-    key = _reference_key(c.account, c.kind, words)
-    at = index_first(s.reference_index, key)
-    while at >= 0:
-        slot = index_value(s.reference_index, at)
-        r = record_at(s.references, slot, REFERENCE)
-        known = s.references + slot * REFERENCE_BYTES + REFERENCE_WORDS_OFFSET
-        if r.account == c.account and r.kind == c.kind and words_equal(known, words):
-            return slot
-        at = index_next(s.reference_index, key, at)
-    return 0
-
-
-@compiled
-def reference_enter(root: int, slot: int) -> None:
-    """Enter a filled reference record in the index."""
-    s = record_at(root, 0, ROOT)
-    r = record_at(s.references, slot, REFERENCE)
-    words = s.references + slot * REFERENCE_BYTES + REFERENCE_WORDS_OFFSET
-    index_put(s.reference_index, _reference_key(r.account, r.kind, words), slot)
 
 
 # Names: of assets, markets and accounts, each unique among its kind.
@@ -388,6 +271,12 @@ def add_account(root: int, command: int) -> None:
     s = record_at(root, 0, ROOT)
     name = command + COMMAND_ACCOUNT_NAME_OFFSET
     reason = _name_refusal(root, int64(ACCOUNT_NAME), name, s.accounts_count, s.accounts_max)
+    parent = record_at(command, 0, ACCOUNT_COMMAND).parent
+    if reason == Reason.NONE and parent != 0:
+        if not account_exists(root, parent):
+            reason = int64(Reason.UNKNOWN_ACCOUNT)
+        elif record_at(s.accounts, int64(parent), ACCOUNT).parent != 0:
+            reason = int64(Reason.INVALID_PARENT)
     if reason != Reason.NONE:
         answer_plainly(root, command, int64(EventKind.REJECTED), reason)
         return
@@ -401,6 +290,7 @@ def add_account(root: int, command: int) -> None:
     account.status = AccountStatus.ACTIVE
     account.schedules = 0
     account.pays_in_fee_asset = 0
+    account.parent = parent
     copy_bytes(_name_of(root, int64(ACCOUNT_NAME), number), name, ACCOUNT_NAME_BYTES)
     name_enter(root, int64(ACCOUNT_NAME), number)
     _emit_account(root, number)
@@ -414,6 +304,7 @@ def _emit_account(root: int, number: int) -> None:
     e = record_at(event, 0, ACCOUNT_EVENT)
     e.trade_group = account.trade_group
     e.status = account.status
+    e.parent = account.parent
     copy_bytes(event + EVENT_ACCOUNT_NAME_OFFSET, _name_of(root, int64(ACCOUNT_NAME), number), ACCOUNT_NAME_BYTES)
 
 

@@ -144,6 +144,7 @@ def answer_plainly(root: int, command: int, kind: int, reason: int) -> None:
     """REJECTED or DUPLICATE for a command that is no order command."""
     c = record_at(command, 0, BALANCE_COMMAND)
     moves_money = c.kind == CommandKind.DEPOSIT or c.kind == CommandKind.WITHDRAW
+    moves_money = moves_money or (c.kind >= CommandKind.TRANSFER and c.kind <= CommandKind.WITHDRAW_RELEASE)
     e = record_at(emit(root, kind, c.account, c.asset if moves_money else 0), 0, EVENT)
     e.reason = reason
     e.command_kind = c.kind

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from ringex.config import Limits
-from ringex.engine.admin import ACCOUNT_NAME, ASSET_NAME, market_enter, name_enter, reference_enter
+from ringex.engine.admin import ACCOUNT_NAME, ASSET_NAME, market_enter, name_enter
 from ringex.engine.book import (
     best_level,
     book_append,
@@ -27,6 +27,7 @@ from ringex.engine.book import (
 )
 from ringex.engine.fees import import_schedules
 from ringex.engine.ledger import balance_find, balance_make
+from ringex.engine.money import reference_enter
 from ringex.engine.records import (
     ASSET,
     BALANCE,
@@ -68,7 +69,9 @@ MARKET_OUT: Final = np.dtype(
     ],
     align=True,
 )
-ACCOUNT_OUT: Final = np.dtype([("name", "S32"), ("trade_group", "i4"), ("status", "i4"), ("pays_in_fee_asset", "i4")])
+ACCOUNT_OUT: Final = np.dtype(
+    [("name", "S32"), *((name, "i4") for name in ("trade_group", "status", "pays_in_fee_asset", "parent"))]
+)
 ORDER_OUT: Final = np.dtype(
     [
         ("order_id", "i8"),

@@ -14,6 +14,11 @@ from ringex.tables import index_find, index_put, pool_left, pool_take
 
 
 @inlined
+def account_exists(root: int, account: int) -> bool:
+    return 0 <= account < record_at(root, 0, ROOT).accounts_count
+
+
+@inlined
 def balance_find(root: int, account: int, asset: int) -> int:
     """The slot of an account's balance, or 0."""
     return index_find(record_at(root, 0, ROOT).balance_index, account_key(account, asset))

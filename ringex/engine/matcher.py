@@ -7,12 +7,10 @@ into the caller's ring of EVENT records, which must have room for EVENTS_PER_COM
 from __future__ import annotations
 
 from ringex.engine.admin import (
-    account_exists,
     add_account,
     add_asset,
     add_key,
     add_market,
-    move_money,
     revoke_key,
     set_account,
     set_market,
@@ -20,8 +18,10 @@ from ringex.engine.admin import (
 from ringex.engine.closing import expire_order
 from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, reject
 from ringex.engine.fees import set_fee_asset, set_fees
+from ringex.engine.ledger import account_exists
 from ringex.engine.limits import set_limits
 from ringex.engine.matching import match
+from ringex.engine.money import close_withdrawal, hold_withdrawal, move_money, transfer
 from ringex.engine.orders import amend, cancel, cancel_all, cancel_all_step, cancel_replace, place
 from ringex.engine.records import REQUEST, RING, ROOT, TIMER
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
@@ -142,6 +142,12 @@ def _dispatch(root: int, command: int, second: int) -> None:
         add_key(root, command)
     elif kind == CommandKind.KEY_REVOKE:
         revoke_key(root, command)
+    elif kind == CommandKind.TRANSFER:
+        transfer(root, command)
+    elif kind == CommandKind.WITHDRAW_HOLD:
+        hold_withdrawal(root, command)
+    elif kind == CommandKind.WITHDRAW_COMPLETE or kind == CommandKind.WITHDRAW_RELEASE:
+        close_withdrawal(root, command)
     elif kind == CommandKind.FEES_SET:
         set_fees(root, command)
     elif kind == CommandKind.FEE_ASSET_SET:
@@ -160,7 +166,7 @@ def _is_known(kind: int) -> bool:
         or kind == CommandKind.LIMITS_SET
         or kind == CommandKind.KEY_REVOKE
         or kind == CommandKind.TIMER
-        or (kind >= CommandKind.FEES_SET and kind <= CommandKind.FEE_ASSET_SET)
+        or (kind >= CommandKind.FEES_SET and kind <= CommandKind.WITHDRAW_RELEASE)
     )
 
 

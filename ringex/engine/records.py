@@ -137,6 +137,7 @@ ACCOUNT: Final = np.dtype(
         ("status", "i4"),  # AccountStatus
         ("schedules", "i4"),  # how many fee schedules are its own
         ("pays_in_fee_asset", "i4"),
+        ("parent", "i4"),  # whose sub-account it is; 0: nobody's
         ("name", "S32"),
     ],
     align=True,
@@ -181,7 +182,17 @@ EXPIRY: Final = np.dtype([("expires_ns", "i8"), ("request", "i8")])
 TIMER: Final = np.dtype([("due_ns", "i8"), ("timer_sequence", "i8"), ("subject", "i8"), ("kind", "i8")])
 """See `ringex.engine.timers`; `timer_sequence` is in order of creation."""
 
-REFERENCE: Final = np.dtype([("account", "i4"), ("kind", "i4"), ("reference", "u8", (5,))], align=True)
+REFERENCE: Final = np.dtype(
+    [
+        ("account", "i4"),
+        ("kind", "i4"),
+        ("reference", "u8", (5,)),
+        ("amount", "i8"),  # WITHDRAW_HOLD: what was held
+        ("asset", "i4"),
+        ("outcome", "i4"),  # WITHDRAW_HOLD: 0 while it is held, then WITHDRAW_COMPLETE or WITHDRAW_RELEASE
+    ],
+    align=True,
+)
 REFERENCE_BYTES: Final = REFERENCE.itemsize
 REFERENCE_WORDS_OFFSET: Final[int] = REFERENCE.fields["reference"][1]  # type: ignore[index]
 

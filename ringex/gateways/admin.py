@@ -6,15 +6,14 @@ is a command like any other, journaled and idempotent where it carries a referen
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final
 
 import numpy as np
 
-from ringex.decimals import format_scaled
 from ringex.gateways import queries
 from ringex.gateways.adminarguments import account_of, asset_of, expect, name_of, small
 from ringex.gateways.adminfees import FEE_METHODS
+from ringex.gateways.adminmoney import MONEY_METHODS
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import invalid, of_reason
 from ringex.gateways.keyadmin import KEY_METHODS
@@ -24,7 +23,6 @@ from ringex.gateways.rows import Row
 from ringex.messages import (
     ACCOUNT_COMMAND,
     ASSET_COMMAND,
-    BALANCE_COMMAND,
     MARKET_COMMAND,
     AccountStatus,
     CommandKind,
@@ -32,7 +30,6 @@ from ringex.messages import (
     MarketStatus,
     Reason,
     commands,
-    words_of,
 )
 
 ACCOUNT_NAME_CHARACTERS_MAX: Final = 32
@@ -41,22 +38,22 @@ SYMBOL_CHARACTERS_MAX: Final = 24
 TRADE_GROUP_MAX: Final = (1 << 31) - 1
 
 
-def deposit(call: Call) -> Submission:
-    return _booking(call, CommandKind.DEPOSIT)
-
-
-def withdraw(call: Call) -> Submission:
-    return _booking(call, CommandKind.WITHDRAW)
-
-
 def create_account(call: Call) -> Submission:
+    """A top account, or with `parent` a sub-account of it."""
     name = name_of(call, "name", ACCOUNT_NAME_CHARACTERS_MAX)
+    record = commands().view(ACCOUNT_COMMAND)
+    record["kind"] = CommandKind.ACCOUNT_ADD
+    record["name"] = name
+    if "parent" in call.arguments:
+        record["parent"] = parent = account_of(call, "parent")
+        if parent == 0:
+            raise invalid("parent", "The fee account has no sub-accounts.")
 
     def reply(events: list[Row]) -> Any:
         event = expect(events, EventKind.ACCOUNT)
         return {"account": name, "number": event["account"]}
 
-    return Submission(_account_add(name), reply)
+    return Submission(record, reply)
 
 
 def set_account(call: Call) -> Submission:
@@ -156,43 +153,6 @@ def status(call: Call) -> dict[str, Any]:
     }
 
 
-def balances(call: Call) -> list[dict[str, Any]]:
-    """One account's balances."""
-    number = account_of(call)
-    found = []
-    for balance in call.model.balances(number):
-        asset = call.model.assets[balance.asset]
-        free, locked = format_scaled(balance.free, asset.scale), format_scaled(balance.locked, asset.scale)
-        found.append({"asset": asset.name, "free": free, "locked": locked})
-    return found
-
-
-def _booking(call: Call, kind: CommandKind) -> Submission:
-    asset = asset_of(call, "asset")
-    record = commands().view(BALANCE_COMMAND)
-    record["kind"] = kind
-    record["account"] = account_of(call)
-    record["asset"] = asset.number
-    record["amount"] = decimal("amount", call.arguments["amount"], asset.scale)
-    record["reference"] = words_of(call.arguments.get("reference", f"ringex-{secrets.token_hex(12)}"))
-
-    def reply(events: list[Row]) -> Any:
-        if events[0]["kind"] == EventKind.DUPLICATE:
-            return {"asset": asset.name, "duplicate": True}
-        event = expect(events, EventKind.BALANCE)
-        free, locked = format_scaled(event["free"], asset.scale), format_scaled(event["locked"], asset.scale)
-        return {"asset": asset.name, "free": free, "locked": locked, "duplicate": False}
-
-    return Submission(record, reply)
-
-
-def _account_add(name: str) -> np.ndarray:
-    record = commands().view(ACCOUNT_COMMAND)
-    record["kind"] = CommandKind.ACCOUNT_ADD
-    record["name"] = name
-    return record
-
-
 def _account_set(account: int, status: AccountStatus, trade_group: int) -> np.ndarray:
     if account == 0:
         raise invalid("name", "The fee account has no orders: it is neither blocked nor in a trade group.")
@@ -254,12 +214,6 @@ _MARKET_SETTINGS: Final = (
     Parameter("symbol", Kind.TEXT, required=True),
     Parameter("status", Kind.CHOICE, True, tuple(MarketStatus.__members__)),
 )
-_BOOKING_PARAMETERS: Final = (
-    _ACCOUNT,
-    Parameter("asset", Kind.TEXT, required=True),
-    Parameter("amount", Kind.DECIMAL, required=True),
-    Parameter("reference", Kind.ORDER_CLIENT_ID),
-)
 _MARKET_PARAMETERS: Final = (
     *(Parameter(name, Kind.TEXT, required=True) for name in ("symbol", "base", "quote")),
     *(Parameter(name, Kind.DECIMAL, required=True) for name in _MARKET_DECIMALS),
@@ -270,17 +224,15 @@ _MARKET_PARAMETERS: Final = (
 
 ADMIN_METHODS: Final = table_of(
     Method("ping", Security.NONE, (), queries.ping),
-    Method("admin.account.deposit", Security.NONE, _BOOKING_PARAMETERS, deposit),
-    Method("admin.account.withdraw", Security.NONE, _BOOKING_PARAMETERS, withdraw),
-    Method("admin.account.create", Security.NONE, (_NAME,), create_account),
+    Method("admin.account.create", Security.NONE, (_NAME, Parameter("parent", Kind.TEXT)), create_account),
     Method("admin.account.set", Security.NONE, _ACCOUNT_SETTINGS, set_account),
     Method("admin.account.kill", Security.NONE, (_NAME,), kill_account),
-    Method("admin.account.balances", Security.NONE, (_ACCOUNT,), balances, waits=True),
     *KEY_METHODS,
     Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
     Method("admin.market.add", Security.NONE, _MARKET_PARAMETERS, add_market),
     Method("admin.market.set", Security.NONE, _MARKET_SETTINGS, set_market),
     *FEE_METHODS,
+    *MONEY_METHODS,
     Method("admin.status", Security.NONE, (), status, waits=True),
 )
 """Name -> method, for the local socket."""

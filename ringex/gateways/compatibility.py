@@ -49,10 +49,11 @@ def assets(call: Call) -> list[dict[str, Any]]:
             "trading": True,
             "isLegalMoney": False,
             "free": format_scaled(own.free, asset.scale) if own else none,
-            "locked": format_scaled(own.locked, asset.scale) if own else none,
+            "locked": format_scaled(own.locked - own.withdrawing, asset.scale) if own else none,
+            "withdrawing": format_scaled(own.withdrawing, asset.scale) if own else none,
             "networkList": [],
         }
-        row |= dict.fromkeys(("freeze", "ipoable", "ipoing", "storage", "withdrawing"), none)
+        row |= dict.fromkeys(("freeze", "ipoable", "ipoing", "storage"), none)
         found.append(row)
     return found
 

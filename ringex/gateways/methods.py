@@ -8,7 +8,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from ringex.gateways import commissions, compatibility, orders, queries, sessions, tickers
+from ringex.gateways import commissions, compatibility, money, orders, queries, sessions, tickers
 from ringex.gateways.calls import Handler
 from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS, Parameter
 from ringex.messages import KeyScope
@@ -80,6 +80,9 @@ METHODS: Final = table_of(
     Method("account.status", _DATA, queries.ACCOUNT_PARAMETERS, queries.account_status, waits=True),
     Method("account.commission", _DATA, commissions.PARAMETERS, commissions.commission, waits=True),
     Method("account.feeAsset.use", _TRADE, commissions.FEE_ASSET_PARAMETERS, commissions.pay_in_fee_asset),
+    Method("account.assets", _DATA, money.ASSETS_PARAMETERS, money.assets, waits=True),
+    Method("account.subAccounts", _DATA, money.SUB_ACCOUNTS_PARAMETERS, money.sub_accounts, waits=True),
+    Method("account.transfer", _TRADE, money.TRANSFER_PARAMETERS, money.transfer),
     Method("myPreventedMatches", _DATA, queries.MATCHES_PARAMETERS, queries.prevented_matches, waits=True),
     Method("system.status", _NONE, (), compatibility.system_status),
     Method("asset.tradeFee", _DATA, compatibility.TRADE_FEE_PARAMETERS, compatibility.trade_fee, waits=True),

@@ -11,6 +11,7 @@ from ringex.gateways import replies
 from ringex.gateways.calls import Call
 from ringex.gateways.commissions import rate_text, usual_rates
 from ringex.gateways.errors import Refusal, ids_disagree, no_such_order, not_required, one_of_two, timed_out
+from ringex.gateways.money import own_balances
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import PreventedMatch
@@ -79,14 +80,7 @@ def open_orders(call: Call) -> list[dict[str, Any]]:
 def account_status(call: Call) -> dict[str, Any]:
     key = call.model.key(call.key)
     scopes = key.scopes if key is not None else 0
-    omit = call.arguments.get("omitZeroBalances", False)
-    balances = []
-    for balance in call.model.balances(call.account):
-        if omit and not balance.free and not balance.locked:
-            continue
-        asset = call.model.assets[balance.asset]
-        free, locked = format_scaled(balance.free, asset.scale), format_scaled(balance.locked, asset.scale)
-        balances.append({"asset": asset.name, "free": free, "locked": locked})
+    balances = own_balances(call, call.account, call.arguments.get("omitZeroBalances", False))
     account = call.model.catalogue.accounts[call.account]
     rates = usual_rates(call)
     none = rate_text(0)

@@ -192,7 +192,8 @@ def _balance_reports(model: ReadModel, event: Row) -> Iterator[dict[str, Any]]:
     yield _position(event, [(asset, event["free"], event["locked"])])
     time_ms = milliseconds(event["time_ns"])
     amount = format_scaled(event["amount"], asset.scale)
-    yield {"e": "balanceUpdate", "E": time_ms, "a": asset.name, "d": amount, "T": time_ms}
+    if event["amount"]:
+        yield {"e": "balanceUpdate", "E": time_ms, "a": asset.name, "d": amount, "T": time_ms}
 
 
 def _position(event: Row, balances: list[tuple[Asset, int, int]]) -> dict[str, Any]:

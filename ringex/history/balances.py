@@ -27,6 +27,7 @@ BALANCE: Final = np.dtype(
         ("asset", "i4"),
         ("free", "i8"),  # the asset's smallest unit
         ("locked", "i8"),
+        ("withdrawing", "i8"),  # what of `locked` is held for withdrawals
         ("next_slot", "i8"),  # the account's next balance, in order of first use
     ],
     align=True,
@@ -96,6 +97,14 @@ def balance_add_free(balances: int, account: int, asset: int, amount: int) -> No
 
 
 @compiled
+def balance_withhold(balances: int, account: int, asset: int, amount: int) -> None:
+    """What is held for withdrawals grows by `amount`, or shrinks."""
+    balance = record_at(_balance(balances, account, asset), 0, BALANCE)
+    balance.withdrawing += amount
+    assert balance.withdrawing >= 0
+
+
+@compiled
 def _balance(balances: int, account: int, asset: int) -> int:
     """The address of the balance, made with zeros where it is not there."""
     table = record_at(balances, 0, BALANCES)
@@ -139,3 +148,4 @@ def _balances_load(balances: int, source: int, count: int) -> None:
     for at in range(count):
         held = record_at(source, at, BALANCE)
         balance_set(balances, int64(held.account), int64(held.asset), held.free, held.locked)
+        balance_withhold(balances, int64(held.account), int64(held.asset), held.withdrawing)

@@ -80,6 +80,8 @@ class Account:
     trade_group: int = 0
     status: AccountStatus = AccountStatus.ACTIVE
     pays_in_fee_asset: bool = False
+    parent: int = FEE_ACCOUNT
+    """Whose sub-account it is; FEE_ACCOUNT: nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Catalogue:
         self._asset_by_name: dict[str, Asset] = {}
         self._market_by_symbol: dict[str, Market] = {}
         self._account_by_name: dict[str, int] = {FEE_ACCOUNT_NAME: FEE_ACCOUNT}
+        self._sub_accounts: dict[int, list[int]] = {}  # by parent
         self._keys: dict[int, Key] = {}
         self._schedules: dict[tuple[int, int], FeeRates] = {}  # by account and market, or EVERY_MARKET
         self.fee_asset: FeeAsset | None = None
@@ -145,6 +148,10 @@ class Catalogue:
 
     def account_named(self, name: str) -> int | None:
         return self._account_by_name.get(name)
+
+    def sub_accounts_of(self, account: int) -> list[Account]:
+        """Oldest first."""
+        return [self.accounts[number] for number in self._sub_accounts.get(account, ())]
 
     def key(self, number: int) -> Key | None:
         return self._keys.get(number)
@@ -247,15 +254,19 @@ class Catalogue:
     def _add_account(self, event: np.void) -> int:
         name = event["name"].decode("ascii")
         status = _status_of(event, AccountStatus)
-        account = Account(int(event["account"]), name, int(event["trade_group"]), status)
+        account = Account(int(event["account"]), name, int(event["trade_group"]), status, parent=int(event["parent"]))
         if 0 <= account.number < len(self.accounts):
             known = self.accounts[account.number]
-            check(known.name == name, f"account {account.number}: its name cannot change")
+            fixed = (known.name, known.parent) == (name, account.parent)
+            check(fixed, f"account {account.number}: its name and its parent cannot change")
             account = replace(account, pays_in_fee_asset=known.pays_in_fee_asset)
             self.accounts[account.number] = account
         else:
             _check_next("account", account.number, len(self.accounts), self._limits.accounts_max)
+            check(0 <= account.parent < account.number, f"account {account.number}: its parent is not known")
             self.accounts.append(account)
+            if account.parent != FEE_ACCOUNT:
+                self._sub_accounts.setdefault(account.parent, []).append(account.number)
         self._account_by_name[name] = account.number
         return account.number
 

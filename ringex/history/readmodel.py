@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from ringex.config import Limits
-from ringex.history.balances import BALANCE, Balances, balance_add_free, balance_set
+from ringex.history.balances import BALANCE, Balances, balance_add_free, balance_set, balance_withhold
 from ringex.history.candles import CANDLE, CANDLES_PER_MARKET_MAX, LAYERS, Candles, candles_trade
 from ringex.history.catalogue import Asset, Catalogue, Key, Market
 from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
@@ -117,11 +117,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What an account has of asset number `asset`, in its smallest unit."""
+    """What an account has of asset number `asset`, in its smallest unit. `withdrawing` is a part of `locked`."""
 
     asset: int
     free: int
     locked: int
+    withdrawing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ class ReadModel:
         """The account's balances in order of first use; none for an unknown account."""
         if not self._knows(account):
             return []
-        records = self._balances.of(account)[["asset", "free", "locked"]]
+        records = self._balances.of(account)[["asset", "free", "locked", "withdrawing"]]
         return [Balance(*record) for record in records.tolist()]
 
     def order_by_id(self, account: int, order_id: int) -> Order | None:
@@ -495,6 +496,7 @@ def _apply(model: int, events: int, count: int) -> None:
         elif kind == EventKind.BALANCE:
             b = record_at(event, 0, BALANCE_EVENT)
             balance_set(m.balances, int64(b.account), int64(b.market), b.free, b.locked)
+            balance_withhold(m.balances, int64(b.account), int64(b.market), b.held)
         elif kind == EventKind.MARKET:
             _apply_market(model, event)
         depth_apply_one(m.depth, event)

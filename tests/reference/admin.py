@@ -1,4 +1,4 @@
-"""What operators do: bookings, and what is added to the exchange or set in it."""
+"""What operators add to the exchange, or set in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reference.records import Fields, empty_event
 from reference.reports import Reports
 from reference.state import RefusedError, State
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, FEE_ACCOUNT, FEE_RATE_ONE, LIMIT_NAMES, AccountStatus, EventKind, Reason
+from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE, LIMIT_NAMES, AccountStatus, EventKind, Reason
 
 
 class Administration:
@@ -19,55 +19,6 @@ class Administration:
         self.directory = state.directory
         self.ledger = state.ledger
         self.room = state.limits
-
-    # ---- bookings --------------------------------------------------------------------------------------------------
-
-    def deposit(self, command: Fields) -> None:
-        if self._check_booking(command):
-            if self.ledger.total(command["asset"]) + command["amount"] > AMOUNT_MAX:
-                raise RefusedError(Reason.AMOUNT_OUT_OF_RANGE)
-            self._book(command, command["amount"])
-
-    def withdraw(self, command: Fields) -> None:
-        if self._check_booking(command):
-            if self.ledger.balance(command["account"], command["asset"]).free < command["amount"]:
-                raise RefusedError(Reason.INSUFFICIENT_BALANCE)
-            self._book(command, -command["amount"])
-
-    def _check_booking(self, command: Fields) -> bool:
-        """Whether the booking is new; a repeat is answered here."""
-        if not self.directory.has_account(command["account"]):
-            raise RefusedError(Reason.UNKNOWN_ACCOUNT)
-        if not self.directory.has_asset(command["asset"]):
-            raise RefusedError(Reason.UNKNOWN_ASSET)
-        if command["amount"] <= 0:
-            raise RefusedError(Reason.AMOUNT_OUT_OF_RANGE)
-        if not command["reference"]:
-            raise RefusedError(Reason.INVALID_COMMAND)
-        if _booking_key(command) in self.ledger.booked_references:
-            self.reports.emit(EventKind.DUPLICATE, **self.reports.as_asked(command))
-            return False
-        return True
-
-    def _book(self, command: Fields, amount: int) -> None:
-        account, asset = command["account"], command["asset"]
-        if len(self.ledger.booked_references) == self.state.limits.references_max:
-            raise RefusedError(Reason.ENGINE_FULL)
-        if not self.ledger.has_room_for(account, asset):
-            raise RefusedError(Reason.ENGINE_FULL)
-        self.ledger.open(account, asset)
-        self.ledger.booked_references.add(_booking_key(command))
-        own = self.ledger.balance(account, asset)
-        own.free += amount
-        self.reports.emit(
-            EventKind.BALANCE,
-            account=account,
-            market=asset,
-            amount=amount,
-            free=own.free,
-            locked=own.locked,
-            reference=command["reference"],
-        )
 
     # ---- additions -------------------------------------------------------------------------------------------------
 
@@ -88,7 +39,7 @@ class Administration:
 
     def account_add(self, command: Fields) -> None:
         _refuse_if(self.directory.check_account(command))
-        self.directory.accounts.append(Account(command["name"]))
+        self.directory.accounts.append(Account(command["name"], parent=command["parent"]))
         self._report_account(len(self.directory.accounts) - 1)
 
     def key_add(self, command: Fields) -> None:
@@ -184,7 +135,7 @@ class Administration:
 
     def _report_account(self, number: int) -> None:
         account = self.directory.accounts[number]
-        standing = {"trade_group": account.trade_group, "status": account.status}
+        standing = {"trade_group": account.trade_group, "status": account.status, "parent": account.parent}
         self.reports.emit(EventKind.ACCOUNT, account=number, name=account.name, **standing)
 
     def _report_market(self, number: int) -> None:
@@ -197,7 +148,3 @@ class Administration:
 def _refuse_if(reason: Reason) -> None:
     if reason:
         raise RefusedError(reason)
-
-
-def _booking_key(command: Fields) -> tuple[int, int, str]:
-    return command["account"], command["kind"], command["reference"]

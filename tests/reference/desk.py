@@ -40,8 +40,8 @@ class Desk:
     def asset(self, name: str, scale: int) -> Fields:
         return self.command(CommandKind.ASSET_ADD, name=name, scale=scale)
 
-    def account(self, name: str) -> Fields:
-        return self.command(CommandKind.ACCOUNT_ADD, name=name)
+    def account(self, name: str, parent: int = 0) -> Fields:
+        return self.command(CommandKind.ACCOUNT_ADD, name=name, parent=parent)
 
     def market(self, symbol: str = "BTCUSDT", base: int = BTC, quote: int = USDT, **rules: Any) -> Fields:
         """A market whose prices count cents and whose quantities count hundredths, unless `rules` say otherwise."""
@@ -96,6 +96,24 @@ class Desk:
     def withdraw(self, account: int, asset: int, amount: int, reference: str = "") -> Fields:
         reference = reference or f"withdrawal-{next(self.references)}"
         return self.command(CommandKind.WITHDRAW, account=account, asset=asset, amount=amount, reference=reference)
+
+    def transfer(
+        self, giver: int, taker: int, asset: int, amount: int, reference: str = "", by: int = 0, **fields: Any
+    ) -> Fields:
+        """By the operator, unless another is named."""
+        booking = {"from_account": giver, "to_account": taker, "asset": asset, "amount": amount}
+        booking["reference"] = reference or f"transfer-{next(self.references)}"
+        return self.command(CommandKind.TRANSFER, account=by, **booking | fields)
+
+    def hold(self, account: int, asset: int, amount: int, reference: str) -> Fields:
+        booking = {"asset": asset, "amount": amount, "reference": reference}
+        return self.command(CommandKind.WITHDRAW_HOLD, account=account, **booking)
+
+    def complete(self, account: int, reference: str) -> Fields:
+        return self.command(CommandKind.WITHDRAW_COMPLETE, account=account, reference=reference)
+
+    def release(self, account: int, reference: str) -> Fields:
+        return self.command(CommandKind.WITHDRAW_RELEASE, account=account, reference=reference)
 
     def place(self, account: int, side: int, price: int, quantity: int, **fields: Any) -> Fields:
         """A LIMIT GTC order in market 0, unless `fields` say otherwise."""

@@ -30,6 +30,7 @@ class Account:
     trade_group: int = 0
     status: int = AccountStatus.ACTIVE
     pays_in_fee_asset: bool = False
+    parent: int = 0  # whose sub-account it is
 
 
 class Market:
@@ -149,7 +150,15 @@ class Directory:
             return Reason.ALREADY_EXISTS
         if not command["name"]:
             return Reason.INVALID_COMMAND
-        return Reason.ENGINE_FULL if len(self.accounts) == self.limits.accounts_max else Reason.NONE
+        if len(self.accounts) == self.limits.accounts_max:
+            return Reason.ENGINE_FULL
+        if command["parent"] != 0 and not self.has_account(command["parent"]):
+            return Reason.UNKNOWN_ACCOUNT
+        return Reason.INVALID_PARENT if self.accounts[command["parent"]].parent else Reason.NONE
+
+    def is_of_family(self, parent: int, account: int) -> bool:
+        """Whether `account` is `parent` or a sub-account of it."""
+        return parent in (account, self.accounts[account].parent)
 
     def check_key(self, command: Fields) -> Reason:
         if command["account"] == 0 or not self.has_account(command["account"]):

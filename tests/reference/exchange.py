@@ -7,6 +7,7 @@ from typing import Any
 
 from reference.admin import Administration
 from reference.amending import Amending
+from reference.bookings import Bookings
 from reference.matching import Matching
 from reference.placing import Placing
 from reference.records import Fields, command_fields
@@ -37,6 +38,7 @@ class ReferenceExchange:
         self.amending = Amending(self.state, self.reports, matching)
         self.stops = Stops(self.state, self.reports, matching)
         self.admin = Administration(self.state, self.reports)
+        self.bookings = Bookings(self.state, self.reports)
         self.room = self.state.limits
         self.directory = self.state.directory
         self.ledger = self.state.ledger
@@ -87,8 +89,12 @@ class ReferenceExchange:
             CommandKind.SESSION_LOST: self._session_lost,
             CommandKind.CONTINUE: self._continue,
             CommandKind.TIMER: self._timer,
-            CommandKind.DEPOSIT: self.admin.deposit,
-            CommandKind.WITHDRAW: self.admin.withdraw,
+            CommandKind.DEPOSIT: self.bookings.deposit,
+            CommandKind.WITHDRAW: self.bookings.withdraw,
+            CommandKind.TRANSFER: self.bookings.transfer,
+            CommandKind.WITHDRAW_HOLD: self.bookings.hold,
+            CommandKind.WITHDRAW_COMPLETE: self.bookings.close,
+            CommandKind.WITHDRAW_RELEASE: self.bookings.close,
             CommandKind.ASSET_ADD: self.admin.asset_add,
             CommandKind.MARKET_ADD: self.admin.market_add,
             CommandKind.ACCOUNT_ADD: self.admin.account_add,

@@ -14,10 +14,20 @@ class Balance:
 
 
 @dataclass
+class Hold:
+    """A withdrawal that is held, or (`outcome`) was completed or released."""
+
+    asset: int
+    amount: int
+    outcome: int = 0
+
+
+@dataclass
 class Ledger:
     balances_max: int
     balances: dict[tuple[int, int], Balance] = field(default_factory=dict)
     booked_references: set[tuple[int, int, str]] = field(default_factory=set)
+    holds: dict[tuple[int, str], Hold] = field(default_factory=dict)  # by account and reference
 
     def balance(self, account: int, asset: int) -> Balance:
         """The balance, to read or to change; zeros that nobody keeps if there is none."""

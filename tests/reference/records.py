@@ -16,6 +16,10 @@ Fields = dict[str, Any]
 _COMMAND_DTYPES = {
     CommandKind.DEPOSIT: messages.BALANCE_COMMAND,
     CommandKind.WITHDRAW: messages.BALANCE_COMMAND,
+    CommandKind.TRANSFER: messages.BALANCE_COMMAND,
+    CommandKind.WITHDRAW_HOLD: messages.BALANCE_COMMAND,
+    CommandKind.WITHDRAW_COMPLETE: messages.BALANCE_COMMAND,
+    CommandKind.WITHDRAW_RELEASE: messages.BALANCE_COMMAND,
     CommandKind.ASSET_ADD: messages.ASSET_COMMAND,
     CommandKind.MARKET_ADD: messages.MARKET_COMMAND,
     CommandKind.ACCOUNT_ADD: messages.ACCOUNT_COMMAND,

@@ -65,7 +65,7 @@ class Auditor:
         self._check_dates()
 
     def _check_money(self) -> None:
-        """Nothing made or lost, nothing negative, and locked is what open orders need."""
+        """Nothing made or lost, nothing negative, and locked is what open orders and withdrawals need."""
         ledger, directory = self.exchange.ledger, self.exchange.directory
         for asset in range(len(directory.assets)):
             assert ledger.total(asset) == self.booked[asset], f"asset {asset} is not conserved"
@@ -77,6 +77,9 @@ class Auditor:
                 needed[order.account, market.quote_asset] += market.notional(order.price, order.left)
             else:
                 needed[order.account, market.base_asset] += market.base_amount(order.left)
+        for (account, _), hold in ledger.holds.items():
+            if not hold.outcome:
+                needed[account, hold.asset] += hold.amount
         for key, balance in ledger.balances.items():
             assert balance.free >= 0, f"(account, asset) {key} has {balance}"
             assert balance.locked == needed.pop(key, 0), f"(account, asset) {key} has {balance}"

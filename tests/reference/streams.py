@@ -167,6 +167,8 @@ class Stream:
             *[self._book] * 2,
             *[self._set] * 2,
             *[self._fees] * 2,
+            self._move,
+            *[self._withdraw] * 2,
             self._cancel_all,
             self._add,
             self._limits,
@@ -328,6 +330,32 @@ class Stream:
         amount = max(1, DEPOSITS[asset] // dice.one_of((7, 100, 1, 10**9)))
         return (book(account, asset, amount, dice.one_of(("r1", "r2", "", ""))),)
 
+    def _move(self, dice: Dice) -> tuple[Fields, ...]:
+        """A transfer within a family or across, by whom may or may not."""
+        giver, taker = dice.below(ACCOUNTS + 3), dice.below(ACCOUNTS + 3)
+        by = dice.one_of((0, giver, giver, self._parent_of(giver), self._parent_of(taker)))
+        asset = dice.below(len(ASSET_SCALES))
+        amount = max(1, DEPOSITS[asset] // dice.one_of((7, 100, 1, 10**9)))
+        expires_ns = dice.one_of((0, 0, 0, 0, self.desk.time_ns, self.desk.time_ns - 1))
+        reference = dice.one_of(("r1", "r2", "", ""))
+        return (self.desk.transfer(giver, taker, asset, amount, reference, by, expires_ns=expires_ns),)
+
+    def _parent_of(self, account: int) -> int:
+        accounts = self.exchange.directory.accounts
+        return accounts[account].parent if account < len(accounts) else account
+
+    def _withdraw(self, dice: Dice) -> tuple[Fields, ...]:
+        """A withdrawal held, or the end of one that is held, mostly."""
+        held = [key for key, hold in self.exchange.ledger.holds.items() if not hold.outcome or dice.below(4) == 0]
+        if not held or dice.below(3) == 0:
+            asset = dice.below(len(ASSET_SCALES))
+            amount = max(1, DEPOSITS[asset] // dice.one_of((7, 100, 1, 10**9)))
+            reference = dice.one_of(("r1", "r2", f"w{self.desk.sequence}", f"w{self.desk.sequence}"))
+            return (self.desk.hold(dice.below(ACCOUNTS + 2), asset, amount, reference),)
+        account, reference = dice.one_of(held[-8:])
+        close = self.desk.complete if dice.below(2) else self.desk.release
+        return (close(account, dice.one_of((reference,) * 7 + ("r3",))),)
+
     def _set(self, dice: Dice) -> tuple[Fields, ...]:
         """A trade group, a block, a halt, or more often the end of one."""
         if dice.below(2):
@@ -355,7 +383,7 @@ class Stream:
     def _add(self, dice: Dice) -> tuple[Fields, ...]:
         what = dice.below(5)
         if what == 0:
-            return (self.desk.account(dice.one_of(ACCOUNT_NAMES)),)
+            return (self.desk.account(dice.one_of(ACCOUNT_NAMES), dice.one_of((0, 1, 2, 4, -1, 9))),)
         if what == 1:
             return (self.desk.asset(dice.one_of(("NEW", "BTC", "", "N" * 16)), dice.one_of((8, 0, 18, 19, -1))),)
         if what == 2:
@@ -412,7 +440,8 @@ class Stream:
 
 _BITS = {
     **dict.fromkeys(("account", "market", "asset", "scale", "scopes", "base_asset", "quote_asset"), 32),
-    **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max", "trade_group", "multiplier"), 32),
+    **dict.fromkeys(("from_account", "to_account"), 32),
+    **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max", "trade_group", "multiplier", "parent"), 32),
     **dict.fromkeys(("flag_bits", "incarnation", "connection", "key", "key_added", "in_force"), -32),
     **dict.fromkeys(("side", "order_type", "time_in_force", "transport", "price_scale", "quantity_scale"), -8),
     "self_trade_prevention": -8,

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ringex.engine.book import account_key
 from ringex.engine.records import (
     ASSET,
     BALANCE,
@@ -22,6 +23,7 @@ from ringex.engine.records import (
     MARKET,
     MARKET_BYTES,
     ORDER,
+    REFERENCE,
     RISING,
     ROOT,
     TERMS,
@@ -39,7 +41,7 @@ from ringex.messages import (
     OrderType,
     Side,
 )
-from ringex.tables import pool_used
+from ringex.tables import index_find, pool_used
 
 
 class Fault(IntEnum):
@@ -63,7 +65,7 @@ class Fault(IntEnum):
 
 TEXT: Final = {
     Fault.NEGATIVE: "account {a} has a negative free or locked amount of asset {b}",
-    Fault.LOCKED: "account {a}: what is locked of asset {b} is not what its open orders need",
+    Fault.LOCKED: "account {a}: what is locked of asset {b} is not what its open orders and withdrawals need",
     Fault.CONSERVATION: "asset {a}: the sum over all accounts is not what was deposited less what was withdrawn ({b})",
     Fault.CROSSED: "market {a}: the book is crossed, best bid {b}",
     Fault.QUEUE: "order {a} stands before order {b}, which joined the queue earlier",
@@ -220,6 +222,11 @@ def check_state(check: int) -> None:
         if order.order_type != OrderType.MARKET:
             _need(c, order, s.pending_market, s.pending_price)
         count += 1
+    for slot in range(1, pool_used(s.reference_pool) + 1):
+        held = record_at(s.references, slot, REFERENCE)
+        if held.kind == CommandKind.WITHDRAW_HOLD and held.outcome == 0:
+            balance = index_find(s.balance_index, account_key(held.account, held.asset))
+            record_at(c.needed, balance, _WORD).word += held.amount
     if count != pool_used(s.order_pool):
         _found(c, int64(Fault.ORDER_COUNT), count, pool_used(s.order_pool))
     _check_money(c)
