@@ -52,6 +52,33 @@ class Market:
     orders_per_account_max: int = ORDERS_PER_ACCOUNT_MAX
 
 
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """A market's further filters; 0: none such. Units and meaning as in `ringex.messages.FILTERS_COMMAND`."""
+
+    market_quantity_min: int = 0
+    market_quantity_max: int = 0
+    market_lot: int = 0
+    position_max: int = 0
+    reference_price: int = 0
+    bid_multiplier_up: int = 0
+    bid_multiplier_down: int = 0
+    ask_multiplier_up: int = 0
+    ask_multiplier_down: int = 0
+    average_minutes: int = 0
+    algo_orders_max: int = 0
+    iceberg_orders_max: int = 0
+    order_lists_max: int = 0
+    trailing_above_min: int = 0
+    trailing_above_max: int = 0
+    trailing_below_min: int = 0
+    trailing_below_max: int = 0
+    breaker_band: int = 0
+    breaker_window_seconds: int = 0
+    breaker_pause_seconds: int = 0
+    filter_bits: int = 0
+
+
 @dataclass(frozen=True)
 class Account:
     name: str

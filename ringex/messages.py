@@ -14,6 +14,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD ACCOUNT_SET KEY_REVOKE
                LIMITS_COMMAND     LIMITS_SET
                FEES_COMMAND       FEES_SET FEE_ASSET_SET
+               FILTERS_COMMAND    MARKET_FILTERS_SET
     events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED
                ORDER_TERMS        ACCEPTED: an EVENT that ends otherwise
                TRADE              TRADE
@@ -22,6 +23,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY KEY_REVOKED
                LIMITS_EVENT       LIMITS
                FEES_EVENT         FEES FEE_ASSET
+               FILTERS_EVENT      MARKET_FILTERS
 
 Units, everywhere: `*_ns` nanoseconds since the Unix epoch; `timestamp_us` microseconds since it; prices and quantities
 count the market's `price_scale` and `quantity_scale` decimals (price 2500001 at scale 2 is 25000.01); `*quote*`
@@ -143,6 +145,7 @@ class CommandKind(IntEnum):
     WITHDRAW_HOLD = 28
     WITHDRAW_COMPLETE = 29
     WITHDRAW_RELEASE = 30
+    MARKET_FILTERS_SET = 21
     KEY_REVOKE = 36
 
 
@@ -183,6 +186,7 @@ class EventKind(IntEnum):
     LIMITS = 16
     FEES = 23
     FEE_ASSET = 24
+    MARKET_FILTERS = 20
     KEY_REVOKED = 29
 
 
@@ -195,6 +199,17 @@ class EventFlag(IntEnum):
     """AMENDED: the order stays where it was in its queue."""
     WORKING = 8
     """ACCEPTED: the whole order rests in the book, nothing traded."""
+
+
+class FilterFlag(IntEnum):
+    """`filter_bits` of a market's filters."""
+
+    MIN_TO_MARKET = 1
+    """notional_min holds for MARKET orders by quantity too, at the reference price."""
+    MAX_TO_MARKET = 2
+    """notional_max likewise."""
+    BREAK_TO_AUCTION = 4
+    """The circuit breaker calls an auction; without the flag it halts."""
 
 
 class KeyScope(IntEnum):
@@ -261,6 +276,17 @@ class Reason(IntEnum):
     WITHDRAWAL_CLOSED = 78
     TRANSFER_NOT_ALLOWED = 79
     UNKNOWN_KEY = 95
+    INVALID_FILTERS = 60
+    MARKET_QUANTITY_TOO_LOW = 61
+    MARKET_QUANTITY_TOO_HIGH = 62
+    MARKET_QUANTITY_LOT = 63
+    TOO_MANY_ALGO_ORDERS = 64
+    TOO_MANY_ICEBERGS = 65
+    TOO_MANY_ORDER_LISTS = 66
+    POSITION_TOO_LARGE = 67
+    PRICE_FAR_FROM_AVERAGE = 68
+    PRICE_COLLAR = 69
+    TRAILING_DELTA_RANGE = 70
 
 
 REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
@@ -319,6 +345,17 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.UNKNOWN_WITHDRAWAL: (-1101, "No withdrawal is held under this reference."),
     Reason.WITHDRAWAL_CLOSED: (-1101, "This withdrawal has been completed or released already."),
     Reason.TRANSFER_NOT_ALLOWED: (-2010, "Transfers are possible between an account and its sub-accounts."),
+    Reason.INVALID_FILTERS: (-1101, "The market's filters do not fit together."),
+    Reason.MARKET_QUANTITY_TOO_LOW: (-1013, "Filter failure: MARKET_LOT_SIZE"),
+    Reason.MARKET_QUANTITY_TOO_HIGH: (-1013, "Filter failure: MARKET_LOT_SIZE"),
+    Reason.MARKET_QUANTITY_LOT: (-1013, "Filter failure: MARKET_LOT_SIZE"),
+    Reason.TOO_MANY_ALGO_ORDERS: (-1013, "Filter failure: MAX_NUM_ALGO_ORDERS"),
+    Reason.TOO_MANY_ICEBERGS: (-1013, "Filter failure: MAX_NUM_ICEBERG_ORDERS"),
+    Reason.TOO_MANY_ORDER_LISTS: (-1013, "Filter failure: MAX_NUM_ORDER_LISTS"),
+    Reason.POSITION_TOO_LARGE: (-1013, "Filter failure: MAX_POSITION"),
+    Reason.PRICE_FAR_FROM_AVERAGE: (-1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),
+    Reason.PRICE_COLLAR: (0, "The book goes on beyond the price collar."),
+    Reason.TRAILING_DELTA_RANGE: (-1013, "Filter failure: TRAILING_DELTA"),
     Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
@@ -446,6 +483,45 @@ MARKET_COMMAND: Final = _record(
         ("_pad", "u1", (_BODY_PADDING_BYTES - 4,)),
         *_DURABLE,
         *_MARKET_BODY,
+    ],
+)
+
+_FILTERS_BODY: list[tuple[Any, ...]] = [  # 0: no such filter
+    ("market_quantity_min", "i8"),  # MARKET_LOT_SIZE: orders at any price, by quantity
+    ("market_quantity_max", "i8"),
+    ("market_lot", "i8"),
+    ("position_max", "i8"),  # MAX_POSITION, in the base asset's smallest unit
+    ("reference_price", "i8"),  # stands for the last price while there was no trade
+    ("bid_multiplier_up", "i4"),  # PERCENT_PRICE_BY_SIDE, in 1 / MULTIPLIER_ONE of the average price
+    ("bid_multiplier_down", "i4"),
+    ("ask_multiplier_up", "i4"),
+    ("ask_multiplier_down", "i4"),
+    ("average_minutes", "i4"),  # over which prices are averaged; 0: the last price
+    ("algo_orders_max", "i4"),  # MAX_NUM_ALGO_ORDERS: open stop orders of one account
+    ("iceberg_orders_max", "i4"),  # MAX_NUM_ICEBERG_ORDERS
+    ("order_lists_max", "i4"),  # MAX_NUM_ORDER_LISTS
+    ("trailing_above_min", "i4"),  # TRAILING_DELTA, in 1 / MULTIPLIER_ONE
+    ("trailing_above_max", "i4"),
+    ("trailing_below_min", "i4"),
+    ("trailing_below_max", "i4"),
+    ("breaker_band", "i4"),  # circuit breaker: how far from its reference a trade may be, in 1 / MULTIPLIER_ONE
+    ("breaker_window_seconds", "i4"),  # how long a reference price is one
+    ("breaker_pause_seconds", "i4"),  # how long the market then stands still
+    ("filter_bits", "u4"),  # FilterFlag
+]
+FILTER_NAMES: Final = tuple(name for name, _ in _FILTERS_BODY)
+"""The fields of a market's filters."""
+MULTIPLIER_ONE: Final = 10_000
+AVERAGE_MINUTES_MAX: Final = 60
+
+FILTERS_COMMAND: Final = _record(
+    "FILTERS_COMMAND",
+    [
+        *_COMMAND_HEADER,
+        ("market", "i4"),
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 4,)),
+        *_DURABLE,
+        *_FILTERS_BODY,
     ],
 )
 
@@ -659,6 +735,7 @@ ACCOUNT_EVENT: Final = _record(
 )
 """ACCOUNT: `account` is called `name`; its group and status are now these. KEY: `key_added` now acts for `account`
 within `scopes`. KEY_REVOKED: it acts for it no more."""
+FILTERS_EVENT: Final = _record("FILTERS_EVENT", [*_EVENT_HEADER, *_FILTERS_BODY])
 LIMITS_EVENT: Final = _record("LIMITS_EVENT", [*_EVENT_HEADER, *_LIMITS_BODY])
 FEES_EVENT: Final = _record(
     "FEES_EVENT",

@@ -1,7 +1,8 @@
 """The rules that gateways and engine share: a market's filters, notional values, fees, and what makes a market valid.
 
-Pure integer functions. `MARKET_RULES` is the body of a MARKET event plus two multipliers that the asset scales give, so
-that notional = price x quantity x multiplier (or / divisor) is exact: `market_reason` refuses a market where it is not.
+Pure integer functions. `MARKET_RULES` is the body of a MARKET event, that of a MARKET_FILTERS event, and two
+multipliers that the asset scales give, so that notional = price x quantity x multiplier (or / divisor) is exact:
+`market_reason` refuses a market where it is not.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ import numpy as np
 from ringex.jit import compiled, inlined, int64
 from ringex.messages import (
     AMOUNT_MAX,
+    AVERAGE_MINUTES_MAX,
     FEE_RATE_ONE,
+    FILTER_NAMES,
+    FILTERS_EVENT,
     MARKET_EVENT,
+    MULTIPLIER_ONE,
+    FilterFlag,
     MarketStatus,
     OrderType,
     Reason,
@@ -53,16 +59,19 @@ _MULTIPLIERS: Final[list[tuple[Any, ...]]] = [
 MARKET_RULES_FIELDS: Final[list[tuple[Any, ...]]] = [
     *_MULTIPLIERS,
     *((name, MARKET_EVENT.fields[name][0]) for name in MARKET_BODY_NAMES),  # type: ignore[index]
+    *((name, FILTERS_EVENT.fields[name][0]) for name in FILTER_NAMES),  # type: ignore[index]
 ]
 MARKET_RULES: Final = np.dtype(MARKET_RULES_FIELDS, align=True)
 """A market's rules, as `check_order` and the rest take them; `market_rules` makes one."""
 
 
-def market_rules(market: np.ndarray, base_scale: int, quote_scale: int) -> np.ndarray:
-    """Rules of one market from a MARKET_EVENT or MARKET_COMMAND record and its assets' scales. Shape (1,)."""
+def market_rules(market: np.ndarray, filters: np.ndarray, base_scale: int, quote_scale: int) -> np.ndarray:
+    """Rules of one market from a MARKET_EVENT and a FILTERS_EVENT record, and its assets' scales. Shape (1,)."""
     rules = np.zeros(1, MARKET_RULES)
     for name in MARKET_BODY_NAMES:
         rules[name] = market[name]
+    for name in FILTER_NAMES:
+        rules[name] = filters[name]
     exponent = quote_scale - int(market["price_scale"]) - int(market["quantity_scale"])
     if not -SCALE_MAX <= exponent <= SCALE_MAX or base_scale < int(market["quantity_scale"]):
         raise ValueError("the market's scales and its assets' scales do not fit together")
@@ -200,8 +209,114 @@ def _check_market_order(market: Any, price: int, quantity: int, quote_quantity: 
     if quantity < 0 or quote_quantity < 0 or (quantity > 0) == (quote_quantity > 0):
         return int64(Reason.INVALID_QUANTITY)
     if quantity > 0:
-        return _check_quantity(market, quantity)
+        reason = _check_quantity(market, quantity)
+        return reason if reason != Reason.NONE else _check_market_quantity(market, quantity)
     return _check_notional(market, quote_quantity)
+
+
+@inlined
+def _check_market_quantity(market: Any, quantity: int) -> int:
+    """MARKET_LOT_SIZE: further bounds for orders that take any price."""
+    if quantity < market.market_quantity_min:
+        return int64(Reason.MARKET_QUANTITY_TOO_LOW)
+    if market.market_quantity_max != 0 and quantity > market.market_quantity_max:
+        return int64(Reason.MARKET_QUANTITY_TOO_HIGH)
+    if market.market_lot != 0 and quantity % market.market_lot != 0:
+        return int64(Reason.MARKET_QUANTITY_LOT)
+    return int64(Reason.NONE)
+
+
+@compiled
+def price_share(price: int, multiplier: int, rounds_up: bool) -> int:
+    """`price` x `multiplier` / MULTIPLIER_ONE, rounded up or down; AMOUNT_MAX where it would be more."""
+    whole = price // MULTIPLIER_ONE
+    if whole > 0 and multiplier > AMOUNT_MAX // whole - MULTIPLIER_ONE:
+        return int64(AMOUNT_MAX)
+    part = price % MULTIPLIER_ONE * multiplier
+    if rounds_up:
+        part += MULTIPLIER_ONE - 1
+    return whole * multiplier + part // MULTIPLIER_ONE
+
+
+@compiled
+def highest_price(market: Any, side: int, reference: int) -> int:
+    """The highest price that PERCENT_PRICE_BY_SIDE lets an order of this side have."""
+    up = int64(market.bid_multiplier_up) if side == Side.BUY else int64(market.ask_multiplier_up)
+    return price_share(reference, up, False) if up != 0 else int64(AMOUNT_MAX)
+
+
+@compiled
+def lowest_price(market: Any, side: int, reference: int) -> int:
+    """The lowest such price."""
+    down = int64(market.bid_multiplier_down) if side == Side.BUY else int64(market.ask_multiplier_down)
+    return price_share(reference, down, True)
+
+
+@compiled
+def collar(market: Any, side: int, reference: int) -> int:
+    """How far an order that takes any price may walk: up (BUY) or down (SELL) to this price; 0: as far as it likes."""
+    if reference == 0:
+        return int64(0)
+    if side == Side.SELL:
+        return lowest_price(market, side, reference)
+    return max(highest_price(market, side, reference), int64(1)) if market.bid_multiplier_up != 0 else int64(0)
+
+
+@compiled
+def check_near(market: Any, side: int, price: int, reference: int) -> int:
+    """PERCENT_PRICE_BY_SIDE, for an order with a price; `reference` is the average price, 0 where there is none."""
+    if reference == 0:
+        return int64(Reason.NONE)
+    if price > highest_price(market, side, reference) or price < lowest_price(market, side, reference):
+        return int64(Reason.PRICE_FAR_FROM_AVERAGE)
+    return int64(Reason.NONE)
+
+
+@compiled
+def check_market_notional(market: Any, quantity: int, reference: int) -> int:
+    """NOTIONAL, where it holds for orders that take any price: `quantity` at the average price."""
+    bits = int64(market.filter_bits) & (FilterFlag.MIN_TO_MARKET | FilterFlag.MAX_TO_MARKET)
+    if bits == 0 or reference == 0 or quantity == 0:
+        return int64(Reason.NONE)
+    amount = notional(market, reference, quantity)
+    if bits & FilterFlag.MIN_TO_MARKET != 0 and amount < market.notional_min:
+        return int64(Reason.NOTIONAL_TOO_LOW)
+    if bits & FilterFlag.MAX_TO_MARKET != 0 and amount > market.notional_max:
+        return int64(Reason.NOTIONAL_TOO_HIGH)
+    return int64(Reason.NONE)
+
+
+@compiled
+def filters_reason(filters: Any, price_max: int) -> int:
+    """Why a market whose prices go up to `price_max` may not have these filters: INVALID_FILTERS, or NONE."""
+    f = filters
+    invalid = int64(Reason.INVALID_FILTERS)
+    if f.market_quantity_min < 0 or f.market_quantity_max < 0 or f.market_lot < 0 or f.position_max < 0:
+        return invalid
+    if f.market_quantity_max != 0 and f.market_quantity_max < f.market_quantity_min:
+        return invalid
+    if f.position_max > AMOUNT_MAX or f.reference_price < 0 or f.reference_price > price_max:
+        return invalid
+    if f.bid_multiplier_up < 0 or f.bid_multiplier_down < 0 or f.ask_multiplier_up < 0 or f.ask_multiplier_down < 0:
+        return invalid
+    if f.bid_multiplier_up != 0 and f.bid_multiplier_up < f.bid_multiplier_down:
+        return invalid
+    if f.ask_multiplier_up != 0 and f.ask_multiplier_up < f.ask_multiplier_down:
+        return invalid
+    if f.average_minutes < 0 or f.average_minutes > AVERAGE_MINUTES_MAX:
+        return invalid
+    if f.algo_orders_max < 0 or f.iceberg_orders_max < 0 or f.order_lists_max < 0:
+        return invalid
+    if f.trailing_above_min < 0 or f.trailing_below_min < 0:
+        return invalid
+    if f.trailing_above_max < f.trailing_above_min or f.trailing_below_max < f.trailing_below_min:
+        return invalid
+    if f.breaker_band < 0 or f.breaker_window_seconds < 0 or f.breaker_pause_seconds < 0:
+        return invalid
+    if f.breaker_band != 0 and (f.breaker_window_seconds == 0 or f.breaker_pause_seconds == 0):
+        return invalid
+    known = FilterFlag.MIN_TO_MARKET | FilterFlag.MAX_TO_MARKET | FilterFlag.BREAK_TO_AUCTION
+    return int64(Reason.NONE) if int64(f.filter_bits) & ~int64(known) == 0 else invalid
 
 
 @inlined

@@ -29,6 +29,7 @@ _DTYPES = {
     EventKind.LIMITS: messages.LIMITS_EVENT,
     EventKind.FEES: messages.FEES_EVENT,
     EventKind.FEE_ASSET: messages.FEES_EVENT,
+    EventKind.MARKET_FILTERS: messages.FILTERS_EVENT,
 }
 
 

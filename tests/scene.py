@@ -133,7 +133,7 @@ def needed_by(tables: dict[str, np.ndarray]) -> dict[tuple[int, int], int]:
     for held in tables["references"]:
         if held["kind"] == CommandKind.WITHDRAW_HOLD and held["outcome"] == 0:
             needed[int(held["account"]), int(held["asset"])] += int(held["amount"])
-    return needed
+    return {key: amount for key, amount in needed.items() if amount}
 
 
 def kinds(events: list[Fields]) -> list[EventKind]:

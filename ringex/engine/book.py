@@ -18,7 +18,6 @@ from ringex.engine.records import (
     LEVEL,
     MARKET,
     MARKET_BYTES,
-    NUMBER_BITS,
     ORDER,
     ORDER_COLD,
     ORDER_COLD_BYTES,
@@ -26,14 +25,13 @@ from ringex.engine.records import (
     ROOT,
     TERMS,
 )
+from ringex.engine.tallies import tally_close, tally_open
 from ringex.engine.timers import timer_remove, timer_set
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import AMOUNT_MAX, Side, TimeInForce, TimerKind
 from ringex.rules import is_stop, rises
 from ringex.tables import (
-    index_add,
-    index_find,
     index_first,
     index_next,
     index_put,
@@ -375,12 +373,6 @@ def order_id_words(root: int, slot: int) -> int:
     return record_at(root, 0, ROOT).orders_cold + slot * ORDER_COLD_BYTES + CLIENT_ORDER_ID_OFFSET
 
 
-@inlined
-def account_key(account: int, number: int) -> int:
-    """One key for an account and a market or asset."""
-    return (int64(account) << NUMBER_BITS) | int64(number)
-
-
 @compiled
 def client_id_find(root: int, account: int, words: int) -> int:
     """The account's open order with this client order id, or 0."""
@@ -415,12 +407,6 @@ def client_id_remove(root: int, slot: int) -> None:
 
 
 @inlined
-def open_count(root: int, account: int, market: int) -> int:
-    """How many open orders an account has in a market."""
-    return index_find(record_at(root, 0, ROOT).open_counts, account_key(account, market))
-
-
-@inlined
 def has_terms(order: Any) -> bool:
     """Whether an order has further terms: see TERMS."""
     return order.is_iceberg != 0 or is_stop(order.order_type) or order.time_in_force == TimeInForce.GTD
@@ -445,7 +431,7 @@ def order_enter(root: int, slot: int, market: int) -> None:
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
     index_put(s.order_index, order.order_id, slot)
     client_id_add(root, slot)
-    index_add(s.open_counts, account_key(order.account, market), 1)
+    tally_open(root, slot, market)
     account = record_at(s.accounts, int64(order.account), ACCOUNT)
     cold.older = account.youngest
     cold.younger = 0
@@ -467,7 +453,7 @@ def order_close(root: int, slot: int, market: int) -> None:
     if order.time_in_force == TimeInForce.GTD:
         timer_remove(root, int64(TimerKind.ORDER_EXPIRY), order.order_id)
     client_id_remove(root, slot)
-    index_add(s.open_counts, account_key(order.account, market), -1)
+    tally_close(root, slot, market)
     account = record_at(s.accounts, int64(order.account), ACCOUNT)
     if cold.older != 0:
         record_at(s.orders_cold, int64(cold.older), ORDER_COLD).younger = cold.younger

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from ringex.averages import AVERAGE_BYTES, MINUTE, average_reset, average_roll, minute_add, write_minutes
 from ringex.config import Limits
 from ringex.engine.admin import ACCOUNT_NAME, ASSET_NAME, market_enter, name_enter
 from ringex.engine.book import (
@@ -26,6 +27,7 @@ from ringex.engine.book import (
     stop_enter,
 )
 from ringex.engine.fees import import_schedules
+from ringex.engine.filters import average_of
 from ringex.engine.ledger import balance_find, balance_make
 from ringex.engine.money import reference_enter
 from ringex.engine.records import (
@@ -51,7 +53,7 @@ from ringex.engine.state import State
 from ringex.engine.timers import timer_restore
 from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
-from ringex.messages import CommandKind, Side
+from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES, CommandKind, Side
 from ringex.rules import MARKET_BODY_NAMES
 from ringex.tables import index_put, pool_take, words_copy
 
@@ -59,16 +61,20 @@ COUNTERS: Final = ("command_sequence", "time_ns", "event_sequence", "order_id", 
 FEE_ASSET: Final = ("fee_asset", "fee_multiplier")
 PENDING: Final = (
     *("continuation_pending", "pending_price", "pending_market", "pending_account", "pending_quote"),
+    "pending_collar",
     *("correlation", "connection", "incarnation", "gateway", "transport"),
 )
 MARKET_COUNTERS: Final = ("trade_id", "book_update_id", "prevented_match_id", "last_price")
 MARKET_OUT: Final = np.dtype(
     [
         *((name, MARKET.fields[name][0]) for name in MARKET_BODY_NAMES),  # type: ignore[index]
+        *((name, MARKET.fields[name][0]) for name in FILTER_NAMES),  # type: ignore[index]
         *((name, "i8") for name in MARKET_COUNTERS),
     ],
     align=True,
 )
+MINUTE_OUT: Final = np.dtype([("market", "i8"), *((name, "i8") for name in MINUTE.names or ())])
+"""What a minute adds to a market's average price."""
 ACCOUNT_OUT: Final = np.dtype(
     [("name", "S32"), *((name, "i4") for name in ("trade_group", "status", "pays_in_fee_asset", "parent"))]
 )
@@ -106,6 +112,7 @@ TABLES: Final[Mapping[str, np.dtype]] = {
     "limits": LIMITS,
     "assets": ASSET,
     "markets": MARKET_OUT,
+    "minutes": MINUTE_OUT,
     "accounts": ACCOUNT_OUT,
     "keys": KEY,
     "balances": BALANCE_OUT,
@@ -132,6 +139,7 @@ def export_state(state: State) -> dict[str, np.ndarray]:
     tables["limits"] = _of_root(root, LIMITS)
     tables["assets"] = state.assets[: root["assets_count"]].copy()
     tables["markets"] = _columns(state.markets[: root["markets_count"]], MARKET_OUT)
+    tables["minutes"] = _minutes(state)
     tables["accounts"] = _columns(state.accounts[: root["accounts_count"]], ACCOUNT_OUT)
     tables["keys"] = state.keys[1 : state.pools["key_pool"].used + 1].copy()
     tables["references"] = state.references[1 : state.pools["reference_pool"].used + 1].copy()
@@ -203,6 +211,10 @@ def import_state(tables: Mapping[str, np.ndarray], room: Limits | None = None) -
     import_balances(state.address, address_of(balances), len(balances))
     for number, market in enumerate(tables["markets"]):
         _import_market(state, number, market)
+    for market in np.flatnonzero(tables["markets"]["average_minutes"]).tolist():
+        import_average(state.address, market, int(tables["markets"]["average_minutes"][market]))
+    for row in tables["minutes"].tolist():
+        import_minute(state.address, *row)
     state.keys[1 : len(tables["keys"]) + 1] = tables["keys"]
     state.references[1 : len(tables["references"]) + 1] = tables["references"]
     state.requests[1 : len(tables["requests"]) + 1] = tables["requests"]
@@ -229,6 +241,22 @@ def _columns(table: np.ndarray, dtype: np.dtype) -> np.ndarray:
     for name in dtype.names or ():
         columns[name] = table[name]
     return columns
+
+
+def _minutes(state: State) -> np.ndarray:
+    """The minutes that count now in the averages of all markets that keep one. Shape (n,), MINUTE_OUT."""
+    markets = np.flatnonzero(state.markets["average_minutes"][: state.root["markets_count"]])
+    parts = [np.zeros(0, MINUTE_OUT)]
+    for market in markets.tolist():
+        rows = np.zeros(AVERAGE_MINUTES_MAX, MINUTE)
+        address = address_of(state.averages) + market * AVERAGE_BYTES
+        count = write_minutes(address, int(state.root["time_ns"]), address_of(rows))
+        part = _columns(rows[:count], MINUTE)
+        parts.append(np.zeros(count, MINUTE_OUT))
+        parts[-1]["market"] = market
+        for name in MINUTE.names or ():
+            parts[-1][name] = part[name]
+    return np.concatenate(parts)
 
 
 def _requests(state: State) -> np.ndarray:
@@ -258,6 +286,8 @@ def _rings(state: State) -> np.ndarray:
 def _import_market(state: State, number: int, market: np.void) -> None:
     record = state.markets[number]
     for name in MARKET_BODY_NAMES:
+        record[name] = market[name]
+    for name in FILTER_NAMES:
         record[name] = market[name]
     state.root["markets_count"] = number + 1
     market_enter(state.address, number)
@@ -409,6 +439,20 @@ def import_balances(root: int, source: int, count: int) -> None:
         balance = record_at(s.balances, balance_make(root, b.account, b.asset), BALANCE)
         balance.free = b.free
         balance.locked = b.locked
+
+
+@entry
+@compiled
+def import_average(root: int, market: int, minutes: int) -> None:
+    """Begin a market's average, at the time that the state has reached."""
+    average_reset(average_of(root, market), minutes)
+    average_roll(average_of(root, market), record_at(root, 0, ROOT).time_ns)
+
+
+@entry
+@compiled
+def import_minute(root: int, market: int, number: int, quantity: int, value: int) -> None:
+    minute_add(average_of(root, market), number, quantity, value)
 
 
 @entry

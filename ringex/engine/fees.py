@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from ringex.engine.book import account_key
 from ringex.engine.events import answer_plainly, emit
 from ringex.engine.ledger import balance_find, balance_free, balance_make, book_fee, book_free, fee_terms_of
 from ringex.engine.records import (
@@ -22,6 +21,7 @@ from ringex.engine.records import (
     SCHEDULE,
     SCHEDULED,
 )
+from ringex.engine.tallies import account_key
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import (

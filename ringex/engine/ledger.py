@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringex.engine.book import account_key
 from ringex.engine.records import ACCOUNT, BALANCE, IN_FEE_ASSET, ROOT, SCHEDULED
+from ringex.engine.tallies import account_key
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import Side

@@ -18,6 +18,7 @@ from ringex.engine.admin import (
 from ringex.engine.closing import expire_order
 from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, reject
 from ringex.engine.fees import set_fee_asset, set_fees
+from ringex.engine.filters import set_filters
 from ringex.engine.ledger import account_exists
 from ringex.engine.limits import set_limits
 from ringex.engine.matching import match
@@ -138,6 +139,8 @@ def _dispatch(root: int, command: int, second: int) -> None:
         add_account(root, command)
     elif kind == CommandKind.LIMITS_SET:
         set_limits(root, command)
+    elif kind == CommandKind.MARKET_FILTERS_SET:
+        set_filters(root, command)
     elif kind == CommandKind.KEY_ADD:
         add_key(root, command)
     elif kind == CommandKind.KEY_REVOKE:
@@ -164,6 +167,7 @@ def _is_known(kind: int) -> bool:
     return (
         (kind >= CommandKind.PLACE and kind <= CommandKind.MARKET_SET)
         or kind == CommandKind.LIMITS_SET
+        or kind == CommandKind.MARKET_FILTERS_SET
         or kind == CommandKind.KEY_REVOKE
         or kind == CommandKind.TIMER
         or (kind >= CommandKind.FEES_SET and kind <= CommandKind.WITHDRAW_RELEASE)

@@ -24,9 +24,11 @@ from ringex.engine.book import (
 from ringex.engine.closing import close_taker
 from ringex.engine.events import emit, emit_order, emitted, mark_level
 from ringex.engine.fees import charge
+from ringex.engine.filters import note_trade
 from ringex.engine.ledger import book_free, pay_locked
 from ringex.engine.prevention import is_prevented, prevent
 from ringex.engine.records import BALANCE, LEVEL, MARKET, ORDER, ROOT
+from ringex.engine.tallies import tally_buying
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
 from ringex.messages import (
@@ -57,7 +59,8 @@ def _next_maker(root: int) -> int:
     if number == 0:
         return 0
     level = record_at(s.levels, number, LEVEL)
-    if s.pending_price != 0 and not reaches(order.side, s.pending_price, level.price):
+    limit = s.pending_price if s.pending_price != 0 else s.pending_collar
+    if limit != 0 and not reaches(order.side, limit, level.price):
         return 0
     return int64(level.oldest)
 
@@ -93,7 +96,7 @@ def _is_filled(root: int) -> bool:
         return False
     if order.executed_quote == s.pending_quote:
         return True
-    return best_level(root, s.pending_market, opposite(order.side)) != 0 and trade_quantity(root) == 0
+    return _next_maker(root) != 0 and trade_quantity(root) == 0
 
 
 @compiled
@@ -146,7 +149,9 @@ def _finish(root: int, command_kind: int, filled: bool) -> None:
         pool_give(s.order_pool, slot)
         return
     if s.pending_price == 0 or not may_rest(order.time_in_force):
-        close_taker(root, command_kind, int64(OrderStatus.EXPIRED), int64(Reason.NO_LIQUIDITY))
+        stopped = s.pending_collar != 0 and best_level(root, market, opposite(order.side)) != 0
+        reason = int64(Reason.PRICE_COLLAR) if stopped and _next_maker(root) == 0 else int64(Reason.NO_LIQUIDITY)
+        close_taker(root, command_kind, int64(OrderStatus.EXPIRED), reason)
         return
     level_quantity = book_enter(root, slot, market, s.pending_price)
     if command_kind == CommandKind.PLACE:
@@ -192,6 +197,9 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
 
     level_quantity = book_trade(root, maker_slot, quantity)
     maker_done = maker.executed == maker.quantity
+    tally_buying(root, maker_slot, s.pending_market, -quantity)
+    if command_kind != CommandKind.PLACE:  # amended, or a stop order: it is open
+        tally_buying(root, slot, s.pending_market, -quantity)
     refilled = int64(0)
     if maker_done:
         book_leave(root, maker_slot)
@@ -200,6 +208,7 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
         refilled = book_refill(root, maker_slot)
 
     market.last_price = price
+    note_trade(root, s.pending_market, price, quantity)
     market.trade_id += 1
     market.book_update_id += 1
     e = record_at(emit(root, int64(EventKind.TRADE), taker.account, s.pending_market), 0, TRADE)

@@ -15,7 +15,6 @@ from ringex.engine.book import (
     is_waiting,
     level_overflows,
     levels_full,
-    open_count,
     opposite,
     order_id_words,
     order_open,
@@ -36,11 +35,13 @@ from ringex.engine.events import (
     mark_level,
     reject,
 )
+from ringex.engine.filters import check_counts, check_position, check_price, market_reach
 from ringex.engine.ledger import balance_free, balances_make, held_amount, held_balance, hold
 from ringex.engine.matching import match, trade_quantity
 from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT, TERMS
 from ringex.engine.requests import request_outcome
 from ringex.engine.stops import is_met
+from ringex.engine.tallies import tally_buying
 from ringex.engine.walks import cost_within, is_available, lots_within
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at, zero_bytes
@@ -107,8 +108,9 @@ def _place_refusal(root: int, command: int) -> int:
     words = command + COMMAND_ID_OFFSET
     if not words_empty(words) and client_id_find(root, c.account, words) != 0:
         return int64(Reason.DUPLICATE_CLIENT_ORDER_ID)
-    if open_count(root, c.account, c.market) >= market.orders_per_account_max:
-        return int64(Reason.TOO_MANY_ORDERS)
+    reason = check_counts(root, command)
+    if reason != Reason.NONE:
+        return reason
     if pool_full(s.order_pool):
         return int64(Reason.ENGINE_FULL)
     if c.order_type != OrderType.MARKET and not is_stop(c.order_type) and may_rest(c.time_in_force):
@@ -147,7 +149,10 @@ def _terms_refusal(root: int, command: int) -> int:
     reason = check_stop_price(market, int64(c.order_type), c.stop_price)
     if reason != Reason.NONE:
         return reason
-    return check_iceberg(market, int64(c.order_type), int64(c.time_in_force), c.quantity, c.iceberg_quantity)
+    reason = check_iceberg(market, int64(c.order_type), int64(c.time_in_force), c.quantity, c.iceberg_quantity)
+    if reason != Reason.NONE:
+        return reason
+    return check_price(root, int64(c.market), int64(c.order_type), int64(c.side), c.price, c.quantity)
 
 
 @compiled
@@ -167,14 +172,15 @@ def _funds_suffice(root: int, command: int) -> bool:
     free = balance_free(root, s.quote_balance if buys else s.base_balance)
     if c.order_type != OrderType.MARKET:
         return held_amount(market, c.side, c.price, c.quantity) <= free
+    reach = market_reach(root, int64(c.market), int64(c.side))
     if c.quantity > 0:
         if buys:
-            return cost_within(root, c.market, c.quantity, free, c.account, c.self_trade_prevention)
+            return cost_within(root, c.market, c.quantity, free, c.account, c.self_trade_prevention, reach)
         return c.quantity <= free // market.base_multiplier
     if buys:
         return c.quote_quantity <= free
     quantity = free // market.base_multiplier
-    return lots_within(root, c.market, c.quote_quantity, quantity, c.account, c.self_trade_prevention)
+    return lots_within(root, c.market, c.quote_quantity, quantity, c.account, c.self_trade_prevention, reach)
 
 
 @compiled
@@ -228,6 +234,7 @@ def _accept(root: int, command: int) -> None:
     s.pending_market = market
     s.pending_account = c.account
     s.pending_quote = c.quote_quantity
+    s.pending_collar = market_reach(root, market, int64(c.side)) if c.order_type == OrderType.MARKET else 0
 
     can_trade = trade_quantity(root) != 0
     if not can_trade and c.order_type != OrderType.MARKET and may_rest(c.time_in_force):
@@ -403,6 +410,10 @@ def _amend_refusal(root: int, command: int, slot: int) -> int:
     if keeps != 0 and (reprices or quantity > order.quantity):
         return int64(Reason.AMEND_LOSES_PRIORITY)
     reason = check_order(market, int64(order.order_type), price, quantity, int64(0))
+    if reason == Reason.NONE and reprices:
+        reason = check_price(root, int64(c.market), int64(order.order_type), int64(order.side), price, quantity)
+    if reason == Reason.NONE and quantity > order.quantity and order.side == Side.BUY and market.position_max != 0:
+        reason = check_position(root, c.account, int64(c.market), quantity - order.quantity)
     if reason != Reason.NONE:
         return reason
     words = command + COMMAND_ID_OFFSET
@@ -442,6 +453,7 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
     keeps = waits or (price == old_price and quantity < old_quantity)
     holds = held_amount(m, order.side, price, quantity - order.executed)
     hold(root, held_balance(order), holds - held_amount(m, order.side, old_price, old_left))
+    tally_buying(root, slot, market, quantity - old_quantity)
     level_quantity = int64(0)
     if waits:
         order.quantity = quantity
@@ -474,4 +486,5 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
     s.pending_market = market
     s.pending_account = order.account
     s.pending_quote = 0
+    s.pending_collar = 0
     match(root, int64(CommandKind.AMEND))

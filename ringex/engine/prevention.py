@@ -7,11 +7,13 @@ from ringex.engine.closing import close_open, close_taker
 from ringex.engine.events import emit, emit_order, execution_id_next, mark_level
 from ringex.engine.ledger import held_amount, held_balance, hold
 from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT
+from ringex.engine.tallies import tally_buying
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import (
     EVENT,
     PREVENTED,
+    CommandKind,
     EventFlag,
     EventKind,
     OrderStatus,
@@ -89,6 +91,7 @@ def _decrement_maker(root: int, command_kind: int, slot: int, quantity: int) -> 
         close_open(root, slot, command_kind, int64(OrderStatus.EXPIRED_IN_MATCH), int64(Reason.PREVENTED))
         return
     maker.quantity -= quantity
+    tally_buying(root, slot, market, -quantity)
     level_quantity = book_shrink(root, slot, quantity)
     m = record_at(s.markets, market, MARKET)
     hold(root, held_balance(maker), -held_amount(m, maker.side, price, quantity))
@@ -105,6 +108,8 @@ def _decrement_taker(root: int, command_kind: int, quantity: int) -> bool:
         close_taker(root, command_kind, int64(OrderStatus.EXPIRED_IN_MATCH), int64(Reason.PREVENTED))
         return False
     taker.quantity -= quantity
+    if command_kind != CommandKind.PLACE:  # amended, or a stop order: it is open
+        tally_buying(root, s.pending_order, s.pending_market, -quantity)
     if taker.order_type != OrderType.MARKET:
         m = record_at(s.markets, s.pending_market, MARKET)
         hold(root, held_balance(taker), -held_amount(m, taker.side, s.pending_price, quantity))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.messages import LIMIT_NAMES, MARKET_EVENT
+from ringex.messages import FILTER_NAMES, FILTERS_EVENT, LIMIT_NAMES, MARKET_EVENT
 from ringex.rules import MARKET_RULES_FIELDS
 
 RINGS: Final = 1 << 16
@@ -114,7 +114,13 @@ SYMBOL_OFFSET: Final[int] = MARKET.fields["symbol"][1]  # type: ignore[index]
 MARKET_BODY_OFFSET: Final[int] = MARKET.fields["tick"][1]  # type: ignore[index]
 MARKET_BODY_BYTES: Final = SYMBOL_OFFSET + 24 - MARKET_BODY_OFFSET
 assert MARKET_EVENT.fields["symbol"][1] + 24 - MARKET_EVENT.fields["tick"][1] == MARKET_BODY_BYTES  # type: ignore[index]
-"""The body is laid out as in messages, so that it moves by one copy."""
+FILTERS_OFFSET: Final[int] = MARKET.fields[FILTER_NAMES[0]][1]  # type: ignore[index]
+FILTERS_BYTES: Final[int] = MARKET.fields[FILTER_NAMES[-1]][1] + 4 - FILTERS_OFFSET  # type: ignore[index]
+assert all(
+    MARKET.fields[name][1] - FILTERS_OFFSET == FILTERS_EVENT.fields[name][1] - FILTERS_EVENT.fields[FILTER_NAMES[0]][1]  # type: ignore[index]
+    for name in FILTER_NAMES
+)
+"""Body and filters are laid out as in messages, so that each moves by one copy."""
 
 ASSET: Final = np.dtype(
     [
@@ -144,6 +150,20 @@ ACCOUNT: Final = np.dtype(
 )
 ACCOUNT_BYTES: Final = ACCOUNT.itemsize
 ACCOUNT_NAME_OFFSET: Final[int] = ACCOUNT.fields["name"][1]  # type: ignore[index]
+
+TALLY: Final = np.dtype(
+    [
+        ("account", "i4"),
+        ("market", "i4"),
+        ("orders", "i4"),
+        ("algo_orders", "i4"),  # stop orders, those that have fired included
+        ("icebergs", "i4"),
+        ("order_lists", "i4"),
+        ("buying", "i8"),  # what its orders to buy have left; kept where the market has a position_max, else 0
+    ],
+    align=True,
+)
+"""What an account has open in a market; where it has nothing open there is none."""
 
 KEY: Final = np.dtype([("key", "i8"), ("account", "i4"), ("scopes", "i4")], align=True)
 
@@ -205,6 +225,7 @@ _WORK: Final[list[tuple[Any, ...]]] = [
     ("pending_market", "i8"),  # its market; TRIGGER: the stops' market; CANCEL_ALL: the market or -1
     ("pending_account", "i8"),
     ("pending_quote", "i8"),  # MARKET by quote amount: the whole amount
+    ("pending_collar", "i8"),  # how far an order without a limit may walk; 0: as far as it likes
     ("correlation", "i8"),  # of the command that events are emitted for now; kept while it is pending
     ("connection", "i8"),
     ("incarnation", "i8"),
@@ -242,7 +263,9 @@ ROOT: Final = np.dtype(
         ("order_pool", "i8"),
         ("order_index", "i8"),  # order id -> slot
         ("client_index", "i8"),  # hash of (account, client order id) -> slot
-        ("open_counts", "i8"),  # account and market -> number of open orders
+        ("tallies", "i8"),
+        ("tally_pool", "i8"),
+        ("tally_index", "i8"),  # account and market -> slot
         ("levels", "i8"),
         ("level_pool", "i8"),
         ("prices", "i8"),
@@ -253,6 +276,7 @@ ROOT: Final = np.dtype(
         ("balance_index", "i8"),  # account and asset -> slot
         ("assets", "i8"),
         ("markets", "i8"),
+        ("averages", "i8"),  # AVERAGE records by market number
         ("accounts", "i8"),
         ("name_index", "i8"),  # hash of a name and what it names -> number + 1
         ("keys", "i8"),

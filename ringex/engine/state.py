@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ringex.averages import AVERAGE
 from ringex.config import Limits
 from ringex.engine.admin import add_fee_account
 from ringex.engine.limits import enforce_limits
@@ -29,6 +30,7 @@ from ringex.engine.records import (
     RINGS,
     ROOT,
     SCHEDULE,
+    TALLY,
     TERMS,
     TIMER,
 )
@@ -51,9 +53,11 @@ class State:
         self.orders_cold = _lines(limits.orders_max + 1, ORDER_COLD)
         self.orders_terms = np.zeros(limits.orders_max + 1, TERMS)
         self.levels = _lines(limits.levels_max + limits.orders_max + 1, LEVEL)  # any stop order may need its own
+        self.tallies = _lines(limits.orders_max + 1, TALLY)  # one has an open order at least
         self.balances = _lines(limits.balances_max + 1, BALANCE)
         self.assets = np.zeros(limits.assets_max, ASSET)
         self.markets = np.zeros(limits.markets_max, MARKET)
+        self.averages = np.zeros(limits.markets_max, AVERAGE)
         self.accounts = np.zeros(limits.accounts_max, ACCOUNT)
         self.keys = np.zeros(limits.keys_max + 1, KEY)
         self.requests = np.zeros(limits.requests_remembered_max + 1, REQUEST)
@@ -66,6 +70,7 @@ class State:
         self.pools = {
             "order_pool": Pool(self.orders),
             "level_pool": Pool(self.levels),
+            "tally_pool": Pool(self.tallies),
             "balance_pool": Pool(self.balances),
             "key_pool": Pool(self.keys),
             "request_pool": Pool(self.requests),
@@ -78,7 +83,7 @@ class State:
         self.indexes = {
             "order_index": Index(limits.orders_max),
             "client_index": Index(limits.orders_max),
-            "open_counts": Index(limits.orders_max),
+            "tally_index": Index(limits.orders_max),
             "balance_index": Index(limits.balances_max),
             "name_index": Index(limits.assets_max + limits.markets_max + limits.accounts_max),
             "key_index": Index(limits.keys_max),
@@ -129,7 +134,8 @@ class State:
 
     def _point(self) -> None:
         for name in (
-            *("orders", "orders_cold", "orders_terms", "levels", "balances", "assets", "markets", "accounts", "keys"),
+            *("orders", "orders_cold", "orders_terms", "levels", "tallies", "balances", "assets", "markets"),
+            *("averages", "accounts", "keys"),
             *("requests", "expiries", "references", "schedules", "rings", "timers"),
         ):
             self.root[name] = address_of(getattr(self, name))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ringex.engine.book import book_leave, level_overflows, levels_full, stop_due
 from ringex.engine.closing import close_taker
 from ringex.engine.events import emit_order
+from ringex.engine.filters import market_reach
 from ringex.engine.ledger import balance_free
 from ringex.engine.matching import look_for_stops, match
 from ringex.engine.prevention import mode_of
@@ -41,6 +42,7 @@ def fire(root: int) -> None:
     s.pending_price = record_at(s.orders_terms, slot, TERMS).limit_price
     s.pending_account = order.account
     s.pending_quote = 0
+    s.pending_collar = market_reach(root, market, int64(order.side)) if s.pending_price == 0 else 0
     kind = int64(CommandKind.CONTINUE)
     emit_order(root, int64(EventKind.TRIGGERED), kind, slot, market, s.pending_price, int64(OrderStatus.NEW))
     reason = _obstacle(root, slot)
@@ -62,7 +64,7 @@ def _obstacle(root: int, slot: int) -> int:
     if price == 0:
         if order.side == Side.BUY:
             free = balance_free(root, int64(order.quote_balance))
-            if not cost_within(root, market, order.quantity, free, order.account, mode):
+            if not cost_within(root, market, order.quantity, free, order.account, mode, s.pending_collar):
                 return int64(Reason.INSUFFICIENT_BALANCE)
     elif order.time_in_force == TimeInForce.FOK:
         if not is_available(root, market, order.side, price, order.quantity, order.account, mode):

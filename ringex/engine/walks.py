@@ -58,13 +58,15 @@ def is_available(root: int, market: int, side: int, price: int, quantity: int, a
 
 
 @compiled
-def cost_within(root: int, market: int, quantity: int, funds: int, account: int, mode: int) -> bool:
-    """Whether buying `quantity`, or what there is of it, costs at most `funds` on the present book."""
+def cost_within(root: int, market: int, quantity: int, funds: int, account: int, mode: int, reach: int) -> bool:
+    """Whether buying `quantity`, or what there is of it up to price `reach` (0: any), costs at most `funds`."""
     s = record_at(root, 0, ROOT)
     m = record_at(s.markets, int64(market), MARKET)
     number = best_level(root, market, int64(Side.SELL))
     while number != 0 and quantity > 0:
         level = record_at(s.levels, number, LEVEL)
+        if reach != 0 and level.price > reach:
+            return True
         offer = _on_offer(root, number, quantity, account, mode)
         ends = offer < 0
         part = ~offer if ends else offer
@@ -80,13 +82,15 @@ def cost_within(root: int, market: int, quantity: int, funds: int, account: int,
 
 
 @compiled
-def lots_within(root: int, market: int, quote: int, quantity: int, account: int, mode: int) -> bool:
-    """Whether selling for `quote` needs at most `quantity` on the present book."""
+def lots_within(root: int, market: int, quote: int, quantity: int, account: int, mode: int, reach: int) -> bool:
+    """Whether selling for `quote`, down to price `reach` (0: any), needs at most `quantity` on the present book."""
     s = record_at(root, 0, ROOT)
     m = record_at(s.markets, int64(market), MARKET)
     number = best_level(root, market, int64(Side.BUY))
     while number != 0:
         level = record_at(s.levels, number, LEVEL)
+        if level.price < reach:
+            break
         affordable = quote // notional(m, level.price, m.lot)
         if affordable == 0:
             break

@@ -16,6 +16,7 @@ from ringex.messages import REASON_TEXT, Reason
 TIMEOUT_TEXT: Final = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
 NO_SUCH_ORDER: Final = -2013
 TOO_OLD: Final = REASON_TEXT[Reason.REQUEST_EXPIRED][0]
+MULTIPLIER_SCALE: Final = 4
 SYMBOL_RANGE: Final = re.compile(r"^[A-Z0-9_.-]{1,20}$")
 OVERLOAD_TEXT: Final = REASON_TEXT[Reason.ENGINE_FULL][1]
 
@@ -142,9 +143,39 @@ def _filter_words(
         )
     if reason in (Reason.NOTIONAL_TOO_LOW, Reason.NOTIONAL_TOO_HIGH):
         return _notional_words(reason, market, price, quantity, quote_quantity)
-    if reason == Reason.TOO_MANY_ORDERS:
-        return f"at most {market.orders_per_account_max} open orders of one account in {market.symbol}"
+    return _market_filter_words(reason, market, quantity)
+
+
+def _market_filter_words(reason: Reason, market: Market, quantity: int) -> str:
+    """The filters that only some markets have, and those that bound what an account has open."""
+    filters, symbol, scale = market.filters, market.symbol, market.quantity_scale
+    most = filters.market_quantity_max or market.quantity_max
+    if reason in (Reason.MARKET_QUANTITY_TOO_LOW, Reason.MARKET_QUANTITY_TOO_HIGH):
+        return _out_of_range("quantity", quantity, filters.market_quantity_min, most, scale)
+    if reason == Reason.MARKET_QUANTITY_LOT:
+        return off_step_words("quantity", quantity, filters.market_lot, filters.market_quantity_min, most, scale)
+    counts = {
+        Reason.TOO_MANY_ORDERS: (market.orders_per_account_max, "orders"),
+        Reason.TOO_MANY_ALGO_ORDERS: (filters.algo_orders_max, "stop orders"),
+        Reason.TOO_MANY_ICEBERGS: (filters.iceberg_orders_max, "icebergs"),
+        Reason.TOO_MANY_ORDER_LISTS: (filters.order_lists_max, "order lists"),
+    }
+    if reason in counts:
+        count, noun = counts[reason]
+        return f"at most {count} open {noun} of one account in {symbol}"
+    if reason == Reason.POSITION_TOO_LARGE:
+        position = _short(filters.position_max, market.base.scale)
+        return f"at most {position} {market.base.name} may be had, free and locked and in open BUY orders of {symbol}"
+    if reason == Reason.PRICE_FAR_FROM_AVERAGE:
+        buy = _multiples(filters.bid_multiplier_down, filters.bid_multiplier_up)
+        sell = _multiples(filters.ask_multiplier_down, filters.ask_multiplier_up)
+        return f"a BUY {buy} and a SELL {sell} the average price would pass; avgPrice tells it"
     return ""
+
+
+def _multiples(down: int, up: int) -> str:
+    least, most = _short(down, MULTIPLIER_SCALE), _short(up, MULTIPLIER_SCALE)
+    return f"of {least} to {most} times" if up else f"of {least} times or more"
 
 
 def _out_of_range(name: str, value: int, least: int, most: int, scale: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from ringex.history.catalogue import Market
 from ringex.jit import compiled, entry
 from ringex.memory import address_of, record_at
-from ringex.messages import MARKET_EVENT, Reason
+from ringex.messages import FILTER_NAMES, FILTERS_EVENT, MARKET_EVENT, Reason
 from ringex.rules import MARKET_BODY_NAMES, MARKET_RULES, check_iceberg, check_order, check_stop_price, market_rules
 
 _RULES_KEPT_MAX: Final = 1 << 14
@@ -57,4 +57,7 @@ def _rules(market: Market) -> np.ndarray:
     for name in MARKET_BODY_NAMES:
         if name not in ("base_asset", "quote_asset", "symbol"):
             record[name] = getattr(market, name)
-    return market_rules(record[0], market.base.scale, market.quote.scale)
+    filters = np.zeros(1, FILTERS_EVENT)
+    for name in FILTER_NAMES:
+        filters[name] = getattr(market.filters, name)
+    return market_rules(record[0], filters[0], market.base.scale, market.quote.scale)

@@ -10,12 +10,20 @@ from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call
 from ringex.gateways.commissions import rate_text, usual_rates
-from ringex.gateways.errors import Refusal, ids_disagree, no_such_order, not_required, one_of_two, timed_out
+from ringex.gateways.errors import (
+    MULTIPLIER_SCALE,
+    Refusal,
+    ids_disagree,
+    no_such_order,
+    not_required,
+    one_of_two,
+    timed_out,
+)
 from ringex.gateways.money import own_balances
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import PreventedMatch
-from ringex.messages import FEE_RATE_ONE, AccountStatus, KeyScope, OrderType, SelfTradePrevention, Side
+from ringex.messages import FEE_RATE_ONE, AccountStatus, FilterFlag, KeyScope, OrderType, SelfTradePrevention, Side
 
 DEPTH_LIMIT: Final = 100
 DEPTH_LIMIT_MAX: Final = 5000
@@ -199,7 +207,6 @@ def markets_asked(call: Call) -> list[Market]:
 
 
 def _symbol_info(market: Market) -> dict[str, Any]:
-    price, quantity, quote = market.price_scale, market.quantity_scale, market.quote.scale
     return {
         "symbol": market.symbol,
         "status": market.status.name,
@@ -220,34 +227,75 @@ def _symbol_info(market: Market) -> dict[str, Any]:
         "amendAllowed": True,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": format_scaled(market.price_min, price),
-                "maxPrice": format_scaled(market.price_max, price),
-                "tickSize": format_scaled(market.tick, price),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": format_scaled(market.quantity_min, quantity),
-                "maxQty": format_scaled(market.quantity_max, quantity),
-                "stepSize": format_scaled(market.lot, quantity),
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": format_scaled(market.notional_min, quote),
-                "applyMinToMarket": False,
-                "maxNotional": format_scaled(market.notional_max, quote),
-                "applyMaxToMarket": False,
-                "avgPriceMins": 0,
-            },
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": market.orders_per_account_max},
-        ],
+        "filters": _filters(market),
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "NONE",
         "allowedSelfTradePreventionModes": list(SelfTradePrevention.__members__),
     }
+
+
+def _filters(market: Market) -> list[dict[str, Any]]:
+    """The filters in force; those that a market does not have are left out."""
+    price, quantity, quote = market.price_scale, market.quantity_scale, market.quote.scale
+    f = market.filters
+    filters: list[dict[str, Any]] = [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": format_scaled(market.price_min, price),
+            "maxPrice": format_scaled(market.price_max, price),
+            "tickSize": format_scaled(market.tick, price),
+        },
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": format_scaled(market.quantity_min, quantity),
+            "maxQty": format_scaled(market.quantity_max, quantity),
+            "stepSize": format_scaled(market.lot, quantity),
+        },
+        {
+            "filterType": "NOTIONAL",
+            "minNotional": format_scaled(market.notional_min, quote),
+            "applyMinToMarket": bool(f.filter_bits & FilterFlag.MIN_TO_MARKET),
+            "maxNotional": format_scaled(market.notional_max, quote),
+            "applyMaxToMarket": bool(f.filter_bits & FilterFlag.MAX_TO_MARKET),
+            "avgPriceMins": f.average_minutes,
+        },
+        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": market.orders_per_account_max},
+    ]
+    if f.market_quantity_min or f.market_quantity_max or f.market_lot:
+        filters.append(
+            {
+                "filterType": "MARKET_LOT_SIZE",
+                "minQty": format_scaled(f.market_quantity_min, quantity),
+                "maxQty": format_scaled(f.market_quantity_max or market.quantity_max, quantity),
+                "stepSize": format_scaled(f.market_lot, quantity),
+            }
+        )
+    if f.algo_orders_max:
+        filters.append({"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": f.algo_orders_max})
+    if f.iceberg_orders_max:
+        filters.append({"filterType": "MAX_NUM_ICEBERG_ORDERS", "maxNumIcebergOrders": f.iceberg_orders_max})
+    if f.order_lists_max:
+        filters.append({"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": f.order_lists_max})
+    if f.position_max:
+        filters.append({"filterType": "MAX_POSITION", "maxPosition": format_scaled(f.position_max, market.base.scale)})
+    multipliers = f.bid_multiplier_up, f.bid_multiplier_down, f.ask_multiplier_up, f.ask_multiplier_down
+    if any(multipliers):
+        names = ("bidMultiplierUp", "bidMultiplierDown", "askMultiplierUp", "askMultiplierDown")
+        shown = (format_scaled(multiplier, MULTIPLIER_SCALE, MULTIPLIER_SCALE) for multiplier in multipliers)
+        percent = {"filterType": "PERCENT_PRICE_BY_SIDE", **dict(zip(names, shown, strict=True))}
+        filters.append(percent | {"avgPriceMins": f.average_minutes})
+    if f.trailing_above_max or f.trailing_below_max:
+        filters.append(
+            {
+                "filterType": "TRAILING_DELTA",
+                "minTrailingAboveDelta": f.trailing_above_min,
+                "maxTrailingAboveDelta": f.trailing_above_max,
+                "minTrailingBelowDelta": f.trailing_below_min,
+                "maxTrailingBelowDelta": f.trailing_below_max,
+            }
+        )
+    return filters
 
 
 def _book_ticker(call: Call, market: Market) -> dict[str, Any]:

@@ -60,13 +60,14 @@ def price(call: Call) -> Any:
 
 
 def average_price(call: Call) -> dict[str, Any]:
-    """avgPrice: by quantity, over the last minutes; the last price where nothing was traded in them."""
+    """avgPrice: by quantity, over as many minutes as the market's filters name; the last price where none traded."""
     market = call.market()
-    window = call.model.candles.window(market.number, call.now_ns - (AVERAGE_MINUTES - 1) * MINUTE_NS)
+    minutes = market.filters.average_minutes or AVERAGE_MINUTES
+    window = call.model.candles.window(market.number, call.now_ns - (minutes - 1) * MINUTE_NS)
     last = call.model.recent_trades(market.number, 1)
     average = weighted_average(market, window) or (last[0].price if last else 0)
     return {
-        "mins": AVERAGE_MINUTES,
+        "mins": minutes,
         "price": format_scaled(average, market.price_scale),
         "closeTime": replies.milliseconds(last[0].time_ns if last else call.now_ns),
     }

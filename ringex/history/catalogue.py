@@ -16,12 +16,15 @@ import numpy as np
 
 from ringex.config import Limits
 from ringex.history.frames import Frame, check, frame_of, records_of
+from ringex.markets import Filters
 from ringex.messages import (
     ACCOUNT_EVENT,
     ASSET_EVENT,
     EVENT,
     FEE_ACCOUNT,
     FEES_EVENT,
+    FILTER_NAMES,
+    FILTERS_EVENT,
     MARKET_EVENT,
     AccountStatus,
     EventKind,
@@ -32,9 +35,10 @@ from ringex.messages import (
 FEE_ACCOUNT_NAME = "fees"
 EVERY_MARKET: Final = -1
 _ADDITIONS: Final = (
-    *(EventKind.ASSET, EventKind.MARKET, EventKind.ACCOUNT, EventKind.KEY),
+    *(EventKind.ASSET, EventKind.MARKET, EventKind.MARKET_FILTERS, EventKind.ACCOUNT, EventKind.KEY),
     *(EventKind.FEES, EventKind.FEE_ASSET),
 )
+NO_FILTERS = Filters()
 _Status = TypeVar("_Status", bound=IntEnum)
 
 
@@ -69,6 +73,7 @@ class Market:
     taker_fee: int
     orders_per_account_max: int
     status: MarketStatus = MarketStatus.TRADING
+    filters: Filters = NO_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,7 @@ class Catalogue:
         """Fill an empty catalogue from what `export` gave. Raises FrameError; then the catalogue must not be used."""
         assert not self._events, "only an empty catalogue can be loaded"
         limits = self._limits
-        count_max = limits.assets_max + limits.markets_max + 2 * limits.accounts_max + limits.keys_max
+        count_max = limits.assets_max + 2 * limits.markets_max + 2 * limits.accounts_max + limits.keys_max
         count_max += limits.fee_schedules_max
         events = records_of(frame, EVENT, count_max, "catalogue")
         kinds = events["kind"]
@@ -199,6 +204,8 @@ class Catalogue:
             number = self._add_asset(record.view(ASSET_EVENT)[0])
         elif kind == EventKind.MARKET:
             number = self._add_market(record.view(MARKET_EVENT)[0])
+        elif kind == EventKind.MARKET_FILTERS:
+            number = self._set_filters(record.view(FILTERS_EVENT)[0])
         elif kind == EventKind.ACCOUNT:
             number = self._add_account(record.view(ACCOUNT_EVENT)[0])
         elif kind == EventKind.KEY:
@@ -243,13 +250,24 @@ class Catalogue:
         )
         if 0 <= market.number < len(self.markets):
             known = self.markets[market.number]
-            check(replace(known, status=market.status) == market, f"market {market.number}: its rules cannot change")
+            kept = ("symbol", "base", "quote", "price_scale", "quantity_scale")
+            same = all(getattr(known, name) == getattr(market, name) for name in kept)
+            check(same, f"market {market.number}: its symbol, assets and scales cannot change")
+            market = replace(market, filters=known.filters)
             self.markets[market.number] = market
         else:
             _check_next("market", market.number, len(self.markets), self._limits.markets_max)
             self.markets.append(market)
         self._market_by_symbol[market.symbol] = market
         return market.number
+
+    def _set_filters(self, event: np.void) -> int:
+        number = int(event["market"])
+        check(0 <= number < len(self.markets), f"filters of market {number}, which is not known")
+        filters = Filters(**{name: int(event[name]) for name in FILTER_NAMES})
+        market = replace(self.markets[number], filters=filters)
+        self.markets[number] = self._market_by_symbol[market.symbol] = market
+        return number
 
     def _add_account(self, event: np.void) -> int:
         name = event["name"].decode("ascii")

@@ -8,7 +8,6 @@ Nothing grows, and nothing here knows what an exchange is.
 from ringex.tables.heap import Heap, heap_first, heap_first_key, heap_push, heap_remove
 from ringex.tables.index import (
     Index,
-    index_add,
     index_find,
     index_first,
     index_next,
@@ -40,7 +39,6 @@ __all__ = [
     "heap_first_key",
     "heap_push",
     "heap_remove",
-    "index_add",
     "index_find",
     "index_first",
     "index_next",

@@ -150,23 +150,6 @@ def index_remove_value(index: int, key: int, value: int) -> bool:
 
 
 @compiled
-def index_add(index: int, key: int, amount: int) -> int:
-    """Add `amount` to the number kept under a unique `key` (absent: 0). Returns the sum; at 0 the entry goes."""
-    at = index_first(index, key)
-    if at < 0:
-        index_put(index, key, amount)
-        return amount
-    entry = record_at(record_at(index, 0, INDEX).entries, at, _ENTRY)
-    total = entry.value + amount
-    assert total >= 0
-    if total == 0:
-        _remove_at(index, at)
-    else:
-        entry.value = total
-    return total
-
-
-@compiled
 def _remove_at(index: int, at: int) -> None:
     """Empty place `at`, then move back every later entry of the run that the gap would cut off from its home."""
     h = record_at(index, 0, INDEX)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 
+from reference.averages import Average
 from reference.directory import Account, Asset
 from reference.records import Fields, empty_event
 from reference.reports import Reports
 from reference.state import RefusedError, State
 from ringex.config import Limits
-from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE, LIMIT_NAMES, AccountStatus, EventKind, Reason
+from ringex.messages import (
+    FEE_ACCOUNT,
+    FEE_RATE_ONE,
+    FILTER_NAMES,
+    LIMIT_NAMES,
+    AccountStatus,
+    EventKind,
+    Reason,
+)
 
 
 class Administration:
@@ -67,6 +76,15 @@ class Administration:
         _refuse_if(self.directory.check_market_set(command))
         self.directory.markets[command["market"]].rules["status"] = command["status"]
         self._report_market(command["market"])
+
+    def market_filters_set(self, command: Fields) -> None:
+        _refuse_if(self.directory.check_filters(command))
+        market = self.directory.markets[command["market"]]
+        filters = {name: command[name] for name in FILTER_NAMES}
+        if market.average.minutes != filters["average_minutes"]:
+            market.average = Average(filters["average_minutes"])
+        market.rules |= filters
+        self.reports.emit(EventKind.MARKET_FILTERS, market=command["market"], **filters)
 
     def limits_set(self, command: Fields) -> None:
         asked = {name: command[name] for name in LIMIT_NAMES}

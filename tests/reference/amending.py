@@ -138,6 +138,11 @@ class Amending:
             raise RefusedError(Reason.AMEND_LOSES_PRIORITY)
         if reason := market.check_order(order.order_type, price, quantity):
             raise RefusedError(reason)
+        terms = order.order_type, order.side, price, quantity
+        if reprices and (reason := market.check_prices(*terms, self.reports.record["time_ns"])):
+            raise RefusedError(reason)
+        if quantity > order.quantity and order.side == Side.BUY:
+            self.state.check_position(order.account, order.market, quantity - order.quantity)
         self.state.check_client_order_id(order.account, command["client_order_id"], but_for=order)
         if not order.is_waiting:
             self._check_place(market, order, price, quantity)

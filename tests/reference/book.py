@@ -34,6 +34,7 @@ class Order:
     trade_count: int = 0
     shown: int = 0  # resting: what of it trades before it is refilled at the end of the queue
     good_till_ns: int = 0  # GTD: when it expires
+    collar: int | None = None  # of one that takes any price: how far it may walk
     is_waiting: bool = False  # a stop order that has not fired
     is_filled: bool = False  # a trade said so
 
@@ -62,7 +63,7 @@ class Order:
     @property
     def limit(self) -> int | None:
         """The worst price it trades at; None: any."""
-        return None if self.is_market else self.price
+        return self.collar if self.is_market else self.price
 
     @property
     def quote_left(self) -> int:

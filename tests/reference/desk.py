@@ -89,6 +89,9 @@ class Desk:
     def pay_in_fee_asset(self, account: int, in_force: int = 1) -> Fields:
         return self.command(CommandKind.FEE_ASSET_SET, account=account, in_force=in_force)
 
+    def filters(self, market: int = 0, **filters: int) -> Fields:
+        return self.command(CommandKind.MARKET_FILTERS_SET, market=market, **filters)
+
     def deposit(self, account: int, asset: int, amount: int, reference: str = "") -> Fields:
         reference = reference or f"deposit-{next(self.references)}"
         return self.command(CommandKind.DEPOSIT, account=account, asset=asset, amount=amount, reference=reference)

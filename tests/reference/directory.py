@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from reference.averages import Average
 from reference.book import MARKET_TYPES, RESTING, STOP_TYPES, Book
 from reference.records import Fields
 from ringex.config import Limits
 from ringex.messages import (
     AMOUNT_MAX,
+    AVERAGE_MINUTES_MAX,
     FEE_RATE_ONE,
+    FILTER_NAMES,
+    MULTIPLIER_ONE,
     AccountStatus,
+    FilterFlag,
     MarketStatus,
     OrderType,
     Reason,
+    Side,
 )
 
 
@@ -37,7 +43,7 @@ class Market:
     """A market's rules (attributes by the field names of MARKET_COMMAND), its book, its counters and its last price."""
 
     def __init__(self, rules: Fields, base_scale: int, quote_scale: int) -> None:
-        self.rules = rules
+        self.rules = dict.fromkeys(FILTER_NAMES, 0) | rules
         self.base_scale = base_scale
         self.quote_scale = quote_scale
         self.book = Book()
@@ -45,6 +51,7 @@ class Market:
         self.book_update_id = 0
         self.prevented_match_id = 0
         self.last_price = 0  # 0: there was no trade yet
+        self.average = Average()
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -97,7 +104,52 @@ class Market:
             return Reason.INVALID_ORDER_TYPE
         if quantity < 0 or quote_quantity < 0 or (quantity > 0) == (quote_quantity > 0):
             return Reason.INVALID_QUANTITY
-        return self._check_quantity(quantity) if quantity else self._check_notional(quote_quantity)
+        if not quantity:
+            return self._check_notional(quote_quantity)
+        return self._check_quantity(quantity) or self._check_market_quantity(quantity)
+
+    def _check_market_quantity(self, quantity: int) -> Reason:
+        if quantity < self.market_quantity_min:
+            return Reason.MARKET_QUANTITY_TOO_LOW
+        if self.market_quantity_max and quantity > self.market_quantity_max:
+            return Reason.MARKET_QUANTITY_TOO_HIGH
+        return Reason.MARKET_QUANTITY_LOT if self.market_lot and quantity % self.market_lot else Reason.NONE
+
+    # ---- filters that look at the usual price ----------------------------------------------------------------------
+
+    def usual_price(self, time_ns: int) -> int:
+        return self.average.price(time_ns) or self.last_price or int(self.reference_price)
+
+    def check_prices(self, order_type: int, side: int, price: int, quantity: int, time_ns: int) -> Reason:
+        usual = self.usual_price(time_ns)
+        if usual == 0:
+            return Reason.NONE
+        if order_type not in MARKET_TYPES:
+            lowest, highest = self._bounds(side, usual)
+            return Reason.NONE if lowest <= price <= highest else Reason.PRICE_FAR_FROM_AVERAGE
+        amount = self.notional(usual, quantity)
+        if quantity and self.filter_bits & FilterFlag.MIN_TO_MARKET and amount < self.notional_min:
+            return Reason.NOTIONAL_TOO_LOW
+        if quantity and self.filter_bits & FilterFlag.MAX_TO_MARKET and amount > self.notional_max:
+            return Reason.NOTIONAL_TOO_HIGH
+        return Reason.NONE
+
+    def collar(self, side: int, time_ns: int) -> int | None:
+        """How far an order that takes any price may walk; None: as far as it likes."""
+        usual = self.usual_price(time_ns)
+        if usual == 0 or not (self.bid_multiplier_up if side == Side.BUY else self.ask_multiplier_down):
+            return None
+        lowest, highest = self._bounds(side, usual)
+        return max(1, highest) if side == Side.BUY else lowest
+
+    def _bounds(self, side: int, usual: int) -> tuple[int, int]:
+        up, down = (
+            (self.bid_multiplier_up, self.bid_multiplier_down)
+            if side == Side.BUY
+            else (self.ask_multiplier_up, self.ask_multiplier_down)
+        )
+        highest = min(AMOUNT_MAX, usual * up // MULTIPLIER_ONE) if up else AMOUNT_MAX
+        return min(AMOUNT_MAX, -(-usual * down // MULTIPLIER_ONE)), highest
 
     def _check_price(self, price: int) -> Reason:
         if price < self.price_min:
@@ -179,6 +231,34 @@ class Directory:
         if not self.has_market(command["market"]):
             return Reason.INVALID_SYMBOL
         return Reason.NONE if command["status"] in list(MarketStatus) else Reason.INVALID_COMMAND
+
+    def check_filters(self, command: Fields) -> Reason:
+        if not self.has_market(command["market"]):
+            return Reason.INVALID_SYMBOL
+        bits = command["filter_bits"]
+        numbers = {name: command[name] for name in FILTER_NAMES if name != "filter_bits"}
+        fits = (
+            all(number >= 0 for number in numbers.values())
+            and (
+                command["market_quantity_max"] == 0 or numbers["market_quantity_max"] >= numbers["market_quantity_min"]
+            )
+            and numbers["position_max"] <= AMOUNT_MAX
+            and numbers["reference_price"] <= self.markets[command["market"]].price_max
+            and all(
+                numbers[f"{side}_multiplier_up"]
+                in (0, max(numbers[f"{side}_multiplier_{way}"] for way in ("up", "down")))
+                for side in ("bid", "ask")
+            )
+            and numbers["average_minutes"] <= AVERAGE_MINUTES_MAX
+            and numbers["trailing_above_min"] <= numbers["trailing_above_max"]
+            and numbers["trailing_below_min"] <= numbers["trailing_below_max"]
+            and not (
+                numbers["breaker_band"]
+                and (numbers["breaker_window_seconds"] == 0 or numbers["breaker_pause_seconds"] == 0)
+            )
+            and bits == bits & sum(FilterFlag)
+        )
+        return Reason.NONE if fits else Reason.INVALID_FILTERS
 
     def check_market(self, command: Fields) -> Reason:
         if command["symbol"] in [market.symbol for market in self.markets]:

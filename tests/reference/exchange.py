@@ -105,6 +105,7 @@ class ReferenceExchange:
             CommandKind.LIMITS_SET: self.admin.limits_set,
             CommandKind.FEES_SET: self.admin.fees_set,
             CommandKind.FEE_ASSET_SET: self.admin.fee_asset_set,
+            CommandKind.MARKET_FILTERS_SET: self.admin.market_filters_set,
         }
 
     def _unknown(self, command: Fields) -> None:

@@ -47,12 +47,18 @@ class Matching:
             self.rest(order)
             self.reports.order(EventKind.RESTED, order, with_level_at=order.price)
         else:
-            self.expire(order, Reason.NO_LIQUIDITY)
+            is_stopped = order.collar is not None and self._meets_somebody_beyond(order)
+            self.expire(order, Reason.PRICE_COLLAR if is_stopped else Reason.NO_LIQUIDITY)
 
     def next_maker(self, order: Order) -> Order | None:
         """Whom the order meets next, to trade or to be kept from it; None if nobody."""
         maker = self.state.market_of(order).book.first_maker_for(order.side, order.limit)
         return maker if maker and self._wanted_at(order, maker.price) > 0 else None
+
+    def _meets_somebody_beyond(self, order: Order) -> bool:
+        """Whether the order would meet somebody if it might walk on, and meets nobody as far as it may."""
+        book = self.state.market_of(order).book
+        return book.first_maker_for(order.side, order.limit) is None and bool(book.prices_against(order.side))
 
     def _wanted_at(self, order: Order, price: int) -> int:
         """What is left of the order; of one by quote amount, the whole lots that the rest buys or sells."""
@@ -120,6 +126,7 @@ class Matching:
             del self.state.open_orders[maker.order_id]
         taker.is_filled = self._is_filled(taker)
         market.last_price = price
+        market.average.note(self.reports.record["time_ns"], price, quantity)
         market.trade_id += 1
         market.book_update_id += 1
         taker_execution_id = self.reports.next_execution_id()
@@ -162,7 +169,7 @@ class Matching:
         """After a trade. By quote amount also when what is left buys no lot of a maker who is there."""
         if not taker.is_by_quote:
             return taker.left == 0
-        maker = self.state.market_of(taker).book.first_maker_for(taker.side, None)
+        maker = self.state.market_of(taker).book.first_maker_for(taker.side, taker.limit)
         return taker.quote_left == 0 or (maker is not None and self._wanted_at(taker, maker.price) == 0)
 
     def _settle(self, market: Market, taker: Order, maker: Order, quantity: int) -> list[Fee]:

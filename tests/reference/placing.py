@@ -83,7 +83,12 @@ class Placing:
 
     def _check_filters(self, market: Market, command: Fields) -> None:
         amounts = command["price"], command["quantity"], command["quote_quantity"]
-        if reason := market.check_order(command["order_type"], *amounts) or market.check_terms(command):
+        terms = command["order_type"], command["side"], command["price"], command["quantity"]
+        if reason := (
+            market.check_order(command["order_type"], *amounts)
+            or market.check_terms(command)
+            or market.check_prices(*terms, self.reports.record["time_ns"])
+        ):
             raise RefusedError(reason)
 
     def _check_room(self, market: Market, command: Fields) -> None:
@@ -92,6 +97,14 @@ class Placing:
         mine = [o for o in self.state.open_orders.values() if (o.account, o.market) == (account, market_number)]
         if len(mine) >= market.orders_per_account_max:
             raise RefusedError(Reason.TOO_MANY_ORDERS)
+        stops = [order for order in mine if order.order_type in STOP_TYPES]
+        if command["order_type"] in STOP_TYPES and len(stops) >= market.algo_orders_max > 0:
+            raise RefusedError(Reason.TOO_MANY_ALGO_ORDERS)
+        icebergs = [order for order in mine if order.iceberg_quantity]
+        if command["iceberg_quantity"] and len(icebergs) >= market.iceberg_orders_max > 0:
+            raise RefusedError(Reason.TOO_MANY_ICEBERGS)
+        if command["side"] == Side.BUY:
+            self.state.check_position(account, market_number, command["quantity"] or market.lot)
         is_limit = command["order_type"] not in (*MARKET_TYPES, *STOP_TYPES)
         may_rest = is_limit and command["time_in_force"] in RESTING
         place = command["side"], command["price"], command["quantity"]
@@ -110,6 +123,9 @@ class Placing:
         )
         values = {name: command[name] for name in copied.split()}
         is_waiting = command["order_type"] in STOP_TYPES
+        if command["order_type"] == OrderType.MARKET:
+            market = self.state.directory.markets[command["market"]]
+            values["collar"] = market.collar(command["side"], self.reports.record["time_ns"])
         return Order(order_id=0, created_ns=self.reports.record["time_ns"], is_waiting=is_waiting, **values)
 
     def _take_hold(self, market: Market, order: Order) -> None:

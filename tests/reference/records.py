@@ -28,6 +28,7 @@ _COMMAND_DTYPES = {
     CommandKind.LIMITS_SET: messages.LIMITS_COMMAND,
     CommandKind.FEES_SET: messages.FEES_COMMAND,
     CommandKind.FEE_ASSET_SET: messages.FEES_COMMAND,
+    CommandKind.MARKET_FILTERS_SET: messages.FILTERS_COMMAND,
     CommandKind.ACCOUNT_SET: messages.ACCOUNT_COMMAND,
     CommandKind.MARKET_SET: messages.MARKET_COMMAND,
 }
@@ -44,6 +45,7 @@ _EVENT_DTYPES = {
     EventKind.LIMITS: messages.LIMITS_EVENT,
     EventKind.FEES: messages.FEES_EVENT,
     EventKind.FEE_ASSET: messages.FEES_EVENT,
+    EventKind.MARKET_FILTERS: messages.FILTERS_EVENT,
 }
 
 

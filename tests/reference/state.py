@@ -104,6 +104,15 @@ class State:
         if self.directory.markets[command["market"]].status == MarketStatus.HALT:
             raise RefusedError(Reason.MARKET_CLOSED)
 
+    def check_position(self, account: int, number: int, more: int) -> None:
+        """Whether the account may come to have `more` of the market's base besides what it has and is buying."""
+        market = self.directory.markets[number]
+        own = self.ledger.balance(account, market.base_asset)
+        mine = [o for o in self.open_orders.values() if (o.account, o.market) == (account, number)]
+        buying = sum(order.left for order in mine if order.side == Side.BUY)
+        if own.free + own.locked + market.base_amount(buying + more) > market.position_max > 0:
+            raise RefusedError(Reason.POSITION_TOO_LARGE)
+
     def check_client_order_id(self, account: int, client_order_id: str, but_for: Order | None = None) -> None:
         taken = self.by_client_order_id(account, client_order_id)
         if taken is not None and taken is not but_for:

@@ -43,6 +43,7 @@ class Stops:
         self.reports.cause = _nobodys_command()
         order = self.due_in(market)[0]
         order.is_waiting = False
+        order.collar = market.collar(order.side, self.reports.record["time_ns"])
         self.reports.order(EventKind.TRIGGERED, order)
         if order.can_rest and not self.state.has_room_in_level(market, order.side, order.price, order.quantity):
             self.matching.expire(order, Reason.ENGINE_FULL)

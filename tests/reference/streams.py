@@ -19,6 +19,7 @@ from reference.records import Fields
 from ringex.config import Limits
 from ringex.messages import (
     AMOUNT_MAX,
+    FILTER_NAMES,
     LIMIT_NAMES,
     CommandKind,
     MarketStatus,
@@ -169,6 +170,7 @@ class Stream:
             *[self._fees] * 2,
             self._move,
             *[self._withdraw] * 2,
+            *[self._filters] * 2,
             self._cancel_all,
             self._add,
             self._limits,
@@ -191,7 +193,7 @@ class Stream:
     def play(self, dice: Dice, send: Send, own: Send) -> None:
         """Time goes on, and one more command is sent, with all that goes before and after it by itself."""
         self.make = dice.one_of(self.makers)
-        self.desk.time_ns += dice.one_of((0, 0, 0, 0, 0, 1, 10))
+        self.desk.time_ns += dice.one_of((0,) * 15 + (1,) * 4 + (10,) * 4 + (25_000_000_000,))
         while self.exchange.is_timer_due(self.desk.time_ns):
             own((self.desk.timer(),))
             self._go_on(own)
@@ -380,6 +382,31 @@ class Stream:
         rates = [dice.one_of((0, 100_000, 250_001, -12_345, 99_999_999, -99_999_999, 10**8, -(10**8))) for _ in "mt"]
         return (self.desk.fees(account, *rates, dice.below(len(MARKETS) + 3) - 2, in_force),)
 
+    def _filters(self, dice: Dice) -> tuple[Fields, ...]:
+        """Some filters of a market on, the others off."""
+        market = dice.below(len(MARKETS))
+        rules = self.exchange.directory.markets[market]
+        choices: dict[str, tuple[int, ...]] = {
+            "market_quantity_min": (rules.lot * 2, rules.lot * 3),
+            "market_quantity_max": (rules.lot * 5, rules.lot * 6, 1),
+            "market_lot": (rules.lot * 2, -1),
+            "position_max": (rules.base_amount(rules.lot * 8) + DEPOSITS[rules.base_asset] // 8, 1, AMOUNT_MAX),
+            "reference_price": (rules.tick * 7, rules.tick * 9, -1),
+            "bid_multiplier_up": (11_000, 13_333, 40_000, (1 << 31) - 1),
+            "bid_multiplier_down": (9_000, 4_999, 15_000),
+            "ask_multiplier_up": (12_000, 15_001),
+            "ask_multiplier_down": (9_001, 6_000),
+            "average_minutes": (1, 2, 3, 60, 61),
+            "algo_orders_max": (1, 2),
+            "iceberg_orders_max": (1, 2),
+            "order_lists_max": (1, -1),
+            "trailing_above_max": (10, 200),
+            "trailing_below_min": (5,),
+            "filter_bits": (1, 2, 3, 8),
+        }
+        names = [dice.one_of(list(choices)) for _ in range(dice.below(5))]
+        return (self.desk.filters(market, **{name: dice.one_of(choices[name]) for name in names}),)
+
     def _add(self, dice: Dice) -> tuple[Fields, ...]:
         what = dice.below(5)
         if what == 0:
@@ -444,6 +471,8 @@ _BITS = {
     **dict.fromkeys(("maker_fee", "taker_fee", "orders_per_account_max", "trade_group", "multiplier", "parent"), 32),
     **dict.fromkeys(("flag_bits", "incarnation", "connection", "key", "key_added", "in_force"), -32),
     **dict.fromkeys(("side", "order_type", "time_in_force", "transport", "price_scale", "quantity_scale"), -8),
+    **dict.fromkeys(FILTER_NAMES[5:-1], 32),
+    "filter_bits": -32,
     "self_trade_prevention": -8,
     "gateway": -16,
     "status": -16,
