@@ -50,6 +50,24 @@ assert tuple(Limits.__dataclass_fields__) == LIMIT_NAMES
 
 
 @dataclass(frozen=True)
+class RateLimits:
+    """How much clients may ask of the gateways. They do not change what the matcher does."""
+
+    enabled: bool = True
+    weight_per_address: int = 6_000  # request weight a minute, of what no key has signed
+    weight_per_key: int = 6_000  # request weight a minute
+    raw_requests: int = 61_000  # requests in five minutes, of an address or of a key
+    orders_10s: int = 1_000  # orders of an account accepted in ten seconds
+    orders_1d: int = 1_000_000  # on a day
+    connections_per_address: int = 300  # open at a time
+    messages_per_second: int = 100  # of one WebSocket
+    ban_after: int = 60  # requests refused in one minute
+    ban_seconds: int = 120  # the first ban; each further one is twice as long
+    ban_seconds_max: int = 259_200
+    exempt: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # networks whose peers are counted and not limited
+
+
+@dataclass(frozen=True)
 class Settings:
     data_dir: Path
     durability: Durability = Durability.FSYNC
@@ -69,6 +87,7 @@ class Settings:
     history_url: str = ""  # of a PostgreSQL database; empty: SQLite in the data directory
     history_lag_segments_max: int = 256  # journal segments that are kept for a history process that lags
     limits: Limits = field(default_factory=Limits)
+    rate_limits: RateLimits = field(default_factory=RateLimits)
     assets: tuple[Asset, ...] = DEFAULT_ASSETS
     markets: tuple[Market, ...] = field(default_factory=default_markets)
     accounts: tuple[Account, ...] = field(default_factory=lambda: default_accounts(DEFAULT_ASSETS))
@@ -173,6 +192,7 @@ class Run:
     event_ring: str
     command_rings: tuple[str, ...]
     doorbells: tuple[int, ...]
+    tallies: str = ""  # shared memory in which the gateways count requests; empty: each for itself
     leftover_rings: tuple[str, ...] = ()  # command rings of a crashed run, to be drained first, by name
     ready_fd: int = -1  # a pipe of this process alone: it writes one line `role\n` once it serves
     incarnation: int = 0  # which life of this process: larger for every restart, across runs too; fits a u4

@@ -39,10 +39,11 @@ import ssl
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
-from ringex.config import Durability, Limits, Settings
+from ringex.config import Durability, Limits, RateLimits, Settings
 from ringex.decimals import DecimalError, parse_scaled
 from ringex.markets import (
     ACCOUNT_NAME_BYTES_MAX,
@@ -201,6 +202,7 @@ class _Table:
 def _settings_of(table: _Table) -> dict[str, Any]:
     """Settings' arguments from one source."""
     plain = {"data", "durability", "cores", "limits", "history", "assets", "markets", "accounts", "http", "tls"}
+    plain |= {"rate_limits"}
     table.check_keys(plain | set(_COUNTS) | set(_SLOTS) | set(_ENDPOINTS))
     given: dict[str, Any] = {}
     for key in table.values:
@@ -224,6 +226,8 @@ def _settings_of(table: _Table) -> dict[str, Any]:
         given |= _history(table.table("history"))
     if "limits" in table.values:
         given["limits"] = _limits(table.table("limits"))
+    if "rate_limits" in table.values:
+        given["rate_limits"] = _rate_limits(table.table("rate_limits"))
     return given | _listings(table)
 
 
@@ -270,6 +274,31 @@ def _history(table: _Table) -> dict[str, Any]:
     if "lag_segments_max" in table.values:
         given["history_lag_segments_max"] = table.whole("lag_segments_max", 1, 1 << 20)
     return given
+
+
+def _rate_limits(table: _Table) -> RateLimits:
+    table.check_keys([item.name for item in fields(RateLimits)])
+    given: dict[str, Any] = {}
+    for key, value in table.values.items():
+        if key == "enabled":
+            if type(value) is not bool:
+                raise table.fault(key, f"{value!r} is not allowed; true or false is")
+            given[key] = value
+        elif key == "exempt":
+            given[key] = _networks(table, value)
+        else:
+            given[key] = table.whole(key, 1, LIMIT_MAX)
+    return RateLimits(**given)
+
+
+def _networks(table: _Table, value: Any) -> tuple[str, ...]:
+    try:
+        if not isinstance(value, list) or not all(isinstance(network, str) for network in value):
+            raise ValueError("no list of texts")
+        return tuple(str(ip_network(network)) for network in value)
+    except ValueError as error:
+        example = 'a list of networks is, for example ["127.0.0.0/8", "::1/128"]'
+        raise table.fault("exempt", f"{value!r} is not allowed ({error}); {example}") from error
 
 
 def _endpoint(table: _Table, key: str) -> str:

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from ringex.child import Child, Role, fork_child
 from ringex.config import Run, Settings
+from ringex.gateways.tally import make_tallies, remove_tallies
 from ringex.preflight import CannotStart, DataDirLock, check_endpoints, check_space, make_data_dir
 from ringex.ring import Ring, RingError
 
@@ -73,6 +74,8 @@ class Rings:
     command_rings: tuple[str, ...]
     leftovers: tuple[str, ...]
     """Rings of crashed runs on the same data directory, oldest first; command and event rings."""
+    tallies: str
+    """What the gateways count together."""
     keep_command_rings: bool = False
     """They may hold what no matcher has taken: the next start must drain them."""
 
@@ -100,20 +103,33 @@ def _rings(settings: Settings) -> Iterator[Rings]:
     found = [match for name in Ring.list(prefix) if (match := pattern.fullmatch(name))]
     epoch = max([time.time_ns(), *(int(match[1], 16) + 1 for match in found)])
     command_rings = tuple(f"{prefix}{epoch:016x}-c{k:02}" for k in range(settings.numbered_gateways))
-    rings = Rings(epoch, f"{prefix}{epoch:016x}-e", command_rings, tuple(sorted(match[0] for match in found)))
+    leftovers = tuple(sorted(match[0] for match in found))
+    rings = Rings(epoch, f"{prefix}{epoch:016x}-e", command_rings, leftovers, f"{prefix}{epoch:016x}-t")
+    for name in Ring.list(prefix):
+        if name.endswith("-t"):
+            remove_tallies(name)  # counts of a crashed run: nobody needs them
     made: list[str] = []
     try:
         for name in rings.command_rings:
             Ring.create(name, settings.command_ring_slots, epoch, gated=True).close()
             made.append(name)
         readers_max = min(max(16, settings.event_readers), EVENT_READERS_MAX)
+        _make_tallies(rings.tallies, settings)
         Ring.create(rings.event_ring, settings.event_ring_slots, epoch, gated=False, readers_max=readers_max).close()
         made.append(rings.event_ring)
         yield rings
     finally:
+        remove_tallies(rings.tallies)
         for name in made:
             if name == rings.event_ring or not rings.keep_command_rings:
                 Ring.unlink(name)
+
+
+def _make_tallies(name: str, settings: Settings) -> None:
+    try:
+        make_tallies(name, settings.numbered_gateways)
+    except OSError as error:
+        raise RingError(f"tallies {name}: /dev/shm: {error.strerror}") from error
 
 
 @dataclass
@@ -148,6 +164,7 @@ class Supervisor:
             event_ring=rings.event_ring,
             command_rings=rings.command_rings,
             doorbells=self._doorbells,
+            tallies=rings.tallies,
             leftover_rings=rings.leftover_command_rings,
         )
         self._selector = selectors.DefaultSelector()

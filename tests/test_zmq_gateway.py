@@ -47,7 +47,11 @@ def seller(exchange: Exchange) -> Client:
 
 def test_public_methods_over_req(exchange: Exchange) -> None:
     client = exchange.client(zmq.REQ)
-    assert client.call("ping") == {"id": 1, "status": 200, "result": {}, "rateLimits": []}
+    reply = client.call("ping")
+    (used,) = reply.pop("rateLimits")
+    assert reply == {"id": 1, "status": 200, "result": {}}
+    assert (used["rateLimitType"], used["interval"], used["intervalNum"]) == ("REQUEST_WEIGHT", "MINUTE", 1)
+    assert used["count"] >= 1
     assert client.call("time")["result"]["serverTime"] > 1_600_000_000_000
     symbols = {symbol["symbol"]: symbol for symbol in client.call("exchangeInfo")["result"]["symbols"]}
     assert symbols["BTCUSDT"]["filters"][0]["filterType"] == "PRICE_FILTER"

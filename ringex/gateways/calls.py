@@ -12,6 +12,7 @@ import numpy as np
 from ringex.gateways.auth import UNTIMED, Timing
 from ringex.gateways.errors import missing, no_such_symbol
 from ringex.gateways.keystore import Key, Keystore
+from ringex.gateways.limiter import Limiter
 from ringex.gateways.parameters import Arguments
 from ringex.gateways.rows import Row
 from ringex.gateways.session import Connection
@@ -25,6 +26,7 @@ class Office(Protocol):
     number: int
     keystore: Keystore
     counts: Counter[str]
+    limiter: Limiter
 
 
 @dataclass(frozen=True)

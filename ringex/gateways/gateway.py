@@ -35,6 +35,7 @@ from ringex.gateways.errors import (
     too_many,
 )
 from ringex.gateways.keystore import Key, Keystore
+from ringex.gateways.limiter import Limiter, Meter, Use
 from ringex.gateways.methods import METHODS, Method, Security
 from ringex.gateways.parameters import decode
 from ringex.gateways.pending import Deferred, Pending
@@ -43,6 +44,7 @@ from ringex.gateways.rows import Row, rows_of
 from ringex.gateways.session import Connection, Connections
 from ringex.gateways.streams import terminated
 from ringex.gateways.userstreams import Send, UserStreams, chosen
+from ringex.gateways.weights import weight_of
 from ringex.history.follower import EventsGoneError, Follower
 from ringex.history.readmodel import ReadModel
 from ringex.messages import CommandKind, EventFlag, EventKind, KeyScope, Transport, commands
@@ -64,6 +66,10 @@ EVENTS_KEPT_MAX: Final = 1 << 14
 """Events of one command that are kept for its reply: of a longer chain the first ones, and the last."""
 
 _RAW: Final = np.dtype("V256")
+ORDERING: Final = frozenset(
+    name for name in METHODS if name.startswith(("order.place", "order.cancelReplace", "orderList.place"))
+)
+"""Methods whose orders are counted."""
 _LAST: Final = int(EventFlag.LAST)
 
 
@@ -93,6 +99,7 @@ class Gateway:
     backlog: Backlog
     join: Callable[[], ReadModel | None]
     send: Send
+    limiter: Limiter
 
     def __post_init__(self) -> None:
         self.connections = Connections()
@@ -114,7 +121,7 @@ class Gateway:
         """Take one message; answer it now, or when its commands are."""
         request = reader.read(raw)
         if isinstance(request, Fault):
-            self._refuse(connection, request.request_id, request.refusal, True)
+            self.refuse(connection, request.request_id, request.refusal)
         else:
             self.call(connection, request.id, request.method, request.params or {})
 
@@ -125,22 +132,22 @@ class Gateway:
 
         `request_id` comes back in the reply. `proof` says who calls; None: it is among `params`, or the session's.
         """
-        show_limits = params.get("returnRateLimits", connection.show_limits) is not False
+        use = Use(params.get("returnRateLimits", connection.show_limits) not in (False, "false"))
         try:
-            self._serve(connection, request_id, method, params, proof, show_limits)
+            self._serve(connection, request_id, method, params, proof, use)
         except Refusal as refusal:
-            self._refuse(connection, request_id, refusal, show_limits)
+            self._refuse(connection, request_id, refusal, use)
         except Exception:  # one request must not take the gateway down with it
             traceback.print_exc(file=sys.stderr)
             unknown = Refusal(-1000, "An unknown error occurred while processing the request.", status=500)
-            self._refuse(connection, request_id, unknown, show_limits)
+            self._refuse(connection, request_id, unknown, use)
 
     def records(self, connection: Connection, frame: bytes | memoryview) -> None:
         """Take one binary frame (see `ringex.gateways.binary`)."""
         try:
             self._serve_records(connection, frame)
         except Refusal as refusal:
-            self._refuse(connection, None, refusal, True)
+            self._refuse(connection, None, refusal, Use())
 
     def malformed(self, connection: Connection, why: str) -> None:
         """Answer a message whose frames make no request."""
@@ -148,7 +155,12 @@ class Gateway:
 
     def refuse(self, connection: Connection, request_id: Any, refusal: Refusal) -> None:
         """Answer what its transport cannot make a call of."""
-        self._refuse(connection, request_id, refusal, True)
+        use = Use()
+        try:
+            self._take(use, self.limiter.of_address(connection.address), 1, connection)
+        except Refusal as limit:
+            refusal = limit
+        self._refuse(connection, request_id, refusal, use)
 
     def announce(self) -> None:
         """Say that the sessions of this gateway's earlier lives are lost: the first command of a life."""
@@ -200,29 +212,46 @@ class Gateway:
         name: str,
         params: dict[str, Any],
         proof: Proof | None,
-        show_limits: bool,
+        use: Use,
     ) -> None:
         table = ADMIN_METHODS if connection.transport == Transport.ADMIN else METHODS
         method = table.get(name)
+        weight = weight_of(name, params)
+        if method is None or method.security == Security.NONE:
+            self._take(use, self.limiter.of_address(connection.address), weight, connection)
         if method is None:
             raise Refusal(-1020, f"This operation is not supported. There is no method '{name[:64]}'.")
         self.counts["requests"] += 1
-        arguments = decode(method.declared, params)
         now_ns = time.time_ns()
-        signer, account, when = self._caller(connection, method, params, proof, now_ns)
+        try:
+            arguments = decode(method.declared, params)
+            signer, account, when = self._caller(connection, method, params, proof, now_ns)
+        except Refusal:
+            if method.security != Security.NONE:  # no key answers for it, so the address does
+                self._take(use, self.limiter.of_address(connection.address), weight, connection)
+            raise
         key = signer.number if signer is not None else 0
+        if signer is not None:
+            self._take(use, self.limiter.of_key(key, connection.address), weight, connection)
+            if name in ORDERING:
+                use.account = account
+                self.limiter.take_order(account, connection.address, now_ns)
         call = Call(arguments, self.model, connection, now_ns, account, key, signer, when, self)
         if method.waits:
-            self._defer(
-                Deferred(connection, request_id, method, call, show_limits, self._next_correlation, _deadline())
-            )
+            self._defer(Deferred(connection, request_id, method, call, use, self._next_correlation, _deadline()))
             return
         result = method.handler(call)
         if isinstance(result, Submission):
             connection.check_room()
-            self._submit(Pending(connection, request_id, result, call, show_limits, _deadline()))
+            self._submit(Pending(connection, request_id, result, call, use, _deadline()))
         else:
-            self._answer(connection, request_id, result, show_limits)
+            self._answer(connection, request_id, result, use)
+
+    def _take(self, use: Use, meter: Meter, weight: int, connection: Connection) -> None:
+        """Count a request against a subject's limits. Raises Refusal."""
+        if connection.transport != Transport.ADMIN:
+            use.meter = meter
+            self.limiter.take(meter, weight, time.time_ns())
 
     def _caller(
         self, connection: Connection, method: Method, params: Mapping[str, Any], proof: Proof | None, now_ns: int
@@ -262,6 +291,8 @@ class Gateway:
         now_ns = time.time_ns()
         records, theirs = binary.decode(frame, now_ns)
         count = len(records)
+        self.limiter.take(self.limiter.of_key(connection.key.number, connection.address), count, now_ns)
+        self.limiter.take_order(known.account, connection.address, now_ns)
         binary.check_share(connection.binary_in_flight, count)
         self.binary.check_room(count)
         self._check_ring(count)
@@ -358,6 +389,7 @@ class Gateway:
         if (events["kind"] == EventKind.KEY_REVOKED).any():
             self._revoke(events[events["kind"] == EventKind.KEY_REVOKED])
         self.streams.apply(events, self.model, self.connections)
+        self.limiter.orders.apply(events)
         self.counts["events"] += len(events)
         for watcher in self.watchers:
             watcher.events(events, self.model)
@@ -393,7 +425,7 @@ class Gateway:
             result = pending.submission.reply(pending.events)
             if isinstance(result, Submission):
                 following = Pending(
-                    pending.connection, pending.request_id, result, pending.call, pending.show_limits, _deadline()
+                    pending.connection, pending.request_id, result, pending.call, pending.use, _deadline()
                 )
                 self._submit(following)
                 return
@@ -402,9 +434,9 @@ class Gateway:
             if refusal.code == TOO_OLD and expires_ns and first["kind"] == EventKind.REJECTED:
                 late_ms = (first["time_ns"] - expires_ns) // 1_000_000
                 refusal.message += f" It ran out {late_ms} ms before the matcher took it."
-            self._refuse(pending.connection, pending.request_id, refusal, pending.show_limits)
+            self._refuse(pending.connection, pending.request_id, refusal, pending.use)
             return
-        self._answer(pending.connection, pending.request_id, result, pending.show_limits, pending.omitted)
+        self._answer(pending.connection, pending.request_id, result, pending.use, pending.omitted)
 
     def _finish(self, correlation: int, pending: Pending) -> None:
         del self._pending[correlation]
@@ -451,10 +483,10 @@ class Gateway:
                     self._look_again = True
                     continue
                 connection.deferred -= 1
-                self._refuse(connection, deferred.request_id, refusal, deferred.show_limits)
+                self._refuse(connection, deferred.request_id, refusal, deferred.use)
                 continue
             connection.deferred -= 1
-            self._answer(connection, deferred.request_id, result, deferred.show_limits)
+            self._answer(connection, deferred.request_id, result, deferred.use)
 
     def _give_up_late(self) -> None:
         """Answer -1007 for what has waited too long. All wait equally long, so the oldest come first."""
@@ -464,17 +496,17 @@ class Gateway:
             if pending.deadline > now:
                 break
             self._finish(correlation, pending)
-            self._refuse(pending.connection, pending.request_id, timed_out(), pending.show_limits)
+            self._refuse(pending.connection, pending.request_id, timed_out(), pending.use)
         for number, count, unanswered in self.binary.expired(now):
             connection = self._release(number, count)
             if connection is not None:
-                self._refuse(connection, None, timed_out(f"{unanswered} binary commands are unanswered."), True)
+                self._refuse(connection, None, timed_out(f"{unanswered} binary commands are unanswered."), Use())
         late = [deferred for deferred in self._deferred if deferred.deadline <= now]
         if late:
             self._deferred = deque(deferred for deferred in self._deferred if deferred.deadline > now)
         for deferred in late:
             deferred.connection.deferred -= 1
-            self._refuse(deferred.connection, deferred.request_id, timed_out(), deferred.show_limits)
+            self._refuse(deferred.connection, deferred.request_id, timed_out(), deferred.use)
 
     def _lose_events(self) -> None:
         """Events are gone for good: streams end, and nobody knows what became of the commands under way."""
@@ -482,11 +514,11 @@ class Gateway:
         self.end_streams("gaps")
         for correlation, pending in list(self._pending.items()):
             self._finish(correlation, pending)
-            self._refuse(pending.connection, pending.request_id, timed_out(), pending.show_limits)
+            self._refuse(pending.connection, pending.request_id, timed_out(), pending.use)
         for number, count, unanswered in self.binary.expired(float("inf")):
             connection = self._release(number, count)
             if connection is not None:
-                self._refuse(connection, None, timed_out(f"{unanswered} binary commands are unanswered."), True)
+                self._refuse(connection, None, timed_out(f"{unanswered} binary commands are unanswered."), Use())
 
     def _join_anew(self) -> bool:
         model = self.join()
@@ -501,23 +533,23 @@ class Gateway:
         self._deferred = deque(replace(waiting, call=waiting.call.with_model(model)) for waiting in self._deferred)
         return True
 
-    def _answer(
-        self, connection: Connection, request_id: Any, result: Any, show_limits: bool, omitted: int = 0
-    ) -> None:
+    def _answer(self, connection: Connection, request_id: Any, result: Any, use: Use, omitted: int = 0) -> None:
         """`omitted`: so many fills or cancels did happen and are not in `result`; the reply says so beside it."""
         self.counts["replies"] += 1
         reply = {"id": request_id, "status": 200, "result": result}
         if omitted:
             reply["omitted"] = omitted
-        if show_limits:
-            reply["rateLimits"] = []
+        if use.is_shown:
+            reply["rateLimits"] = self.limiter.rows(use, time.time_ns())
         self.send(connection, reply)
 
-    def _refuse(self, connection: Connection, request_id: Any, refusal: Refusal, show_limits: bool) -> None:
+    def _refuse(self, connection: Connection, request_id: Any, refusal: Refusal, use: Use) -> None:
         self.counts["refusals"] += 1
         self.counts[f"refused{refusal.code}"] += 1
         reply = {"id": request_id, "status": refusal.status, "error": refusal.body()}
-        self.send(connection, reply | {"rateLimits": []} if show_limits else reply)
+        if use.is_shown:
+            reply["rateLimits"] = self.limiter.rows(use, time.time_ns())
+        self.send(connection, reply)
 
 
 def _deadline() -> float:

@@ -11,6 +11,8 @@ from ringex.config import Run, Settings
 from ringex.gateways.backlog import Backlog
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.keystore import open_keystore
+from ringex.gateways.limiter import Limiter
+from ringex.gateways.tally import Tally
 from ringex.gateways.userstreams import Send
 from ringex.history.follower import Follower
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError
@@ -60,6 +62,7 @@ class Joining:
             backlog=Backlog(self._command_rings),
             join=self.model,
             send=send,
+            limiter=Limiter(self._settings.rate_limits, Tally(self._run.tallies, self._number)),
         )
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ringex.gateways.backlog import Mark
 from ringex.gateways.calls import Call, Submission
+from ringex.gateways.limiter import Use
 from ringex.gateways.methods import Method
 from ringex.gateways.rows import Row
 from ringex.gateways.session import Connection
@@ -20,7 +21,7 @@ class Pending:
     request_id: Any
     submission: Submission
     call: Call
-    show_limits: bool
+    use: Use
     deadline: float
     events: list[Row] = field(default_factory=list)
     omitted: int = 0
@@ -35,7 +36,7 @@ class Deferred:
     request_id: Any
     method: Method
     call: Call
-    show_limits: bool
+    use: Use
     after: int
     deadline: float
     backlog: Mark | None = None

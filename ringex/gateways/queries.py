@@ -187,7 +187,7 @@ def exchange_info(call: Call) -> dict[str, Any]:
     return {
         "timezone": "UTC",
         "serverTime": replies.milliseconds(call.now_ns),
-        "rateLimits": [],
+        "rateLimits": call.office.limiter.table() if call.office is not None else [],
         "exchangeFilters": [],
         "symbols": [_symbol_info(market) for market in markets_asked(call)],
     }

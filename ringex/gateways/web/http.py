@@ -323,6 +323,7 @@ class HttpPeer(Peer):
         transport.write(b"".join([*self._out, headers]))
         self._out = []
         socket = WebSocket(self.site, transport, endpoint, state)
+        socket.address = self.address
         transport.set_protocol(socket)
         socket.open(rest_of_data)
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.session import Connection
 from ringex.gateways.web.deadlines import Deadlines
+from ringex.gateways.web.responses import error_body, response
 from ringex.messages import Transport
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ class Site:
     endpoints: Mapping[bytes, Endpoint]
     """WebSocket endpoints by path; `/x/*` stands for every path below /x/."""
     peers: set[Peer] = field(default_factory=set)
+    addresses: Counter[str] = field(default_factory=Counter)
+    """How many peers each address has here."""
     unflushed: list[Peer] = field(default_factory=list)
     stopping: bool = False
 
@@ -74,12 +79,14 @@ class Site:
 class Peer(asyncio.Protocol):
     """Base of the protocols. `size_bytes` makes it an `Unread` of its gateway connection."""
 
-    __slots__ = ("_out", "connection", "deadline", "looked_at", "paused", "site", "stuck_bytes", "transport")
+    __slots__ = ("_out", "address", "connection", "deadline", "looked_at", "paused", "site", "stuck_bytes", "transport")
 
     def __init__(self, site: Site, transport: asyncio.Transport | None = None) -> None:
         self.site = site
         self.transport: Any = transport  # None before there is one and after it is gone
         self.connection: Connection | None = None
+        self.address = ""
+        """The IP address of the other end."""
         self.deadline = math.inf
         self.looked_at = 0
         self.paused = False
@@ -94,15 +101,34 @@ class Peer(asyncio.Protocol):
             site.gateway.counts["refused_connections"] += 1
             self.transport.abort()
             return
+        name = transport.get_extra_info("peername")
+        self.address = sys.intern(str(name[0])) if name else ""
+        site.addresses[self.address] += 1
+        if not site.gateway.limiter.connected(self.address, site.addresses[self.address]):
+            site.gateway.counts["refused_connections"] += 1
+            most = site.gateway.limiter.limits.connections_per_address
+            body = error_body(-1003, f"Too many connections. At most {most} of one address may be open; close some.")
+            self.transport.write(response(429, body, keep_alive=False))
+            self.transport.close()
+            return
         site.peers.add(self)
         self.transport.set_write_buffer_limits(high=bounds.unsent_bytes_high)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.transport = None
+        self._uncount()
         self._out.clear()
         self.site.peers.discard(self)
         self.site.deadlines.set(self, math.inf)
         self.leave()
+
+    def _uncount(self) -> None:
+        addresses, address = self.site.addresses, self.address
+        if addresses[address] <= 1:
+            del addresses[address]
+        else:
+            addresses[address] -= 1
+        self.site.gateway.limiter.connected(address, addresses[address])
 
     def leave(self) -> None:
         """Give up the place at the gateway."""
@@ -111,12 +137,6 @@ class Peer(asyncio.Protocol):
             connection.subscriptions.clear()
             connection.log_out()
             self.site.gateway.connections.drop(connection)
-
-    @property
-    def address(self) -> str:
-        """The IP address of the other end."""
-        name = self.transport.get_extra_info("peername") if self.transport is not None else None
-        return str(name[0]) if name else ""
 
     def seat(self, transport: Transport) -> Connection:
         """The place at the gateway; taken with the first request."""

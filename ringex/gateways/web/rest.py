@@ -14,6 +14,7 @@ import msgspec
 
 from ringex.gateways.auth import Proof
 from ringex.gateways.errors import Refusal, invalid
+from ringex.gateways.limiter import retry_seconds
 from ringex.gateways.parameters import PARAMETERS_MAX
 from ringex.gateways.web.peer import Site
 from ringex.gateways.web.responses import ENCODER, error_body
@@ -63,6 +64,8 @@ def reply(message: dict[str, Any]) -> None:
             extra += b"X-RINGEX-OMITTED: %d\r\n" % message["omitted"]
         request.respond(200, ENCODER.encode(message["result"]), extra)
         return
+    if message["status"] in (418, 429) and "data" in error:
+        extra += b"Retry-After: %d\r\n" % retry_seconds(error["data"])
     request.respond(message["status"], ENCODER.encode(error), extra)
 
 

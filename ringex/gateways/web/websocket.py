@@ -50,12 +50,13 @@ class _State(IntEnum):
 class WebSocket(Peer):
     """One WebSocket connection, the server's side."""
 
-    __slots__ = ("_alive_until", "_reader", "_state", "endpoint", "state")
+    __slots__ = ("_alive_until", "_count", "_reader", "_second", "_state", "endpoint", "state")
 
     def __init__(self, site: Site, transport: asyncio.Transport, endpoint: Endpoint, state: Any) -> None:
         super().__init__(site, transport)
         self.endpoint = endpoint
         self.state = state
+        self._second = self._count = 0
         self._reader = FrameReader(site.bounds.message_bytes_max)
         self._state = _State.OPEN
         self._alive_until = site.loop.time() + site.bounds.pong_seconds + site.bounds.ping_seconds
@@ -123,6 +124,8 @@ class WebSocket(Peer):
             if opcode == Opcode.CLOSE:
                 self._hang_up()
             return
+        if self._is_too_fast():
+            return
         if opcode == Opcode.TEXT or opcode == Opcode.BINARY:
             self.endpoint.on_message(self, payload, opcode == Opcode.TEXT)
         elif opcode == Opcode.PING:
@@ -138,6 +141,21 @@ class WebSocket(Peer):
             self._state = _State.CLOSING
             self._ended()
             self._hang_up()
+
+    def _is_too_fast(self) -> bool:
+        """Counts a message; with too many in one second the connection ends."""
+        most = self.site.gateway.limiter.messages_max(self.address)
+        if not most:
+            return False
+        second = int(self.site.loop.time())
+        if second != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        if self._count > most:
+            self.site.gateway.counts["sockets_too_fast"] += 1
+            self.close(CloseCode.POLICY, f"more than {most} messages in one second")
+            return True
+        return False
 
     def _break(self, error: FrameError) -> None:
         self.site.gateway.counts[f"socket_faults{int(error.code)}"] += 1

@@ -1,0 +1,232 @@
+"""Limits of request weight: by key for what a key has signed, by address for everything else.
+
+So a bot that floods does not take its neighbours at the same address along. A subject's weights are counted in fixed
+windows, in this gateway and (`Tally`) in all others. Beyond a limit a request is refused with 429; whoever goes on all
+the same is banned, 418, each time for twice as long. Peers of this machine are counted, and not limited.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, Final
+
+from ringex.config import RateLimits
+from ringex.gateways.errors import Refusal
+from ringex.gateways.ordercounts import OrderCounts
+from ringex.gateways.tally import Tally, id_of
+
+METERS_MAX: Final = 1 << 14
+BANS_MAX: Final = 1 << 12
+BAN_MEMORY_SECONDS: Final = 86_400
+"""That long after the end of a ban the next one is a first one again."""
+MINUTE: Final = 60
+RAW_SECONDS: Final = 300
+
+
+class Meter:
+    """What one subject, a key or an address, has used in the present windows."""
+
+    __slots__ = ("ban", "is_key", "is_limited", "raw", "raw_id", "raw_window", "refused", "used", "used_id", "window")
+
+    def __init__(self, who: str, is_limited: bool) -> None:
+        self.is_key, self.is_limited = who.startswith("key"), is_limited
+        self.used_id, self.raw_id, self.ban = id_of(f"weight {who}"), id_of(f"raw {who}"), id_of(f"ban {who}")
+        self.window = self.raw_window = 0
+        self.used = self.raw = self.refused = 0
+
+
+@dataclass(slots=True)
+class Use:
+    """Of one request: what its reply tells of limits. `meter` None: nothing was counted."""
+
+    is_shown: bool = True
+    meter: Meter | None = None
+    account: int = 0
+    """Whose orders are counted; 0: nobody's."""
+
+
+class Limiter:
+    """The limits of one gateway."""
+
+    def __init__(self, limits: RateLimits, tally: Tally | None = None) -> None:
+        self.limits = limits
+        self.orders = OrderCounts()
+        self._tally = tally or Tally()
+        self._meters: OrderedDict[str, Meter] = OrderedDict()
+        self._bans: OrderedDict[int, tuple[int, int]] = OrderedDict()  # id -> until (seconds), how manieth
+
+    def of_address(self, address: str) -> Meter:
+        return self._meter(_subject_of(address), address)
+
+    def of_key(self, number: int, address: str) -> Meter:
+        """The key's; `address` is where it is used from."""
+        meter = self._meter(f"key {number}", address)
+        meter.is_limited = not self._is_exempt(address)
+        return meter
+
+    def take(self, meter: Meter, weight: int, now_ns: int) -> None:
+        """Count a request. Raises Refusal -1003, 429 or 418, where a limit is passed."""
+        if not self.limits.enabled:
+            return
+        now = now_ns // 1_000_000_000
+        tally = self._tally
+        tally.look()
+        if meter.window != now // MINUTE:
+            meter.window, meter.used, meter.refused = now // MINUTE, 0, 0
+        if meter.raw_window != now // RAW_SECONDS:
+            meter.raw_window, meter.raw = now // RAW_SECONDS, 0
+        meter.used += weight
+        meter.raw += 1
+        tally.set(meter.used_id, meter.window, meter.used)
+        tally.set(meter.raw_id, meter.raw_window, meter.raw)
+        if not meter.is_limited:
+            return
+        banned_until = self._banned_until(meter)
+        if banned_until > now:
+            raise _banned(meter, banned_until, now_ns)
+        limits = self.limits
+        weight_max = limits.weight_per_key if meter.is_key else limits.weight_per_address
+        used = meter.used + tally.others(meter.used_id, meter.window)
+        raw = meter.raw + tally.others(meter.raw_id, meter.raw_window)
+        if used <= weight_max and raw <= limits.raw_requests:
+            return
+        meter.refused += 1
+        if meter.refused > limits.ban_after:
+            raise _banned(meter, self._set_ban(meter, now), now_ns)
+        if used > weight_max:
+            raise _too_much(f"request weight used; current limit is {weight_max} request weight per 1 MINUTE", now_ns)
+        raise _too_many(limits.raw_requests, now_ns)
+
+    def take_order(self, account: int, address: str, now_ns: int) -> None:
+        """Raises Refusal -1015 where the account has had too many orders accepted already."""
+        limits = self.limits
+        if not limits.enabled or self._is_exempt(address):
+            return
+        short, day = self.orders.of(account, now_ns)
+        for count, most, words in ((short, limits.orders_10s, "10 SECOND"), (day, limits.orders_1d, "1 DAY")):
+            if count >= most:
+                raise Refusal(-1015, f"Too many new orders; current limit is {most} orders per {words}.")
+
+    def rows(self, use: Use, now_ns: int) -> list[dict[str, Any]]:
+        """`rateLimits` of a reply."""
+        meter = use.meter
+        if meter is None or not self.limits.enabled:
+            return []
+        count = meter.used + self._tally.others(meter.used_id, meter.window)
+        rows = [self._weight_row(meter.is_key) | {"count": count}]
+        if use.account:
+            counts = self.orders.of(use.account, now_ns)
+            rows += [row | {"count": count} for row, count in zip(self._order_rows(), counts, strict=True)]
+        return rows
+
+    def table(self) -> list[dict[str, Any]]:
+        """`rateLimits` of exchangeInfo."""
+        if not self.limits.enabled:
+            return []
+        raw = {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5}
+        return [self._weight_row(False), *self._order_rows(), raw | {"limit": self.limits.raw_requests}]
+
+    def connected(self, address: str, open_now: int) -> bool:
+        """Note how many connections an address has at this gateway. False where it has too many at all of them."""
+        if not self.limits.enabled or self._is_exempt(address):
+            return True
+        subject = id_of(f"connections {_subject_of(address)}")
+        self._tally.look()
+        self._tally.set(subject, 1, open_now)
+        return open_now + self._tally.others(subject, 1) <= self.limits.connections_per_address
+
+    def messages_max(self, address: str) -> int:
+        """Messages a second that a WebSocket from there may send; 0: any number."""
+        return 0 if not self.limits.enabled or self._is_exempt(address) else self.limits.messages_per_second
+
+    def _weight_row(self, of_key: bool) -> dict[str, Any]:
+        limit = self.limits.weight_per_key if of_key else self.limits.weight_per_address
+        return {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": limit}
+
+    def _order_rows(self) -> list[dict[str, Any]]:
+        short = {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": self.limits.orders_10s}
+        day = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": self.limits.orders_1d}
+        return [short, day]
+
+    def _meter(self, who: str, address: str) -> Meter:
+        meters = self._meters
+        meter = meters.get(who)
+        if meter is None:
+            if len(meters) >= METERS_MAX:
+                meters.popitem(last=False)
+            meter = meters[who] = Meter(who, not self._is_exempt(address))
+        else:
+            meters.move_to_end(who)
+        return meter
+
+    def _banned_until(self, meter: Meter) -> int:
+        until, _ = self._bans.get(meter.ban, (0, 0))
+        return max(until, self._tally.banned_until(meter.ban))
+
+    def _set_ban(self, meter: Meter, now: int) -> int:
+        until, times = self._bans.pop(meter.ban, (0, 0))
+        times = times + 1 if now < until + BAN_MEMORY_SECONDS else 1
+        seconds = min(self.limits.ban_seconds * 2 ** min(times - 1, 32), self.limits.ban_seconds_max)
+        if len(self._bans) >= BANS_MAX:
+            self._bans.popitem(last=False)
+        self._bans[meter.ban] = (now + seconds, times)
+        self._tally.set(meter.ban, now + seconds, times)
+        return now + seconds
+
+    def _is_exempt(self, address: str) -> bool:
+        return not address or _is_in(address, self.limits.exempt)
+
+
+def _too_much(what: str, now_ns: int) -> Refusal:
+    return _refusal(f"Too much {what}.", MINUTE - now_ns // 1_000_000_000 % MINUTE, now_ns)
+
+
+def _too_many(most: int, now_ns: int) -> Refusal:
+    seconds = RAW_SECONDS - now_ns // 1_000_000_000 % RAW_SECONDS
+    return _refusal(f"Too many requests; current limit is {most} requests per 5 MINUTE.", seconds, now_ns)
+
+
+def _refusal(text: str, seconds: int, now_ns: int) -> Refusal:
+    text += f" Wait {seconds} s; use WebSocket streams instead of asking again and again."
+    return Refusal(-1003, text, _retry(now_ns, seconds))
+
+
+def _banned(meter: Meter, until: int, now_ns: int) -> Refusal:
+    who = "key" if meter.is_key else "IP"
+    text = f"Way too many requests; {who} banned until {until * 1000}. It went on after it had been told to wait."
+    return Refusal(-1003, text, _retry(now_ns, until - now_ns // 1_000_000_000), status=418)
+
+
+def _retry(now_ns: int, seconds: int) -> dict[str, int]:
+    now_ms = now_ns // 1_000_000
+    return {"serverTime": now_ms, "retryAfter": now_ms + seconds * 1000}
+
+
+@lru_cache(1 << 12)
+def _subject_of(address: str) -> str:
+    """An IPv6 peer has at least 2^64 addresses to choose from: its network counts."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return f"address {address}"
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return f"address {ip_network((found, 64), strict=False)}"
+    return f"address {getattr(found, 'ipv4_mapped', None) or found}"
+
+
+@lru_cache(1 << 12)
+def _is_in(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    found = getattr(found, "ipv4_mapped", None) or found
+    return any(found in ip_network(network) for network in networks)
+
+
+def retry_seconds(data: Any) -> int:
+    """`Retry-After` of a refusal's data: whole seconds, rounded up."""
+    return -(-(data["retryAfter"] - data["serverTime"]) // 1000)
