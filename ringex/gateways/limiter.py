@@ -29,11 +29,15 @@ RAW_SECONDS: Final = 300
 class Meter:
     """What one subject, a key or an address, has used in the present windows."""
 
-    __slots__ = ("ban", "is_key", "is_limited", "raw", "raw_id", "raw_window", "refused", "used", "used_id", "window")
+    __slots__ = (
+        *("ban", "is_key", "is_limited", "raw", "raw_id", "raw_window"),
+        *("refused", "refused_id", "used", "used_id", "window"),
+    )
 
     def __init__(self, who: str, is_limited: bool) -> None:
         self.is_key, self.is_limited = who.startswith("key"), is_limited
-        self.used_id, self.raw_id, self.ban = id_of(f"weight {who}"), id_of(f"raw {who}"), id_of(f"ban {who}")
+        self.used_id, self.raw_id = id_of(f"weight {who}"), id_of(f"raw {who}")
+        self.refused_id, self.ban = id_of(f"refused {who}"), id_of(f"ban {who}")
         self.window = self.raw_window = 0
         self.used = self.raw = self.refused = 0
 
@@ -94,7 +98,8 @@ class Limiter:
         if used <= weight_max and raw <= limits.raw_requests:
             return
         meter.refused += 1
-        if meter.refused > limits.ban_after:
+        tally.set(meter.refused_id, meter.window, meter.refused)
+        if meter.refused + tally.others(meter.refused_id, meter.window) > limits.ban_after:
             raise _banned(meter, self._set_ban(meter, now), now_ns)
         if used > weight_max:
             raise _too_much(f"request weight used; current limit is {weight_max} request weight per 1 MINUTE", now_ns)
