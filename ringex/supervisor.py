@@ -103,11 +103,11 @@ def _rings(settings: Settings) -> Iterator[Rings]:
     found = [match for name in Ring.list(prefix) if (match := pattern.fullmatch(name))]
     epoch = max([time.time_ns(), *(int(match[1], 16) + 1 for match in found)])
     command_rings = tuple(f"{prefix}{epoch:016x}-c{k:02}" for k in range(settings.numbered_gateways))
+    tallies = f"tallies-{prefix}"
     leftovers = tuple(sorted(match[0] for match in found))
-    rings = Rings(epoch, f"{prefix}{epoch:016x}-e", command_rings, leftovers, f"{prefix}{epoch:016x}-t")
-    for name in Ring.list(prefix):
-        if name.endswith("-t"):
-            remove_tallies(name)  # counts of a crashed run: nobody needs them
+    rings = Rings(epoch, f"{prefix}{epoch:016x}-e", command_rings, leftovers, f"{tallies}{epoch:016x}")
+    for name in Ring.list(tallies):
+        remove_tallies(name)  # of a crashed run: nobody needs them
     made: list[str] = []
     try:
         for name in rings.command_rings:
