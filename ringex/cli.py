@@ -480,6 +480,34 @@ def replay(directory: Path, to_sequence: int | None) -> None:
     click.echo(f"hash: {report.state_hash}")
 
 
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@click.option(
+    "--to",
+    "to_sequence",
+    metavar="SEQ",
+    type=click.IntRange(min=0),
+    help="Stop after this command. [default: the last]",
+)
+def audit(directory: Path, to_sequence: int | None) -> int:
+    """Rebuild every balance from the journal of the data directory DIR, and compare.
+
+    Exit code 0: everything agrees; 1: something does not, or the audit cannot be made.
+    """
+    from ringex.audit.directory import AuditError, audit_directory
+    from ringex.audit.text import lines_of
+
+    try:
+        report = audit_directory(directory, to_sequence)
+    except AuditError as error:
+        raise click.ClickException(str(error)) from error
+    for line in lines_of(report):
+        click.echo(line)
+    if not report.is_sound:
+        raise click.ClickException(f"{len(report.findings)} differences; the books of {directory} do not agree")
+    return 0
+
+
 @cli.group()
 def journal() -> None:
     """The journal's files."""

@@ -43,16 +43,28 @@ def replay_directory(data_dir: Path, to_sequence: int | None = None) -> ReplayRe
         raise ReplayError(f"{data_dir}: not a data directory: it has no journal folder")
     try:
         with JournalReader(journal_dir) as reader:
-            try:
-                return _replay(reader, empty_state(Limits(), journal_room(reader, 1, Limits())), to_sequence)
-            except JournalGone as gone:
-                tables = _snapshot_before(data_dir / "snapshots", gone.first_available, to_sequence)
-                if tables is None:
-                    raise
-                room = journal_room(reader, int(tables["counters"]["command_sequence"][0]) + 1, limits_of(tables))
-                return _replay(reader, import_state(tables, room), to_sequence)
+            state, _ = begin(reader, data_dir / "snapshots", to_sequence)
+            return _replay(reader, state, to_sequence)
     except (JournalError, OSError) as error:
         raise ReplayError(str(error)) from error
+
+
+def begin(
+    reader: JournalReader, snapshot_dir: Path, to_sequence: int | None
+) -> tuple[State, dict[str, np.ndarray] | None]:
+    """The state that a journal is replayed from, and the tables of the snapshot that it is of, if it is.
+
+    It is an empty one, or where the journal's beginning is gone the oldest snapshot that it follows on. Raises what the
+    journal's reader raises.
+    """
+    try:
+        return empty_state(Limits(), journal_room(reader, 1, Limits())), None
+    except JournalGone as gone:
+        tables = _snapshot_before(snapshot_dir, gone.first_available, to_sequence)
+        if tables is None:
+            raise
+    room = journal_room(reader, int(tables["counters"]["command_sequence"][0]) + 1, limits_of(tables))
+    return import_state(tables, room), tables
 
 
 def _replay(reader: JournalReader, state: State, to_sequence: int | None) -> ReplayReport:
