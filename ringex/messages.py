@@ -79,6 +79,16 @@ class SelfTradePrevention(IntEnum):
     DECREMENT = 4
 
 
+class PegPriceType(IntEnum):
+    """From which side of the book an order takes its price when it enters."""
+
+    NONE = 0
+    PRIMARY_PEG = 1
+    """Its own side."""
+    MARKET_PEG = 2
+    """The other side."""
+
+
 class MarketStatus(IntEnum):
     TRADING = 1
     HALT = 2
@@ -270,6 +280,9 @@ class Reason(IntEnum):
     ACCOUNT_BLOCKED = 44
     INVALID_GOOD_TILL = 45
     EXPIRED_BY_TIME = 46
+    INVALID_TRAILING_DELTA = 47
+    INVALID_PEG = 48
+    NO_PEG_PRICE = 49
     INVALID_FEES = 75
     INVALID_PARENT = 76
     UNKNOWN_WITHDRAWAL = 77
@@ -340,6 +353,9 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.ACCOUNT_BLOCKED: (-2010, "This action is disabled on this account."),
     Reason.INVALID_GOOD_TILL: (-1130, "Invalid data sent for parameter 'goodTillDate'."),
     Reason.EXPIRED_BY_TIME: (0, "It was good till a date, which has come."),
+    Reason.INVALID_TRAILING_DELTA: (-1130, "Invalid data sent for parameter 'trailingDelta'."),
+    Reason.INVALID_PEG: (-1130, "Invalid data sent for parameter 'pegPriceType'."),
+    Reason.NO_PEG_PRICE: (-2010, "The book has no such price level to peg the order to."),
     Reason.INVALID_FEES: (-1101, "Fee rates must lie between -1 and 1, a multiplier between 0 and 1."),
     Reason.INVALID_PARENT: (-1101, "A sub-account can have none itself."),
     Reason.UNKNOWN_WITHDRAWAL: (-1101, "No withdrawal is held under this reference."),
@@ -423,6 +439,9 @@ COMMAND: Final = _record(
         ("client_order_id", "u8", (5,)),  # PLACE, AMEND: the order's id; CANCEL: the cancel's own id
         ("original_client_order_id", "u8", (5,)),
         ("good_till_ns", "i8"),  # GTD: when the order expires; else 0
+        ("trailing_delta", "u2"),  # stop orders: basis points behind the market; 0: the stop price stays
+        ("peg_price_type", "u1"),  # PegPriceType; then price is 0
+        ("peg_offset", "u1"),  # how many levels deeper than the best one
     ],
 )
 """An order command. CANCEL_REPLACE spans two records: the cancel leg (this kind), then a PLACE record."""
@@ -641,9 +660,14 @@ ORDER_TERMS: Final = _record(
         *_ORDER_BODY,
         ("stop_price", "i8"),  # 0: no stop order
         ("iceberg_quantity", "i8"),  # 0: all is shown
-        ("self_trade_prevention", "i8"),  # SelfTradePrevention
+        ("self_trade_prevention", "u1"),  # SelfTradePrevention
+        ("peg_price_type", "u1"),  # PegPriceType
+        ("peg_offset", "u1"),
+        ("_pad", "u1"),
+        ("trailing_delta", "u2"),  # basis points
+        ("_pad2", "u2"),
         ("good_till_ns", "i8"),  # GTD: when it expires
-        ("_pad", "i8"),
+        ("_pad3", "i8"),
         *_ORDER_END,
     ],
 )

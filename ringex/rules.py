@@ -23,12 +23,16 @@ from ringex.messages import (
     FilterFlag,
     MarketStatus,
     OrderType,
+    PegPriceType,
     Reason,
     Side,
     TimeInForce,
 )
 
 SCALE_MAX: Final = 18
+DELTA_ONE: Final = 10_000
+"""Basis points that are the whole price."""
+PEG_OFFSET_MAX: Final = 100
 TICK_NUMBER_BITS: Final = 42
 """price_max / tick stays below 2^42, so that ordered prices have a bounded depth."""
 
@@ -153,6 +157,14 @@ def takes_time_in_force(order_type: int, time_in_force: int) -> bool:
 
 
 @inlined
+def unpriced(order_type: int) -> int:
+    """The type of a stop order that will have no price: what one counts as whose peg gives it a price later."""
+    if order_type == OrderType.STOP_LOSS_LIMIT or order_type == OrderType.STOP_LOSS:
+        return int64(OrderType.STOP_LOSS)
+    return int64(OrderType.TAKE_PROFIT)
+
+
+@inlined
 def may_rest(time_in_force: int) -> bool:
     """Whether what is left of a limit order with this time in force goes into the book."""
     return time_in_force == TimeInForce.GTC or time_in_force == TimeInForce.GTD
@@ -165,9 +177,11 @@ def is_stop(order_type: int) -> bool:
 
 
 @compiled
-def check_stop_price(market: Any, order_type: int, stop_price: int) -> int:
-    """Why an order of this type may not have this stop price, or NONE."""
+def check_stop_price(market: Any, order_type: int, stop_price: int, trailing_delta: int) -> int:
+    """Why an order of this type may not have this stop price, or NONE. One that trails may have none."""
     if is_stop(order_type):
+        if stop_price == 0 and trailing_delta != 0:
+            return int64(Reason.NONE)
         return _check_price(market, stop_price)
     return int64(Reason.NONE) if stop_price == 0 else int64(Reason.INVALID_STOP_PRICE)
 
@@ -183,6 +197,61 @@ def check_iceberg(market: Any, order_type: int, time_in_force: int, quantity: in
     if iceberg_quantity < 0 or iceberg_quantity > quantity or is_market or not may_rest(time_in_force):
         return int64(Reason.INVALID_ICEBERG)
     return _check_quantity(market, iceberg_quantity)
+
+
+@inlined
+def is_met(last_price: int, order_type: int, side: int, stop_price: int) -> bool:
+    """Whether the last price (0: there was none) has reached an order's stop price."""
+    if last_price == 0:
+        return False
+    return last_price >= stop_price if rises(order_type, side) else last_price <= stop_price
+
+
+@compiled
+def trailing_trigger(side: int, anchor: int, delta: int) -> int:
+    """At or beyond which price a trailing stop fires that is anchored at `anchor`, `delta` basis points behind.
+
+    Selling: anchor x (1 - delta / 10000), rounded down; buying: anchor x (1 + delta / 10000), rounded up. So the price
+    has moved by the whole delta. Exact, and without overflow for any price.
+    """
+    whole = anchor // DELTA_ONE
+    part = anchor % DELTA_ONE
+    if side == Side.SELL:
+        return whole * (DELTA_ONE - delta) + part * (DELTA_ONE - delta) // DELTA_ONE
+    return whole * (DELTA_ONE + delta) + (part * (DELTA_ONE + delta) + DELTA_ONE - 1) // DELTA_ONE
+
+
+@compiled
+def check_trailing_delta(market: Any, order_type: int, side: int, delta: int) -> int:
+    """Why an order of this type and side may not trail the market by `delta` basis points, or NONE."""
+    if delta == 0:
+        return int64(Reason.NONE)
+    if not is_stop(order_type) or delta >= DELTA_ONE:
+        return int64(Reason.INVALID_TRAILING_DELTA)
+    if market.trailing_above_max == 0 and market.trailing_below_max == 0:
+        return int64(Reason.NONE)
+    above = rises(order_type, side)
+    least = int64(market.trailing_above_min) if above else int64(market.trailing_below_min)
+    most = int64(market.trailing_above_max) if above else int64(market.trailing_below_max)
+    return int64(Reason.NONE) if least <= delta <= most else int64(Reason.TRAILING_DELTA_RANGE)
+
+
+@compiled
+def check_peg(order_type: int, time_in_force: int, price: int, peg_price_type: int, peg_offset: int) -> int:
+    """Why an order may not take its price from the book in this way, or NONE."""
+    if peg_price_type == PegPriceType.NONE:
+        return int64(Reason.NONE) if peg_offset == 0 else int64(Reason.INVALID_PEG)
+    has_limit = (
+        order_type == OrderType.LIMIT
+        or order_type == OrderType.LIMIT_MAKER
+        or order_type == OrderType.STOP_LOSS_LIMIT
+        or order_type == OrderType.TAKE_PROFIT_LIMIT
+    )
+    if not has_limit or price != 0 or peg_offset > PEG_OFFSET_MAX or peg_price_type > PegPriceType.MARKET_PEG:
+        return int64(Reason.INVALID_PEG)
+    if peg_price_type == PegPriceType.PRIMARY_PEG:
+        return int64(Reason.NONE) if may_rest(time_in_force) else int64(Reason.INVALID_PEG)
+    return int64(Reason.NONE) if order_type != OrderType.LIMIT_MAKER else int64(Reason.INVALID_PEG)
 
 
 @inlined

@@ -117,7 +117,7 @@ class Scene:
 def needed_by(tables: dict[str, np.ndarray]) -> dict[tuple[int, int], int]:
     """(account, asset) -> what open orders and withdrawals of an export must hold, by Python's integers."""
     needed: dict[tuple[int, int], int] = defaultdict(int)
-    for order in np.concatenate([tables["orders"], tables["stops"]]):
+    for order in np.concatenate([tables["orders"], tables["stops"], tables["trails"]]):
         market = tables["markets"][order["market"]]
         left = int(order["quantity"]) - int(order["executed"])
         base, quote = int(market["base_asset"]), int(market["quote_asset"])

@@ -14,6 +14,7 @@ from ringex.engine.records import (
     ACCOUNT,
     ACCOUNT_BYTES,
     ACCOUNT_NAME_OFFSET,
+    ARMING_RISING,
     ASSET,
     ASSET_BYTES,
     ASSET_NAME_OFFSET,
@@ -23,7 +24,6 @@ from ringex.engine.records import (
     MARKET_BODY_BYTES,
     MARKET_BODY_OFFSET,
     MARKET_BYTES,
-    RISING,
     ROOT,
     ROOT_WORDS_OFFSET,
     SYMBOL_OFFSET,
@@ -252,13 +252,15 @@ def market_enter(root: int, number: int) -> None:
     market.book_update_id = 0
     market.prevented_match_id = 0
     market.last_price = 0
+    market.trails_buy = 0
+    market.trails_sell = 0
     if market.status == 0:
         market.status = MarketStatus.TRADING
     market.depth = prices_depth(market.price_max // market.tick)
     market.fee_base_balance = balance_find(root, FEE_ACCOUNT, market.base_asset)
     market.fee_quote_balance = balance_find(root, FEE_ACCOUNT, market.quote_asset)
     assert market.fee_base_balance != 0 and market.fee_quote_balance != 0
-    for side in range(Side.BUY, RISING + 1):
+    for side in range(Side.BUY, ARMING_RISING + 1):
         prices = record_at(book_side(root, number, side), 0, BOOK_SIDE)
         prices.best = 0
         prices.root = prices_root(side_prices(root, side))

@@ -10,6 +10,7 @@ from typing import Any
 
 from ringex.engine.records import (
     ACCOUNT,
+    ARMING_FALLING,
     BOOK_SIDE,
     BOOK_SIDE_BYTES,
     BUY_SIDE_OFFSET,
@@ -24,12 +25,14 @@ from ringex.engine.records import (
     RISING,
     ROOT,
     TERMS,
+    TRAILING,
 )
 from ringex.engine.tallies import tally_close, tally_open
 from ringex.engine.timers import timer_remove, timer_set
+from ringex.engine.trails import run_drop, trail_due
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import AMOUNT_MAX, Side, TimeInForce, TimerKind
+from ringex.messages import AMOUNT_MAX, PegPriceType, Side, TimeInForce, TimerKind
 from ringex.rules import is_stop, rises
 from ringex.tables import (
     index_first,
@@ -79,7 +82,7 @@ def opposite(side: int) -> int:
 @inlined
 def _descends(side: int) -> bool:
     """Whether a side's best price is its highest."""
-    return side == Side.BUY or side == FALLING
+    return side == Side.BUY or side in (FALLING, ARMING_FALLING)
 
 
 @inlined
@@ -94,6 +97,17 @@ def levels_full(root: int) -> bool:
     """Whether the books have no room for one more price level."""
     s = record_at(root, 0, ROOT)
     return pool_used(s.level_pool) - s.stop_levels >= s.levels_max
+
+
+@compiled
+def peg_price(root: int, market: int, side: int, peg_price_type: int, peg_offset: int) -> int:
+    """The price that a peg gives an order of `side` now: that of the best level, or of one deeper; 0: there is none."""
+    s = record_at(root, 0, ROOT)
+    levels_of = int64(side) if peg_price_type == PegPriceType.PRIMARY_PEG else opposite(side)
+    number = best_level(root, int64(market), levels_of)
+    for _ in range(int64(peg_offset)):
+        number = int64(record_at(s.levels, number, LEVEL).worse) if number != 0 else int64(0)
+    return record_at(s.levels, number, LEVEL).price if number != 0 else int64(0)
 
 
 @compiled
@@ -206,16 +220,19 @@ def book_append(root: int, slot: int, market: int, price: int) -> int:
 
 @compiled
 def stop_enter(root: int, slot: int, market: int) -> None:
-    """Let a stop order wait, behind those that wait for the same price in the same direction."""
+    """Let a stop order wait, behind those that wait for the same price in the same direction, to fire or to begin."""
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
+    terms = record_at(s.orders_terms, slot, TERMS)
     side = int64(RISING) if rises(order.order_type, order.side) else int64(FALLING)
-    _queue(root, slot, market, side, record_at(s.orders_terms, slot, TERMS).stop_price)
+    if terms.trailing_delta != 0:
+        side += ARMING_FALLING - FALLING
+    _queue(root, slot, market, side, terms.stop_price)
 
 
 @compiled
 def stop_due(root: int, market: int) -> int:
-    """The level of the stop orders that the last price lets fire next, or 0."""
+    """The level whose oldest stop order the last price lets fire next, or 0. Trailing ones come after the others."""
     s = record_at(root, 0, ROOT)
     last = record_at(s.markets, market, MARKET).last_price
     if last == 0:
@@ -226,7 +243,7 @@ def stop_due(root: int, market: int) -> int:
     number = best_level(root, market, int64(FALLING))
     if number != 0 and record_at(s.levels, number, LEVEL).price >= last:
         return number
-    return 0
+    return trail_due(root, market)
 
 
 @compiled
@@ -235,12 +252,12 @@ def _queue(root: int, slot: int, market: int, side: int, price: int) -> int:
     number = level_find(root, market, side, price)
     if number == 0:
         number = _level_make(root, market, side, price)
-    _link(root, slot, number)
+    order_link(root, slot, number)
     return number
 
 
 @compiled
-def _link(root: int, slot: int, number: int) -> None:
+def order_link(root: int, slot: int, number: int) -> None:
     """Make an order the youngest of a level."""
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
@@ -302,7 +319,7 @@ def book_refill(root: int, slot: int) -> int:
     terms = record_at(s.orders_terms, slot, TERMS)
     level = record_at(s.levels, int64(order.level), LEVEL)
     _unlink(root, slot)
-    _link(root, slot, int64(order.level))
+    order_link(root, slot, int64(order.level))
     terms.shown = min(terms.iceberg_quantity, order.quantity - order.executed)
     level.quantity += terms.shown
     return level.quantity
@@ -347,7 +364,11 @@ def book_leave(root: int, slot: int) -> None:
     order.level = 0
     if level.side <= Side.SELL:
         level.icebergs -= order.is_iceberg
-    if level.oldest == 0:
+    if level.side > TRAILING:
+        level.orders -= 1
+        if level.oldest == 0:
+            run_drop(root, number)
+    elif level.oldest == 0:
         _level_drop(root, number)
 
 

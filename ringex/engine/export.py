@@ -31,6 +31,7 @@ from ringex.engine.filters import average_of
 from ringex.engine.ledger import balance_find, balance_make
 from ringex.engine.money import reference_enter
 from ringex.engine.records import (
+    ARMING_RISING,
     ASSET,
     BALANCE,
     FALLING,
@@ -42,15 +43,16 @@ from ringex.engine.records import (
     ORDER_COLD,
     REFERENCE,
     REQUEST,
-    RISING,
     ROOT,
     SCHEDULE,
     TERMS,
     TIMER,
+    TRAIL,
 )
 from ringex.engine.requests import request_enter
 from ringex.engine.state import State
 from ringex.engine.timers import timer_restore
+from ringex.engine.trailing import trail_enter
 from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
 from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES, CommandKind, Side
@@ -97,6 +99,10 @@ ORDER_OUT: Final = np.dtype(
         ("iceberg_quantity", "i8"),
         ("shown", "i8"),  # of an iceberg that rests
         ("good_till_ns", "i8"),
+        ("trailing_delta", "i4"),
+        ("peg_price_type", "i2"),
+        ("peg_offset", "i2"),
+        ("anchor", "i8"),  # of a trailing stop that follows the market; 0: none yet
         ("client_order_id", "u8", (5,)),
     ],
     align=True,
@@ -118,6 +124,7 @@ TABLES: Final[Mapping[str, np.dtype]] = {
     "balances": BALANCE_OUT,
     "orders": ORDER_OUT,
     "stops": ORDER_OUT,
+    "trails": ORDER_OUT,
     "requests": REQUEST,
     "references": REFERENCE,
     "timers": TIMER,
@@ -127,8 +134,8 @@ TABLES: Final[Mapping[str, np.dtype]] = {
     "pending_order": ORDER_OUT,
     "rings": RING_OUT,
 }
-"""The arrays of an export and their records. `stops` are the stop orders that wait; `rings` is where the journal
-stands, not what the exchange is."""
+"""The arrays of an export and their records. `stops` are the stop orders that wait for a price, `trails` those that
+follow the market; `rings` is where the journal stands, not what the exchange is."""
 
 
 def export_state(state: State) -> dict[str, np.ndarray]:
@@ -157,9 +164,12 @@ def export_state(state: State) -> dict[str, np.ndarray]:
     resting = export_orders(state.address, Side.BUY, Side.SELL, address_of(orders))
     tables["orders"] = orders[:resting].copy()
     orders[:resting] = np.zeros(1, ORDER_OUT)
-    waiting = export_orders(state.address, FALLING, RISING, address_of(orders))
+    waiting = export_orders(state.address, FALLING, ARMING_RISING, address_of(orders))
     tables["stops"] = orders[:waiting].copy()
-    assert resting + waiting == len(orders), "every order rests or waits, but the one that is being matched"
+    orders[:waiting] = np.zeros(1, ORDER_OUT)
+    trailing = export_trails(state.address, address_of(orders))
+    tables["trails"] = orders[:trailing].copy()
+    assert resting + waiting + trailing == len(orders), "every order rests or waits, but the one that is being matched"
     if pending:
         tables["pending"] = _of_root(root, TABLES["pending"])
     if matching:
@@ -301,8 +311,10 @@ def _import_orders(state: State, tables: Mapping[str, np.ndarray]) -> None:
     import_orders(state.address, address_of(orders), len(orders))
     stops = np.ascontiguousarray(tables["stops"])
     import_stops(state.address, address_of(stops), len(stops))
-    ids = np.concatenate([orders["order_id"], stops["order_id"]])  # those in slots 1, 2, ...
-    markets = np.concatenate([orders["market"], stops["market"]])
+    trails = np.ascontiguousarray(tables["trails"])
+    import_trails(state.address, address_of(trails), len(trails))
+    ids = np.concatenate([table["order_id"] for table in (orders, stops, trails)])  # those in slots 1, 2, ...
+    markets = np.concatenate([table["market"] for table in (orders, stops, trails)])
     if len(tables["pending"]):
         for name in PENDING:
             root[name] = tables["pending"][name][0]
@@ -338,6 +350,33 @@ def export_orders(root: int, first_side: int, last_side: int, out: int) -> int:
     return count
 
 
+@entry
+@compiled
+def export_trails(root: int, out: int) -> int:
+    """Write the trailing stops that follow all markets as ORDER_OUT records at `out`, which is zero: by market, side,
+    delta, then as they began. Returns how many."""
+    s = record_at(root, 0, ROOT)
+    count = 0
+    for market in range(s.markets_count):
+        m = record_at(s.markets, market, MARKET)
+        for side in range(Side.BUY, Side.SELL + 1):
+            trail = int64(m.trails_buy) if side == Side.BUY else int64(m.trails_sell)
+            while trail != 0:
+                number = int64(record_at(s.trails, trail, TRAIL).oldest)
+                while number != 0:
+                    level = record_at(s.levels, number, LEVEL)
+                    slot = int64(level.oldest)
+                    while slot != 0:
+                        address = out + count * ORDER_OUT_BYTES
+                        export_order(root, slot, market, order_price(root, slot), address)
+                        record_at(address, 0, ORDER_OUT).anchor = level.price
+                        count += 1
+                        slot = int64(record_at(s.orders, slot, ORDER).next)
+                    number = int64(level.worse)
+                trail = int64(record_at(s.trails, trail, TRAIL).after)
+    return count
+
+
 @compiled
 def export_order(root: int, slot: int, market: int, price: int, out: int) -> None:
     """Write one order as the ORDER_OUT record at `out`, which is zero."""
@@ -363,6 +402,9 @@ def export_order(root: int, slot: int, market: int, price: int, out: int) -> Non
         o.iceberg_quantity = terms.iceberg_quantity
         o.shown = terms.shown
         o.good_till_ns = terms.good_till_ns
+        o.trailing_delta = terms.trailing_delta
+        o.peg_price_type = terms.peg_price_type
+        o.peg_offset = terms.peg_offset
     words_copy(out + ORDER_OUT_ID_OFFSET, order_id_words(root, slot))
 
 
@@ -391,6 +433,9 @@ def import_order(root: int, source: int) -> int:
         terms.iceberg_quantity = o.iceberg_quantity
         terms.shown = o.shown
         terms.good_till_ns = o.good_till_ns
+        terms.trailing_delta = o.trailing_delta
+        terms.peg_price_type = o.peg_price_type
+        terms.peg_offset = o.peg_offset
     order.base_balance = balance_find(root, o.account, market.base_asset)
     order.quote_balance = balance_find(root, o.account, market.quote_asset)
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
@@ -419,6 +464,16 @@ def import_stops(root: int, source: int, count: int) -> None:
     for number in range(count):
         address = source + number * ORDER_OUT_BYTES
         stop_enter(root, import_order(root, address), int64(record_at(address, 0, ORDER_OUT).market))
+
+
+@entry
+@compiled
+def import_trails(root: int, source: int, count: int) -> None:
+    """The same for trailing stops that follow the market."""
+    for number in range(count):
+        address = source + number * ORDER_OUT_BYTES
+        o = record_at(address, 0, ORDER_OUT)
+        trail_enter(root, import_order(root, address), int64(o.market), o.anchor)
 
 
 @entry

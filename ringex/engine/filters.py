@@ -12,6 +12,7 @@ from ringex.engine.book import best_level
 from ringex.engine.events import answer_plainly, emit
 from ringex.engine.ledger import balance_find
 from ringex.engine.records import (
+    ARMING_RISING,
     BALANCE,
     FILTERS_BYTES,
     FILTERS_OFFSET,
@@ -19,9 +20,9 @@ from ringex.engine.records import (
     MARKET,
     MARKET_BYTES,
     ORDER,
-    RISING,
     ROOT,
     TALLY,
+    TRAIL,
 )
 from ringex.engine.tallies import tally_buying, tally_find
 from ringex.jit import compiled, inlined, int64
@@ -78,17 +79,25 @@ def _filters_of(root: int, market: int) -> int:
 def _count_buying(root: int, market: int, sign: int) -> None:
     """Add (1) or take away (-1) what every open order to buy has left in its account's tally."""
     s = record_at(root, 0, ROOT)
-    for side in range(Side.BUY, RISING + 1):
-        if side == Side.SELL:
-            continue
-        number = best_level(root, market, side)
-        while number != 0:
-            slot = int64(record_at(s.levels, number, LEVEL).oldest)
-            while slot != 0:
-                order = record_at(s.orders, slot, ORDER)
-                tally_buying(root, slot, market, sign * (order.quantity - order.executed))
-                slot = int64(order.next)
-            number = int64(record_at(s.levels, number, LEVEL).worse)
+    for side in range(Side.BUY, ARMING_RISING + 1):
+        if side != Side.SELL:
+            _count_levels(root, market, best_level(root, market, side), sign)
+    trail = int64(record_at(s.markets, market, MARKET).trails_buy)
+    while trail != 0:
+        _count_levels(root, market, int64(record_at(s.trails, trail, TRAIL).oldest), sign)
+        trail = int64(record_at(s.trails, trail, TRAIL).after)
+
+
+@compiled
+def _count_levels(root: int, market: int, number: int, sign: int) -> None:
+    s = record_at(root, 0, ROOT)
+    while number != 0:
+        slot = int64(record_at(s.levels, number, LEVEL).oldest)
+        while slot != 0:
+            order = record_at(s.orders, slot, ORDER)
+            tally_buying(root, slot, market, sign * (order.quantity - order.executed))
+            slot = int64(order.next)
+        number = int64(record_at(s.levels, number, LEVEL).worse)
 
 
 @inlined

@@ -76,6 +76,7 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
     s.event_mask = event_mask
     s.event_first = cursor
     s.cause_sequence = c.sequence
+    s.first_price = 0
     s.command_sequence = c.sequence
     s.time_ns = c.time_ns
     _note_ring(root, command)

@@ -29,6 +29,7 @@ from ringex.engine.ledger import book_free, pay_locked
 from ringex.engine.prevention import is_prevented, prevent
 from ringex.engine.records import BALANCE, LEVEL, MARKET, ORDER, ROOT
 from ringex.engine.tallies import tally_buying
+from ringex.engine.trailing import follow_prices
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
 from ringex.messages import (
@@ -113,6 +114,7 @@ def match(root: int, command_kind: int) -> None:
         maker_slot = _next_maker(root)
         if emitted(root) > EVENTS_PER_COMMAND_MAX - EVENTS_PER_STEP_MAX:
             s.continuation_pending = command_kind
+            follow_prices(root, s.pending_market)
             return
         if not is_prevented(root, s.pending_order, maker_slot):
             filled = _trade(root, command_kind, quantity)
@@ -128,6 +130,7 @@ def match(root: int, command_kind: int) -> None:
 def look_for_stops(root: int, market: int) -> None:
     """After an order that may have traded: is a stop order due, the next command is a CONTINUE that lets it fire."""
     s = record_at(root, 0, ROOT)
+    follow_prices(root, market)
     if stop_due(root, market) != 0:
         s.continuation_pending = CommandKind.TRIGGER
         s.pending_market = market
@@ -208,6 +211,8 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
         refilled = book_refill(root, maker_slot)
 
     market.last_price = price
+    if s.first_price == 0:
+        s.first_price = price
     note_trade(root, s.pending_market, price, quantity)
     market.trade_id += 1
     market.book_update_id += 1

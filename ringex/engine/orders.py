@@ -20,8 +20,8 @@ from ringex.engine.book import (
     order_open,
     order_price,
     order_shown,
+    peg_price,
     reaches,
-    stop_enter,
 )
 from ringex.engine.closing import close_open, close_taker
 from ringex.engine.events import (
@@ -40,16 +40,17 @@ from ringex.engine.ledger import balance_free, balances_make, held_amount, held_
 from ringex.engine.matching import match, trade_quantity
 from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT, TERMS
 from ringex.engine.requests import request_outcome
-from ringex.engine.stops import is_met
 from ringex.engine.tallies import tally_buying
+from ringex.engine.trailing import stop_wait
 from ringex.engine.walks import cost_within, is_available, lots_within
 from ringex.jit import compiled, inlined, int64
-from ringex.memory import record_at, zero_bytes
+from ringex.memory import copy_bytes, record_at, zero_bytes
 from ringex.messages import (
     COMMAND,
     EVENT,
     EVENTS_PER_COMMAND_MAX,
     ORDER_TERMS,
+    RECORD_BYTES,
     AccountStatus,
     CommandFlag,
     CommandKind,
@@ -58,12 +59,25 @@ from ringex.messages import (
     MarketStatus,
     OrderStatus,
     OrderType,
+    PegPriceType,
     Reason,
     SelfTradePrevention,
     Side,
     TimeInForce,
 )
-from ringex.rules import check_iceberg, check_order, check_stop_price, is_stop, may_rest, takes_time_in_force
+from ringex.rules import (
+    PEG_OFFSET_MAX,
+    check_iceberg,
+    check_order,
+    check_peg,
+    check_stop_price,
+    check_trailing_delta,
+    is_met,
+    is_stop,
+    may_rest,
+    takes_time_in_force,
+    unpriced,
+)
 from ringex.tables import index_find, pool_full, pool_take, words_copy, words_empty, words_equal
 from ringex.tables.words import WORDS_BYTES
 
@@ -71,12 +85,29 @@ from ringex.tables.words import WORDS_BYTES
 @compiled
 def place(root: int, command: int) -> None:
     """PLACE, or the second record of a CANCEL_REPLACE. Account, market and expiry have been checked."""
-    reason = _place_refusal(root, command)
+    terms = with_price(root, command)
+    reason = _place_refusal(root, terms)
     if reason != Reason.NONE:
         request_outcome(root, int64(0), reason)
         reject(root, command, int64(CommandKind.PLACE), reason)
         return
-    _accept(root, command)
+    _accept(root, terms)
+
+
+@compiled
+def with_price(root: int, command: int) -> int:
+    """The address of a PLACE record with its price: of a pegged one that does not wait, a copy with that of its peg."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, COMMAND)
+    if c.side != Side.BUY and c.side != Side.SELL:
+        return command
+    if is_stop(c.order_type) or c.price != 0 or c.peg_offset > PEG_OFFSET_MAX:
+        return command
+    if c.peg_price_type != PegPriceType.PRIMARY_PEG and c.peg_price_type != PegPriceType.MARKET_PEG:
+        return command
+    copy_bytes(s.scratch, command, RECORD_BYTES)
+    record_at(s.scratch, 0, COMMAND).price = peg_price(root, c.market, c.side, c.peg_price_type, c.peg_offset)
+    return int64(s.scratch)
 
 
 @compiled
@@ -102,7 +133,13 @@ def _place_refusal(root: int, command: int) -> int:
     by_quote = c.order_type == OrderType.MARKET and c.quote_quantity > 0
     if mode > SelfTradePrevention.DECREMENT or (mode == SelfTradePrevention.DECREMENT and by_quote):
         return int64(Reason.INVALID_SELF_TRADE_PREVENTION)
-    reason = _terms_refusal(root, command)
+    has_found = command == s.scratch
+    price = int64(0) if has_found else c.price
+    reason = check_peg(c.order_type, c.time_in_force, price, c.peg_price_type, c.peg_offset)
+    if reason == Reason.NONE and has_found and c.price == 0:
+        reason = int64(Reason.NO_PEG_PRICE)
+    if reason == Reason.NONE:
+        reason = _terms_refusal(root, command)
     if reason != Reason.NONE:
         return reason
     words = command + COMMAND_ID_OFFSET
@@ -120,7 +157,11 @@ def _place_refusal(root: int, command: int) -> int:
         return int64(Reason.ENGINE_FULL)
     if c.order_type == OrderType.LIMIT_MAKER and _would_take(root, c.market, c.side, c.price):
         return int64(Reason.WOULD_TAKE)
-    if is_stop(c.order_type) and is_met(market.last_price, c.order_type, c.side, c.stop_price):
+    if (
+        is_stop(c.order_type)
+        and c.trailing_delta == 0
+        and is_met(market.last_price, c.order_type, c.side, c.stop_price)
+    ):
         return int64(Reason.WOULD_TRIGGER)
     if not _funds_suffice(root, command):
         return int64(Reason.INSUFFICIENT_BALANCE)
@@ -143,16 +184,23 @@ def _terms_refusal(root: int, command: int) -> int:
     """Why the market does not take an order with these terms: a Reason, or NONE."""
     c = record_at(command, 0, COMMAND)
     market = record_at(record_at(root, 0, ROOT).markets, int64(c.market), MARKET)
-    reason = check_order(market, int64(c.order_type), c.price, c.quantity, c.quote_quantity)
+    order_type = int64(c.order_type)
+    waits_for_price = c.peg_price_type != PegPriceType.NONE and is_stop(order_type)
+    counts_as = unpriced(order_type) if waits_for_price else order_type
+    reason = check_order(market, counts_as, c.price, c.quantity, c.quote_quantity)
     if reason != Reason.NONE:
         return reason
-    reason = check_stop_price(market, int64(c.order_type), c.stop_price)
+    delta = int64(c.trailing_delta)
+    reason = check_stop_price(market, order_type, c.stop_price, delta)
+    if reason != Reason.NONE:
+        return reason
+    reason = check_trailing_delta(market, order_type, int64(c.side), delta)
     if reason != Reason.NONE:
         return reason
     reason = check_iceberg(market, int64(c.order_type), int64(c.time_in_force), c.quantity, c.iceberg_quantity)
     if reason != Reason.NONE:
         return reason
-    return check_price(root, int64(c.market), int64(c.order_type), int64(c.side), c.price, c.quantity)
+    return check_price(root, int64(c.market), counts_as, int64(c.side), c.price, c.quantity)
 
 
 @compiled
@@ -220,12 +268,15 @@ def _accept(root: int, command: int) -> None:
         terms.iceberg_quantity = c.iceberg_quantity
         terms.shown = 0
         terms.good_till_ns = c.good_till_ns
+        terms.trailing_delta = c.trailing_delta
+        terms.peg_price_type = c.peg_price_type
+        terms.peg_offset = c.peg_offset
     request_outcome(root, s.order_id, int64(Reason.NONE))
     if c.order_type != OrderType.MARKET:
         m = record_at(s.markets, market, MARKET)
         hold(root, held_balance(order), held_amount(m, c.side, c.price, c.quantity))
     if is_stop(c.order_type):
-        stop_enter(root, slot, market)
+        stop_wait(root, slot, market)
         order_open(root, slot, market)
         _emit_accepted(root, command, slot)
         return
@@ -266,6 +317,9 @@ def _emit_accepted(root: int, command: int, slot: int) -> int:
     e.iceberg_quantity = c.iceberg_quantity
     e.self_trade_prevention = c.self_trade_prevention
     e.good_till_ns = c.good_till_ns
+    e.trailing_delta = c.trailing_delta
+    e.peg_price_type = c.peg_price_type
+    e.peg_offset = c.peg_offset
     return event
 
 
@@ -409,9 +463,12 @@ def _amend_refusal(root: int, command: int, slot: int) -> int:
     keeps = int64(c.flag_bits) & CommandFlag.KEEP_PRIORITY
     if keeps != 0 and (reprices or quantity > order.quantity):
         return int64(Reason.AMEND_LOSES_PRIORITY)
-    reason = check_order(market, int64(order.order_type), price, quantity, int64(0))
+    order_type = int64(order.order_type)
+    if waits and record_at(s.orders_terms, slot, TERMS).peg_price_type != PegPriceType.NONE:
+        order_type = unpriced(order_type)
+    reason = check_order(market, order_type, price, quantity, int64(0))
     if reason == Reason.NONE and reprices:
-        reason = check_price(root, int64(c.market), int64(order.order_type), int64(order.side), price, quantity)
+        reason = check_price(root, int64(c.market), order_type, int64(order.side), price, quantity)
     if reason == Reason.NONE and quantity > order.quantity and order.side == Side.BUY and market.position_max != 0:
         reason = check_position(root, c.account, int64(c.market), quantity - order.quantity)
     if reason != Reason.NONE:

@@ -58,6 +58,9 @@ TERMS: Final = np.dtype(
         ("iceberg_quantity", "i8"),  # what is shown at a time
         ("shown", "i8"),  # what is shown now, while it rests
         ("good_till_ns", "i8"),  # GTD: when it expires; else not meant
+        ("trailing_delta", "u2"),  # basis points; 0: the stop price stays where it is
+        ("peg_price_type", "u1"),  # PegPriceType of a stop order that waits: where its limit will come from
+        ("peg_offset", "u1"),
     ],
     align=True,
 )
@@ -75,9 +78,10 @@ LEVEL: Final = np.dtype(
         ("better", "i4"),  # neighbouring levels of the side
         ("worse", "i4"),
         ("market", "i4"),
-        ("side", "i4"),  # Side, or FALLING or RISING
+        ("side", "i4"),  # Side, or one of those below
         ("icebergs", "i8"),  # how many of its orders may have more left than they show
-        ("reserved", "i8", (2,)),
+        ("orders", "i8"),  # TRAILING: how many
+        ("trail", "i8"),  # TRAILING: the trail that this run is of
     ],
     align=True,
 )
@@ -87,6 +91,23 @@ FALLING: Final = 3
 RISING: Final = 4
 """Two further sides of a market: stop orders that fire when the last price has fallen, or risen, to their stop price.
 FALLING has its highest price first, as BUY has; RISING its lowest, as SELL has."""
+ARMING_FALLING: Final = 5
+ARMING_RISING: Final = 6
+"""The same for trailing stops that begin to follow the market when the last price has come to their stop price."""
+TRAILING: Final = 6
+"""Plus a Side: the side of levels that are runs of trailing stops, which follow the market."""
+
+TRAIL: Final = np.dtype(
+    [
+        ("oldest", "i4"),  # its runs: levels
+        ("youngest", "i4"),
+        ("before", "i4"),  # neighbours among the trails of its market and side, by delta
+        ("after", "i4"),
+        ("delta", "i4"),  # basis points
+    ],
+    align=True,
+)
+"""The trailing stops of a market, side and delta: see `ringex.engine.trails`."""
 
 BOOK_SIDE: Final = np.dtype([("best", "i4"), ("root", "i4")])
 
@@ -104,6 +125,10 @@ MARKET: Final = np.dtype(
         ("sell", BOOK_SIDE),
         ("falling", BOOK_SIDE),
         ("rising", BOOK_SIDE),
+        ("arming_falling", BOOK_SIDE),
+        ("arming_rising", BOOK_SIDE),
+        ("trails_buy", "i4"),  # its trails, the smallest delta first
+        ("trails_sell", "i4"),
     ],
     align=True,
 )
@@ -286,6 +311,10 @@ ROOT: Final = np.dtype(
         ("request_pool", "i8"),
         ("request_index", "i8"),  # hash of the request's key -> slot
         ("expiries", "i8"),  # a heap of EXPIRY, entries 1 .. requests remembered
+        ("trails", "i8"),
+        ("trail_pool", "i8"),
+        ("first_price", "i8"),  # of this apply's first trade; 0: none yet
+        ("scratch", "i8"),  # address of a COMMAND: a pegged order's, with the price found for it
         ("timers", "i8"),
         ("timer_pool", "i8"),
         ("timer_index", "i8"),  # kind and subject -> slot

@@ -33,10 +33,11 @@ from ringex.engine.records import (
     TALLY,
     TERMS,
     TIMER,
+    TRAIL,
 )
 from ringex.engine.timers import timers_bound
 from ringex.memory import address_of
-from ringex.messages import FEE_ACCOUNT, LIMIT_NAMES, AccountStatus
+from ringex.messages import COMMAND, FEE_ACCOUNT, LIMIT_NAMES, AccountStatus
 from ringex.tables import Heap, Index, Pool, Prices
 
 
@@ -54,6 +55,8 @@ class State:
         self.orders_terms = np.zeros(limits.orders_max + 1, TERMS)
         self.levels = _lines(limits.levels_max + limits.orders_max + 1, LEVEL)  # any stop order may need its own
         self.tallies = _lines(limits.orders_max + 1, TALLY)  # one has an open order at least
+        self.trails = np.zeros(limits.orders_max + 1, TRAIL)
+        self.scratch = np.zeros(1, COMMAND)
         self.balances = _lines(limits.balances_max + 1, BALANCE)
         self.assets = np.zeros(limits.assets_max, ASSET)
         self.markets = np.zeros(limits.markets_max, MARKET)
@@ -71,6 +74,7 @@ class State:
             "order_pool": Pool(self.orders),
             "level_pool": Pool(self.levels),
             "tally_pool": Pool(self.tallies),
+            "trail_pool": Pool(self.trails),
             "balance_pool": Pool(self.balances),
             "key_pool": Pool(self.keys),
             "request_pool": Pool(self.requests),
@@ -79,7 +83,7 @@ class State:
             "schedule_pool": Pool(self.schedules),
         }
         self.prices = Prices(limits.levels_max, 2 * limits.markets_max)
-        self.stop_prices = Prices(limits.orders_max, 2 * limits.markets_max)
+        self.stop_prices = Prices(limits.orders_max, 4 * limits.markets_max)
         self.indexes = {
             "order_index": Index(limits.orders_max),
             "client_index": Index(limits.orders_max),
@@ -134,8 +138,8 @@ class State:
 
     def _point(self) -> None:
         for name in (
-            *("orders", "orders_cold", "orders_terms", "levels", "tallies", "balances", "assets", "markets"),
-            *("averages", "accounts", "keys"),
+            *("orders", "orders_cold", "orders_terms", "levels", "trails", "scratch", "tallies", "balances"),
+            *("assets", "markets", "averages", "accounts", "keys"),
             *("requests", "expiries", "references", "schedules", "rings", "timers"),
         ):
             self.root[name] = address_of(getattr(self, name))

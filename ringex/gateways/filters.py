@@ -22,9 +22,9 @@ def filter_reason(market: Market, order_type: int, price: int, quantity: int, qu
     return Reason(int(_check(address_of(rules), int(order_type), price, quantity, quote_quantity)))
 
 
-def stop_price_reason(market: Market, order_type: int, stop_price: int) -> Reason:
+def stop_price_reason(market: Market, order_type: int, stop_price: int, trailing_delta: int = 0) -> Reason:
     """Why the market's filters refuse such a stop price, or NONE."""
-    return Reason(int(_check_stop_price(address_of(_rules(market)), int(order_type), stop_price)))
+    return Reason(int(_check_stop_price(address_of(_rules(market)), int(order_type), stop_price, trailing_delta)))
 
 
 def iceberg_reason(market: Market, order_type: int, time_in_force: int, quantity: int, iceberg_quantity: int) -> Reason:
@@ -41,8 +41,8 @@ def _check(rules: int, order_type: int, price: int, quantity: int, quote_quantit
 
 @entry
 @compiled
-def _check_stop_price(rules: int, order_type: int, stop_price: int) -> int:
-    return check_stop_price(record_at(rules, 0, MARKET_RULES), order_type, stop_price)
+def _check_stop_price(rules: int, order_type: int, stop_price: int, trailing_delta: int) -> int:
+    return check_stop_price(record_at(rules, 0, MARKET_RULES), order_type, stop_price, trailing_delta)
 
 
 @entry

@@ -136,7 +136,8 @@ class Amending:
         reprices = price != order.price
         if command["flag_bits"] & CommandFlag.KEEP_PRIORITY and (reprices or quantity > order.quantity):
             raise RefusedError(Reason.AMEND_LOSES_PRIORITY)
-        if reason := market.check_order(order.order_type, price, quantity):
+        awaits_peg = order.is_waiting and order.peg_price_type
+        if reason := market.check_order(OrderType.STOP_LOSS if awaits_peg else order.order_type, price, quantity):
             raise RefusedError(reason)
         terms = order.order_type, order.side, price, quantity
         if reprices and (reason := market.check_prices(*terms, self.reports.record["time_ns"])):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ringex.messages import OrderStatus, OrderType, Side, TimeInForce
+from ringex.messages import OrderStatus, OrderType, PegPriceType, Side, TimeInForce
 
 MARKET_TYPES = (OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)
 STOP_TYPES = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
@@ -35,6 +35,11 @@ class Order:
     shown: int = 0  # resting: what of it trades before it is refilled at the end of the queue
     good_till_ns: int = 0  # GTD: when it expires
     collar: int | None = None  # of one that takes any price: how far it may walk
+    trailing_delta: int = 0  # stop orders: basis points behind the market
+    peg_price_type: int = 0
+    peg_offset: int = 0
+    anchor: int | None = None  # a trailing stop that follows the market: the best price so far; 0: no trade yet
+    following: int = 0  # when it began to, in order of beginning
     is_waiting: bool = False  # a stop order that has not fired
     is_filled: bool = False  # a trade said so
 
@@ -96,6 +101,13 @@ class Book:
 
     def first_maker_for(self, side: int, limit: int | None) -> Order | None:
         return next(self.makers_for(side, limit), None)
+
+    def peg_price(self, side: int, peg_price_type: int, peg_offset: int) -> int | None:
+        """The price that a peg gives an order of this side now; None if the book has no such level."""
+        other = Side.SELL if side == Side.BUY else Side.BUY
+        pegged_to = side if peg_price_type == PegPriceType.PRIMARY_PEG else other
+        prices = sorted(self.levels(pegged_to), reverse=pegged_to == Side.BUY)
+        return prices[peg_offset] if peg_offset < len(prices) else None
 
     def rest(self, order: Order) -> None:
         """Put an order at the end of its level's queue, with a fresh slice of it to be seen."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reference.averages import Average
-from reference.book import MARKET_TYPES, RESTING, STOP_TYPES, Book
+from reference.book import MARKET_TYPES, RESTING, STOP_LOSS_TYPES, STOP_TYPES, Book
 from reference.records import Fields
 from ringex.config import Limits
 from ringex.messages import (
@@ -78,11 +78,20 @@ class Market:
     def check_terms(self, command: Fields) -> Reason:
         """The stop price and the iceberg quantity of a new order that has passed `check_order`."""
         stop_price, iceberg_quantity = command["stop_price"], command["iceberg_quantity"]
-        if command["order_type"] in STOP_TYPES:
+        is_stop, delta = command["order_type"] in STOP_TYPES, command["trailing_delta"]
+        if is_stop and not (delta and stop_price == 0):
             if reason := self._check_price(stop_price):
                 return reason
         elif stop_price != 0:
             return Reason.INVALID_STOP_PRICE
+        if delta and not (is_stop and delta < 10_000):
+            return Reason.INVALID_TRAILING_DELTA
+        if delta and (self.trailing_above_max or self.trailing_below_max):
+            above = (command["order_type"] in STOP_LOSS_TYPES) == (command["side"] == Side.BUY)
+            end = "above" if above else "below"
+            least, most = (getattr(self, f"trailing_{end}_{bound}") for bound in ("min", "max"))
+            if not least <= delta <= most:
+                return Reason.TRAILING_DELTA_RANGE
         if iceberg_quantity == 0:
             return Reason.NONE
         takes_one = command["order_type"] not in MARKET_TYPES and command["time_in_force"] in RESTING

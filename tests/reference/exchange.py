@@ -75,6 +75,7 @@ class ReferenceExchange:
                 self._others().get(record["kind"], self._unknown)(record)
         except RefusedError as refused:
             self.reports.refusal(self.reports.cause, refused.reason)
+        self._follow_prices()
         self._follow_expiries()
         if self.state.pending is None:
             self.reports.events[-1]["flag_bits"] |= EventFlag.LAST
@@ -243,6 +244,12 @@ class ReferenceExchange:
                 self.stops.fire_one(market)
             case None:
                 raise RefusedError(Reason.INVALID_COMMAND)
+
+    def _follow_prices(self) -> None:
+        """After each step: trailing stops see the first and the last price that it has traded at."""
+        traded = [event for event in self.reports.events if event["kind"] == EventKind.TRADE]
+        for event in (traded[0], traded[-1]) if traded else ():
+            self.stops.follow(self.directory.markets[event["market"]], event["price"])
 
     def _look_at_stops(self) -> None:
         """After each command: where a stop order is due, a cascade begins or goes on."""

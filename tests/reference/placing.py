@@ -13,6 +13,7 @@ from ringex.messages import (
     EventFlag,
     EventKind,
     OrderType,
+    PegPriceType,
     Reason,
     SelfTradePrevention,
     Side,
@@ -28,6 +29,17 @@ def times_in_force(order_type: int) -> list[TimeInForce]:
     return [TimeInForce.GTC, TimeInForce.GTD] if order_type == OrderType.LIMIT_MAKER else [TimeInForce.GTC]
 
 
+def _may_peg(command: Fields) -> bool:
+    peg, order_type = command["peg_price_type"], command["order_type"]
+    if peg == PegPriceType.NONE:
+        return bool(command["peg_offset"] == 0)
+    if peg not in list(PegPriceType) or order_type in MARKET_TYPES or command["price"] or command["peg_offset"] > 100:
+        return False
+    if peg == PegPriceType.PRIMARY_PEG:
+        return command["time_in_force"] in RESTING
+    return bool(order_type != OrderType.LIMIT_MAKER)
+
+
 class Placing:
     def __init__(self, state: State, reports: Reports, matching: Matching) -> None:
         self.state = state
@@ -39,13 +51,14 @@ class Placing:
         self.state.check_standing(command)
         market = self.state.directory.markets[command["market"]]
         self._check_vocabulary(command)
+        command = self._with_price(market, command)
         self._check_filters(market, command)
         self.state.check_client_order_id(command["account"], command["client_order_id"])
         self._check_room(market, command)
         order = self._new_order(command)
         if order.order_type == OrderType.LIMIT_MAKER and market.book.first_maker_for(order.side, order.price):
             raise RefusedError(Reason.WOULD_TAKE)
-        if order.is_waiting and is_due(order, market.last_price):
+        if order.is_waiting and not order.trailing_delta and is_due(order, market.last_price):
             raise RefusedError(Reason.WOULD_TRIGGER)
         self._take_hold(market, order)
         self.state.order_id += 1
@@ -55,6 +68,8 @@ class Placing:
 
     def _accept(self, order: Order) -> None:
         if order.is_waiting:
+            if order.trailing_delta:
+                self._begin(order)
             self.state.open_orders[order.order_id] = order
             self.reports.order(EventKind.ACCEPTED, order)
         elif order.can_rest and self.matching.next_maker(order) is None:
@@ -81,13 +96,33 @@ class Placing:
         if mode not in list(SelfTradePrevention) or (mode == SelfTradePrevention.DECREMENT and by_quote):
             raise RefusedError(Reason.INVALID_SELF_TRADE_PREVENTION)
 
+        if not _may_peg(command):
+            raise RefusedError(Reason.INVALID_PEG)
+
+    def _with_price(self, market: Market, command: Fields) -> Fields:
+        """Of a pegged order that enters at once the price is that of a level of the book."""
+        if not command["peg_price_type"] or command["order_type"] in STOP_TYPES:
+            return command
+        price = market.book.peg_price(command["side"], command["peg_price_type"], command["peg_offset"])
+        if price is None:
+            raise RefusedError(Reason.NO_PEG_PRICE)
+        return command | {"price": price}
+
+    def _begin(self, order: Order) -> None:
+        """A trailing stop follows the market from now on, unless it has a stop price that is not met yet."""
+        last_price = self.state.market_of(order).last_price
+        if order.stop_price == 0 or is_due(order, last_price):
+            self.state.begin_following(order, last_price)
+
     def _check_filters(self, market: Market, command: Fields) -> None:
         amounts = command["price"], command["quantity"], command["quote_quantity"]
-        terms = command["order_type"], command["side"], command["price"], command["quantity"]
+        order_type, terms = command["order_type"], (command["side"], command["price"], command["quantity"])
+        if command["peg_price_type"] and order_type in STOP_TYPES:
+            order_type = OrderType.STOP_LOSS  # no price is known yet
         if reason := (
-            market.check_order(command["order_type"], *amounts)
+            market.check_order(order_type, *amounts)
             or market.check_terms(command)
-            or market.check_prices(*terms, self.reports.record["time_ns"])
+            or market.check_prices(order_type, *terms, self.reports.record["time_ns"])
         ):
             raise RefusedError(reason)
 
@@ -119,7 +154,7 @@ class Placing:
     def _new_order(self, command: Fields) -> Order:
         copied = (
             "account market side order_type time_in_force price quantity quote_quantity client_order_id "
-            "self_trade_prevention stop_price iceberg_quantity good_till_ns"
+            "self_trade_prevention stop_price iceberg_quantity good_till_ns trailing_delta peg_price_type peg_offset"
         )
         values = {name: command[name] for name in copied.split()}
         is_waiting = command["order_type"] in STOP_TYPES

@@ -56,7 +56,8 @@ class Reports:
             "time_in_force created_ns client_order_id trade_count"
         )
         if kind == EventKind.ACCEPTED:
-            copied += " stop_price iceberg_quantity self_trade_prevention good_till_ns"
+            copied += " stop_price iceberg_quantity self_trade_prevention good_till_ns trailing_delta"
+            copied += " peg_price_type peg_offset"
         report = {name: getattr(order, name) for name in copied.split()}
         if kind == EventKind.ACCEPTED and order.is_by_quote:
             report["quantity"] = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from reference.book import Order
 from reference.exchange import ReferenceExchange
 from reference.records import Fields
 from ringex.messages import EventFlag, EventKind, OrderType, Side
@@ -113,11 +114,22 @@ class Auditor:
             last_price = self.last_prices.get(order.market)
             if not order.is_waiting or last_price is None:
                 continue
+            if order.trailing_delta:
+                assert not self._is_caught(order, last_price), f"{order} should have fired at {last_price}"
+                continue
             is_stop_loss = order.order_type in (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)
             if is_stop_loss == (order.side == Side.BUY):
                 assert last_price < order.stop_price, f"{order} should have fired at {last_price}"
             else:
                 assert last_price > order.stop_price, f"{order} should have fired at {last_price}"
+
+    def _is_caught(self, order: Order, last_price: int) -> bool:
+        """Whether the last price is a trailing stop's whole delta away from the best one that it has seen."""
+        if not order.anchor:
+            return False
+        if order.side == Side.BUY:
+            return last_price * 10_000 >= order.anchor * (10_000 + order.trailing_delta)
+        return last_price * 10_000 <= order.anchor * (10_000 - order.trailing_delta)
 
     def _check_dates(self) -> None:
         """No order is open whose date has come."""

@@ -10,7 +10,7 @@ from reference.fees import Fees
 from reference.ledger import Balance, Ledger
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, AccountStatus, MarketStatus, Reason, Side, TimerKind
+from ringex.messages import AMOUNT_MAX, AccountStatus, MarketStatus, OrderType, Reason, Side, TimerKind
 
 
 class RefusedError(Exception):
@@ -75,11 +75,17 @@ class State:
     order_id: int = 0
     timers: list[Timer] = field(default_factory=list)
     timer_sequence: int = 0
+    followers: int = 0  # how many trailing stops have begun to follow their market
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.limits)
         self.ledger = Ledger(self.limits.balances_max)
         self.fees = Fees(self.directory, self.ledger)
+
+    def begin_following(self, order: Order, price: int) -> None:
+        """A trailing stop follows the market from this price on (0: there was no trade yet)."""
+        self.followers += 1
+        order.anchor, order.following = price, self.followers
 
     # ---- timers --------------------------------------------------------------------------------------------------
 
@@ -153,7 +159,7 @@ class State:
     def hold_for(self, order: Order, quantity: int) -> int:
         """What is locked for that much of the order: nothing for MARKET, and for a stop that buys at any price."""
         market = self.market_of(order)
-        if order.is_market and (order.side == Side.BUY or order.stop_price == 0):
+        if order.is_market and (order.side == Side.BUY or order.order_type == OrderType.MARKET):
             return 0
         return market.notional(order.price, quantity) if order.side == Side.BUY else market.base_amount(quantity)
 

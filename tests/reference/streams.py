@@ -242,11 +242,17 @@ class Stream:
         order["iceberg_quantity"] = self._iceberg_quantity(dice, order, rules)
         if order["order_type"] in STOP_TYPES:
             order["stop_price"] = rules.tick * (4 + dice.below(8)) + dice.one_of(OFF_STEP)
+            if dice.below(3) == 0:
+                order["trailing_delta"] = dice.one_of((1_000, 2_000, 500, 3_333, 1, 9_999, 10_000))
+                order["stop_price"] *= dice.below(2)
         elif order["order_type"] == OrderType.MARKET and dice.below(2):
             amount = rules.notional(order["price"], order["quantity"])
             order |= {"quantity": 0, "quote_quantity": max(1, amount - dice.below(3))}
         if order["order_type"] in MARKET_TYPES:
             order["price"] = 0
+        elif dice.below(8) == 7:
+            order |= {"price": dice.one_of((0,) * 9 + (1,)), "peg_price_type": 1 + dice.below(2)}
+            order["peg_offset"] = dice.one_of((0, 0, 0, 1, 2, 101))
         return order
 
     def _iceberg_quantity(self, dice: Dice, order: Fields, rules: Market) -> int:
@@ -474,6 +480,9 @@ _BITS = {
     **dict.fromkeys(FILTER_NAMES[5:-1], 32),
     "filter_bits": -32,
     "self_trade_prevention": -8,
+    "peg_price_type": -8,
+    "peg_offset": -8,
+    "trailing_delta": -16,
     "gateway": -16,
     "status": -16,
 }

@@ -13,6 +13,8 @@ import numpy as np
 
 from ringex.engine.book import account_key
 from ringex.engine.records import (
+    ARMING_FALLING,
+    ARMING_RISING,
     ASSET,
     BALANCE,
     BOOK_SIDE,
@@ -24,9 +26,10 @@ from ringex.engine.records import (
     MARKET_BYTES,
     ORDER,
     REFERENCE,
-    RISING,
     ROOT,
     TERMS,
+    TRAIL,
+    TRAILING,
 )
 from ringex.engine.state import State
 from ringex.jit import compiled, int64
@@ -41,6 +44,7 @@ from ringex.messages import (
     OrderType,
     Side,
 )
+from ringex.rules import trailing_trigger
 from ringex.tables import index_find, pool_used
 
 
@@ -213,8 +217,10 @@ def check_state(check: int) -> None:
         record_at(c.needed, slot, _WORD).word = 0
     count = int64(0)
     for market in range(s.markets_count):
-        for side in range(Side.BUY, RISING + 1):
+        for side in range(Side.BUY, ARMING_RISING + 1):
             count += _check_side(c, market, side)
+        for side in range(Side.BUY, Side.SELL + 1):
+            count += _check_trails(c, market, side)
         _check_top(c, market)
     pending = s.continuation_pending
     if pending == CommandKind.PLACE or pending == CommandKind.AMEND or pending == CommandKind.CONTINUE:
@@ -246,7 +252,7 @@ def _check_side(c: Any, market: int, side: int) -> int:
             _found(c, int64(Fault.LEVEL_ORDER), market, level.price)
         if before != 0:
             better = record_at(s.levels, before, LEVEL).price
-            falls = side == Side.BUY or side == FALLING
+            falls = side == Side.BUY or side in (FALLING, ARMING_FALLING)
             if (falls and level.price >= better) or (not falls and level.price <= better):
                 _found(c, int64(Fault.LEVEL_ORDER), market, level.price)
         shown = int64(0)
@@ -268,6 +274,54 @@ def _check_side(c: Any, market: int, side: int) -> int:
             _found(c, int64(Fault.LEVEL_SUM), market, level.price)
         before = number
         number = int64(level.worse)
+    return count
+
+
+@compiled
+def _check_trails(c: Any, market: int, side: int) -> int:
+    """The trailing stops of one side: anchors in order, nothing due, links and counts right. Returns how many."""
+    s = record_at(c.root, 0, ROOT)
+    m = record_at(s.markets, market, MARKET)
+    count = int64(0)
+    delta = int64(0)
+    trail = int64(m.trails_buy) if side == Side.BUY else int64(m.trails_sell)
+    while trail != 0:
+        t = record_at(s.trails, trail, TRAIL)
+        if t.delta <= delta:
+            _found(c, int64(Fault.LEVEL_ORDER), market, int64(t.delta))
+        delta = int64(t.delta)
+        number = int64(t.oldest)
+        before = int64(0)
+        while number != 0:
+            level = record_at(s.levels, number, LEVEL)
+            if level.trail != trail or level.side != TRAILING + side or level.better != before:
+                _found(c, int64(Fault.LINKS), int64(0), number)
+            anchor = record_at(s.levels, before, LEVEL).price
+            if before != 0 and (level.price <= anchor if side == Side.BUY else level.price >= anchor):
+                _found(c, int64(Fault.LEVEL_ORDER), market, level.price)
+            trigger = trailing_trigger(side, level.price, delta)
+            due = m.last_price >= trigger if side == Side.BUY else m.last_price <= trigger
+            if s.continuation_pending == 0 and level.price != 0 and due:
+                _found(c, int64(Fault.STOP_DUE), market, trigger)
+            slot = int64(level.oldest)
+            older = int64(0)
+            orders = int64(0)
+            while slot != 0:
+                order = record_at(s.orders, slot, ORDER)
+                if order.level != number or order.prev != older or order.side != side:
+                    _found(c, int64(Fault.LINKS), order.order_id, number)
+                _check_order(c, slot, market, int64(level.side), level.price)
+                orders += 1
+                older = slot
+                slot = int64(order.next)
+            if level.youngest != older or orders != level.orders or orders == 0:
+                _found(c, int64(Fault.LINKS), int64(0), number)
+            count += orders
+            before = number
+            number = int64(level.worse)
+        if t.youngest != before or before == 0:
+            _found(c, int64(Fault.LINKS), int64(0), before)
+        trail = int64(t.after)
     return count
 
 
