@@ -152,14 +152,15 @@ class World:
         return parts
 
     def snapshot(self) -> None:
-        """Write a snapshot; three are kept, and the journal from the second newest on."""
+        """Write a snapshot; the two newest sound ones are kept, and the journal from the older of them on."""
         write_snapshot(self.state, self._snapshots)
         root = self.state.root
         self._pasts.append(_Past(int(root["command_sequence"]), int(root["event_sequence"])))
         self._pasts = self._pasts[-2:]
-        for path in snapshot_paths(self._snapshots)[:-3]:
-            path.unlink()
         oldest = self._pasts[0]
+        for path in snapshot_paths(self._snapshots):
+            if int(path.stem) < oldest.command_sequence:
+                path.unlink()
         self._records = self._records[self._records.view(COMMAND)["sequence"] > oldest.command_sequence]
         self._events = self._events[self._events.view(EVENT)["sequence"] > oldest.event_sequence]
         self.check.keep_from(oldest.event_sequence)
