@@ -311,6 +311,10 @@ class ReadModel:
         """When the account's youngest closed order that is no longer held was closed; 0: all are held."""
         return self._orders.forgotten_ns(account) if self._knows(account) else 0
 
+    def recent_trade_records(self, market: int) -> np.ndarray:
+        """All RECENT_TRADE records of the market that are held, oldest first; a copy, shape (n,)."""
+        return self._trades.recent(market, self._trades_per_market)
+
     def balance_records(self, accounts: np.ndarray, assets: np.ndarray) -> np.ndarray:
         """BALANCE records of (account, asset) pairs, zeros where there is none; shape (n,)."""
         return self._balances.of_pairs(accounts, assets)

@@ -32,6 +32,13 @@ RECENT_TRADE: Final = np.dtype(
         ("aggregate_id", "i8"),  # see `ringex.marketdata.aggregates`
         ("command_sequence", "i8"),
         ("order_id", "i8"),  # the taker's
+        ("maker_order_id", "i8"),
+        ("taker_fee", "i8"),
+        ("maker_fee", "i8"),
+        ("taker_account", "i4"),
+        ("maker_account", "i4"),
+        ("taker_fee_asset", "i4"),  # as in TRADE
+        ("maker_fee_asset", "i4"),
         ("market", "i4"),
         ("buyer_is_maker", "i4"),
     ],
@@ -93,6 +100,13 @@ def trades_record(trades: int, event: int) -> None:
     record.aggregate_id = aggregate_id
     record.command_sequence = t.command_sequence
     record.order_id = t.order_id
+    record.maker_order_id = t.maker_order_id
+    record.taker_fee = t.taker_fee
+    record.maker_fee = t.maker_fee
+    record.taker_account = t.account
+    record.maker_account = t.maker_account
+    record.taker_fee_asset = np.int32(t.taker_fee_asset)
+    record.maker_fee_asset = np.int32(t.maker_fee_asset)
     record.market = t.market
     record.buyer_is_maker = np.int32(1) if t.side == Side.SELL else np.int32(0)
 
