@@ -68,6 +68,11 @@ def timed_out(why: str = "") -> Refusal:
     return Refusal(-1007, f"{TIMEOUT_TEXT} {why}" if why else TIMEOUT_TEXT)
 
 
+def unknown_error() -> Refusal:
+    """A fault of ours."""
+    return Refusal(-1000, "An unknown error occurred while processing the request.", status=500)
+
+
 def overloaded() -> Refusal:
     """Back-pressure: the command ring is full. Nothing was queued."""
     return Refusal(-1008, OVERLOAD_TEXT)

@@ -33,9 +33,11 @@ from ringex.gateways.errors import (
     overloaded,
     timed_out,
     too_many,
+    unknown_error,
 )
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.limiter import Limiter, Meter, Use
+from ringex.gateways.lookups import Lookup, LookupDesk, StoreBehind
 from ringex.gateways.methods import METHODS, Method, Security
 from ringex.gateways.parameters import decode
 from ringex.gateways.pending import Deferred, Pending
@@ -47,6 +49,7 @@ from ringex.gateways.userstreams import Send, UserStreams, chosen
 from ringex.gateways.weights import weight_of
 from ringex.history.follower import EventsGoneError, Follower
 from ringex.history.readmodel import ReadModel
+from ringex.history.store.store import StoreAway
 from ringex.messages import CommandKind, EventFlag, EventKind, KeyScope, Transport, commands
 from ringex.ring import Producer
 
@@ -100,6 +103,7 @@ class Gateway:
     join: Callable[[], ReadModel | None]
     send: Send
     limiter: Limiter
+    lookups: LookupDesk
 
     def __post_init__(self) -> None:
         self.connections = Connections()
@@ -110,6 +114,7 @@ class Gateway:
         self._next_correlation = time.time_ns()  # so that no two lives of a gateway ever use the same one
         self._pending: dict[int, Pending] = {}
         self._deferred: deque[Deferred] = deque()
+        self._looking: dict[int, tuple[Deferred, Lookup]] = {}  # by the lookup's ticket
         self._outgoing: list[np.ndarray] = []
         self._outgoing_slots = 0
         self._gap = False
@@ -139,8 +144,7 @@ class Gateway:
             self._refuse(connection, request_id, refusal, use)
         except Exception:  # one request must not take the gateway down with it
             traceback.print_exc(file=sys.stderr)
-            unknown = Refusal(-1000, "An unknown error occurred while processing the request.", status=500)
-            self._refuse(connection, request_id, unknown, use)
+            self._refuse(connection, request_id, unknown_error(), use)
 
     def records(self, connection: Connection, frame: bytes | memoryview) -> None:
         """Take one binary frame (see `ringex.gateways.binary`)."""
@@ -175,13 +179,14 @@ class Gateway:
 
     @property
     def in_flight(self) -> bool:
-        return bool(self._pending or self._deferred or self.binary.next_deadline is not None)
+        return bool(self._pending or self._deferred or self._looking or self.binary.next_deadline is not None)
 
     @property
     def next_deadline(self) -> float | None:
         """By `time.monotonic`: when something under way will be given up."""
         firsts = [pending.deadline for pending in list(self._pending.values())[:1]]
         firsts += [deferred.deadline for deferred in list(self._deferred)[:1]]
+        firsts += [deferred.deadline for deferred, _ in list(self._looking.values())[:1]]
         if any(deferred.backlog for deferred in self._deferred):
             firsts.append(time.monotonic() + BACKLOG_SECONDS)
         if self.binary.next_deadline is not None:
@@ -197,6 +202,7 @@ class Gateway:
         self._flush()  # what replies have set off
         self._give_up_late()
         if not more:
+            self._answer_lookups()
             self._answer_deferred()
         return more or self._look_again or self._outgoing_slots > 0
 
@@ -477,16 +483,51 @@ class Gateway:
                 if connection.unsent.size_bytes > UNREAD_BYTES_MAX:
                     raise too_many("bytes of answers may be unread on one connection", UNREAD_BYTES_MAX)
                 result = deferred.method.handler(deferred.call)
-            except Refusal as refusal:
-                if refusal.code == NO_SUCH_ORDER and deferred.backlog is None:
-                    self._deferred.append(replace(deferred, backlog=self.backlog.mark()))
-                    self._look_again = True
+                if isinstance(result, Lookup):
+                    self._look_up(deferred, result)
                     continue
-                connection.deferred -= 1
-                self._refuse(connection, deferred.request_id, refusal, deferred.use)
+            except Refusal as refusal:
+                self._refuse_deferred(deferred, refusal)
                 continue
             connection.deferred -= 1
             self._answer(connection, deferred.request_id, result, deferred.use)
+
+    def _refuse_deferred(self, deferred: Deferred, refusal: Refusal) -> None:
+        """Refuse a query; where it found no order, only once the backlog has been settled."""
+        if refusal.code == NO_SUCH_ORDER and deferred.backlog is None:
+            self._deferred.append(replace(deferred, backlog=self.backlog.mark()))
+            self._look_again = True
+            return
+        deferred.connection.deferred -= 1
+        self._refuse(deferred.connection, deferred.request_id, refusal, deferred.use)
+
+    def _look_up(self, deferred: Deferred, lookup: Lookup) -> None:
+        self._looking[self.lookups.submit(lookup, deferred.deadline)] = deferred, lookup
+
+    def _answer_lookups(self) -> None:
+        """Answer the queries to which the history store has had its say."""
+        for found in self.lookups.finished():
+            deferred, lookup = self._looking.pop(found.ticket, (None, None))
+            if deferred is None or lookup is None:
+                continue  # given up
+            call = deferred.call.with_model(self.model)
+            try:
+                if found.failure is not None:
+                    raise found.failure
+                result = lookup.reply(call, found.progress, found.answer)
+            except StoreBehind:
+                self._deferred.append(deferred)  # from the beginning: it waits for the store there
+                self._look_again = True
+            except Refusal as refusal:
+                self._refuse_deferred(deferred, refusal)
+            except StoreAway as away:
+                self._refuse_deferred(deferred, timed_out(f"The history cannot be asked now: {away}."))
+            except Exception:  # one query must not take the gateway down with it
+                traceback.print_exc(file=sys.stderr)
+                self._refuse_deferred(deferred, unknown_error())
+            else:
+                deferred.connection.deferred -= 1
+                self._answer(deferred.connection, deferred.request_id, result, deferred.use)
 
     def _give_up_late(self) -> None:
         """Answer -1007 for what has waited too long. All wait equally long, so the oldest come first."""
@@ -504,6 +545,12 @@ class Gateway:
         late = [deferred for deferred in self._deferred if deferred.deadline <= now]
         if late:
             self._deferred = deque(deferred for deferred in self._deferred if deferred.deadline > now)
+        while self._looking:
+            ticket, (looking, _) = next(iter(self._looking.items()))
+            if looking.deadline > now:
+                break
+            del self._looking[ticket]
+            late.append(looking)
         for deferred in late:
             deferred.connection.deferred -= 1
             self._refuse(deferred.connection, deferred.request_id, timed_out(), deferred.use)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from ringex.config import Run, Settings
@@ -12,11 +14,13 @@ from ringex.gateways.backlog import Backlog
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.keystore import open_keystore
 from ringex.gateways.limiter import Limiter
+from ringex.gateways.lookups import LookupDesk
 from ringex.gateways.tally import Tally
 from ringex.gateways.userstreams import Send
 from ringex.history.follower import Follower
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError
 from ringex.history.readmodel import ReadModel
+from ringex.history.store.opening import open_store
 from ringex.ring import Producer, Ring
 
 JOIN_SECONDS: Final = 0.5
@@ -35,6 +39,7 @@ class Joining:
         self._event_ring = Ring.attach(run.event_ring)
         self._command_rings = [Ring.attach(name) for name in run.command_rings]
         self._complain_at = time.monotonic() + COMPLAIN_SECONDS  # a start takes a moment
+        self._lookups = LookupDesk(partial(open_store, settings, writes=False), self._ring_own_doorbell)
 
     def model(self) -> ReadModel | None:
         """The replica's read model; None, after a pause, when it has none to give yet."""
@@ -63,9 +68,15 @@ class Joining:
             join=self.model,
             send=send,
             limiter=Limiter(self._settings.rate_limits, Tally(self._run.tallies, self._number)),
+            lookups=self._lookups,
         )
 
+    def _ring_own_doorbell(self) -> None:
+        """End the present wait of this process: there is an answer of the history store."""
+        os.eventfd_write(self._run.doorbells[self._number], 1)
+
     def close(self) -> None:
+        self._lookups.close()
         self._replica.close()
         self._event_ring.close()
         for ring in self._command_rings:

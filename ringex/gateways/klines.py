@@ -1,4 +1,4 @@
-"""klines and uiKlines: the history store's candles, the newest ones from the read model, those without a trade filled in.
+"""klines and uiKlines: the history store's candles, the newest from the read model, those without a trade filled in.
 
 In a time zone other than UTC, intervals that begin elsewhere there are summed from shorter candles.
 """
@@ -10,7 +10,6 @@ from typing import Any, Final
 from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call
-from ringex.gateways.errors import invalid
 from ringex.gateways.lookups import Lookup, StoreBehind
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.queries import limit_of
@@ -43,9 +42,8 @@ _FINER: Final = (Interval.HOUR_1, Interval.MINUTE_30, Interval.MINUTE_15, Interv
 def klines(call: Call) -> Lookup:
     """Candles from startTime on, or the last ones up to endTime or now; oldest first. Raises Refusal."""
     market, interval = call.market(), INTERVALS[call.arguments["interval"]]
-    limit, span = limit_of(call, LIMIT, LIMIT_MAX), span_of(call)
-    zone = _Zone(interval, time_zone(call.arguments.get("timeZone", "0")))
-    zone.check(limit)
+    zone, span = _Zone(interval, time_zone(call.arguments.get("timeZone", "0"))), span_of(call)
+    limit = min(limit_of(call, LIMIT, LIMIT_MAX), zone.limit_max)
     end_ns = min(span.end_ns, call.now_ns + 1)
     number = market.number
 
@@ -86,13 +84,13 @@ class _Zone:
             self._offset_ns = offset_ns
             self.finer = next(one for one in _FINER if offset_ns % one.length_ns == 0)
 
-    def check(self, limit: int) -> None:
-        """Raises Refusal where `limit` candles would be summed from too many shorter ones."""
-        if self.finer != self._interval:
-            longest = self._interval.length_ns or end_of(Interval.MONTH_1, 0)
-            most = SUMMED_MAX * self.finer.length_ns // longest
-            if limit > most:
-                raise invalid("limit", f"In this time zone and interval {most} would pass.")
+    @property
+    def limit_max(self) -> int:
+        """How many candles one query gives: fewer where they are summed from many shorter ones."""
+        if self.finer == self._interval:
+            return LIMIT_MAX
+        longest = self._interval.length_ns or end_of(Interval.MONTH_1, 0)
+        return max(min(SUMMED_MAX * self.finer.length_ns // longest, LIMIT_MAX), 1)
 
     def open(self, time_ns: int) -> int:
         return open_of(self._interval, time_ns + self._offset_ns) - self._offset_ns
@@ -103,7 +101,7 @@ class _Zone:
     def opens(self, start_ns: int | None, end_ns: int, limit: int, first_open: int) -> list[int]:
         """Where the intervals begin that lie in [start_ns, end_ns), at most `limit`, none before the market's first
         candle: the first ones, or, where `start_ns` is None, the last ones."""
-        if first_open == TIME_MAX or end_ns <= first_open:
+        if first_open == TIME_MAX or end_ns <= max(first_open, start_ns or 0):
             return []
         first = self.open(first_open)
         if start_ns is None:
@@ -120,13 +118,13 @@ class _Zone:
 
 
 def _live(model: ReadModel, market: Market, interval: Interval, progress: Progress) -> dict[int, Candle]:
-    """The candles that the store may not have in full, by when they begin. Raises StoreBehind if memory has not either."""
+    """The candles that the store may not have in full, by when they begin. Raises StoreBehind where memory has not."""
     candles = model.candles
     last_ns = candles.last_ns(market.number)
     at = open_of(interval, progress.time_ns)
     if not last_ns or at > last_ns:
         return {}
-    if at < candles.holds_from(market.number, interval):
+    if max(at, 0) < candles.holds_from(market.number, interval):  # weeks may begin before 1970
         raise StoreBehind
     layer = Interval.MONTH_1 if interval == Interval.MONTH_1 else Interval.HOUR_1
     if interval < Interval.HOUR_1:

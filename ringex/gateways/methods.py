@@ -8,7 +8,18 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from ringex.gateways import commissions, compatibility, money, orders, queries, sessions, tickers
+from ringex.gateways import (
+    commissions,
+    compatibility,
+    klines,
+    money,
+    orders,
+    pastorders,
+    pasttrades,
+    queries,
+    sessions,
+    tickers,
+)
 from ringex.gateways.calls import Handler
 from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS, Parameter
 from ringex.messages import KeyScope
@@ -62,6 +73,10 @@ METHODS: Final = table_of(
     Method("exchangeInfo", _NONE, queries.EXCHANGE_PARAMETERS, queries.exchange_info, waits=True),
     Method("depth", _NONE, queries.DEPTH_PARAMETERS, queries.depth, waits=True),
     Method("trades.recent", _NONE, queries.TRADES_PARAMETERS, queries.recent_trades, waits=True),
+    Method("trades.historical", _NONE, pasttrades.HISTORICAL_PARAMETERS, pasttrades.historical, waits=True),
+    Method("trades.aggregate", _NONE, pasttrades.AGGREGATE_PARAMETERS, pasttrades.aggregated, waits=True),
+    Method("klines", _NONE, klines.PARAMETERS, klines.klines, waits=True),
+    Method("uiKlines", _NONE, klines.PARAMETERS, klines.klines, waits=True),
     Method("avgPrice", _NONE, tickers.AVERAGE_PARAMETERS, tickers.average_price, waits=True),
     Method("ticker.24hr", _NONE, tickers.DAY_PARAMETERS, tickers.day, waits=True),
     Method("ticker.tradingDay", _NONE, tickers.TRADING_DAY_PARAMETERS, tickers.trading_day, waits=True),
@@ -83,6 +98,10 @@ METHODS: Final = table_of(
     Method("account.assets", _DATA, money.ASSETS_PARAMETERS, money.assets, waits=True),
     Method("account.subAccounts", _DATA, money.SUB_ACCOUNTS_PARAMETERS, money.sub_accounts, waits=True),
     Method("account.transfer", _TRADE, money.TRANSFER_PARAMETERS, money.transfer),
+    Method("allOrders", _DATA, pastorders.ALL_ORDERS_PARAMETERS, pastorders.all_orders, waits=True),
+    Method("myTrades", _DATA, pasttrades.MY_PARAMETERS, pasttrades.mine, waits=True),
+    Method("order.amendments", _DATA, pastorders.AMENDMENTS_PARAMETERS, pastorders.amendments, waits=True),
+    Method("myAllocations", _DATA, pastorders.NO_ALLOCATIONS_PARAMETERS, pastorders.no_allocations, waits=True),
     Method("myPreventedMatches", _DATA, queries.MATCHES_PARAMETERS, queries.prevented_matches, waits=True),
     Method("system.status", _NONE, (), compatibility.system_status),
     Method("asset.tradeFee", _DATA, compatibility.TRADE_FEE_PARAMETERS, compatibility.trade_fee, waits=True),

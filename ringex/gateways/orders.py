@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.decimals import format_scaled
-from ringex.gateways import replies
+from ringex.gateways import pastorders, replies
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.commissions import discount, rate_text
 from ringex.gateways.errors import Refusal, ids_disagree, invalid, missing, not_required, of_reason, one_of_two
@@ -207,10 +207,10 @@ def amend_keep_priority(call: Call) -> Submission:
     return _amend(call, None, call.arguments["newQty"], "newQty", CommandFlag.KEEP_PRIORITY)
 
 
-def order_status(call: Call) -> dict[str, Any]:
+def order_status(call: Call) -> Any:
     market = call.market()
     order_id, client_order_id = _which(call.arguments, "orderId", "origClientOrderId")
-    return replies.status(market, find_order(call, market, order_id, client_order_id))
+    return pastorders.order_status(call, market, order_id, client_order_id)
 
 
 def new_order(market: Market, arguments: Arguments) -> np.ndarray:

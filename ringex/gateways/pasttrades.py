@@ -77,13 +77,13 @@ def mine(call: Call) -> Lookup:
     check_combination(call, ("orderId", "startTime", "endTime", "fromId"), _MY_COMBINATIONS)
     limit = limit_of(call, LIMIT, LIMIT_MAX)
     arguments = call.arguments
-    from_id, order_id = arguments.get("fromId", 0), arguments.get("orderId", 0)
+    from_id, order_id = arguments.get("fromId", 0), arguments.get("orderId")
     onwards = span.starts or "fromId" in arguments or "orderId" in arguments
     oldest = _oldest_live(call.model, market)
 
     def ask(store: Store) -> tuple[int, list[Row]]:
         last = _reaching(store, market, oldest)
-        if "orderId" in arguments:
+        if order_id is not None:
             return last, store.fills_of_order(order_id, from_id, limit)
         first = max(from_id, store.first_trade_since(market.number, span.start_ns) if span.starts else 0)
         end = store.first_trade_since(market.number, span.end_ns) if span.ends else ID_MAX
@@ -99,7 +99,7 @@ def mine(call: Call) -> Lookup:
             if not span.start_ns <= trade["time_ns"] < span.end_ns:
                 continue
             for role in ("taker", "maker"):
-                if trade[f"{role}_account"] == account and order_id in (0, trade[f"{role}_order_id"]):
+                if trade[f"{role}_account"] == account and order_id in (None, trade[f"{role}_order_id"]):
                     found.append(_mine(now.model, market, trade, role))
         return found[:limit] if onwards else found[-limit:]
 
