@@ -140,6 +140,7 @@ def _balances_find(balances: int, target: int, count: int) -> None:
             held = record_at(table.records, slot, BALANCE)
             wanted.free = held.free
             wanted.locked = held.locked
+            wanted.withdrawing = held.withdrawing
 
 
 @entry

@@ -120,7 +120,7 @@ def candle_rows(events: np.ndarray, markets_count: int) -> list[Row]:
 def balance_rows(model: ReadModel, accounts: np.ndarray, assets: np.ndarray, sequence: int) -> list[Row]:
     """The balances of (account, asset) pairs as the model has them."""
     held = model.balance_records(accounts, assets)
-    columns = [held[name].tolist() for name in ("account", "asset", "free", "locked")]
+    columns = [held[name].tolist() for name in BALANCES.columns[:-1]]
     return list(zip(*columns, [sequence] * len(held), strict=True))
 
 
@@ -168,7 +168,7 @@ def _trade_rows(trades: np.ndarray, aggregate_ids: np.ndarray) -> list[Row]:
 
 def _booking_rows(booked: np.ndarray) -> list[Row]:
     columns: list[list[int] | list[str]] = [
-        booked[name].tolist() for name in ("sequence", "time_ns", "account", "market", "amount", "free", "locked")
+        booked["market" if name == "asset" else name].tolist() for name in BOOKINGS.columns[:-1]
     ]
     texts = np.ascontiguousarray(booked["reference"]).view(_TEXT).ravel().tolist() if len(booked) else []
     columns.append([text.decode("ascii") for text in texts])

@@ -128,13 +128,27 @@ CANDLES: Final = Table(
     },
 )
 """`span` is the number of its `Interval`. A row that is there is added to: what comes later in time follows it."""
-BALANCES: Final = Table("balances", ("account", "asset", "free", "locked", "sequence"), ("account", "asset"))
+BALANCES: Final = Table(
+    "balances", ("account", "asset", "free", "locked", "withdrawing", "sequence"), ("account", "asset")
+)
 BOOKINGS: Final = Table(
     "bookings",
-    ("sequence", "time_ns", "account", "asset", "amount", "free", "locked", "reference"),
+    (
+        "sequence",
+        "time_ns",
+        "command_kind",
+        "account",
+        "asset",
+        "amount",
+        "held",
+        "counterparty",
+        "free",
+        "locked",
+        "reference",
+    ),
     ("sequence",),
     frozenset({"reference"}),
-    (("account", "sequence"),),
+    (("account", "sequence"), ("account", "reference")),
 )
 AMENDMENTS: Final = Table(
     "amendments",

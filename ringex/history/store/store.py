@@ -14,6 +14,7 @@ from ringex.history.candles import WORD, Candle
 from ringex.history.intervals import Interval
 from ringex.history.store.schema import (
     AMENDMENTS,
+    BOOKINGS,
     CANDLES,
     ORDER_COLUMNS,
     PROGRESS,
@@ -289,16 +290,28 @@ class Store(ABC):
 
     # Others
 
-    def bookings(self, account: int, kind: int, start_ns: int, end_ns: int, count: int) -> list[Row]:
-        """Deposits (kind 1) or withdrawals (-1) with start_ns <= time < end_ns, newest first.
-
-        (sequence, time_ns, account, asset, amount, free, locked, reference)
-        """
-        where = "WHERE account = ? AND amount * ? > 0 AND time_ns >= ? AND time_ns < ? ORDER BY sequence DESC LIMIT ?"
+    def bookings(
+        self, account: int, kinds: Sequence[int], asset: int | None, start_ns: int, end_ns: int, skip: int, count: int
+    ) -> list[Row]:
+        """Rows of `bookings` by commands of these kinds with start_ns <= time < end_ns, newest first."""
+        marks = ", ".join("?" * len(kinds))
+        where = f"WHERE account = ? AND command_kind IN ({marks}) AND time_ns >= ? AND time_ns < ?"
+        values: list[Value] = [account, *kinds, start_ns, end_ns]
+        if asset is not None:
+            where, values = f"{where} AND asset = ?", [*values, asset]
         return self.rows(
-            f"SELECT sequence, time_ns, account, asset, amount, free, locked, reference FROM bookings {where}",
-            (account, kind, start_ns, end_ns, count),
+            f"SELECT {', '.join(BOOKINGS.columns)} FROM bookings {where} ORDER BY sequence DESC LIMIT ? OFFSET ?",
+            (*values, count, skip),
         )
+
+    def bookings_of(self, account: int, references: Sequence[str]) -> list[Row]:
+        """All rows of `bookings` of the account with these references, oldest first."""
+        found: list[Row] = []
+        for start in range(0, len(references), VALUES_PER_STATEMENT_MAX):
+            part = references[start : start + VALUES_PER_STATEMENT_MAX]
+            where = f"WHERE account = ? AND reference IN ({', '.join('?' * len(part))}) ORDER BY sequence"
+            found += self.rows(f"SELECT {', '.join(BOOKINGS.columns)} FROM bookings {where}", (account, *part))
+        return found
 
     def amendments(self, order_id: int, execution_id: int, count: int) -> list[Row]:
         """Rows of `amendments` of the order from `execution_id` on, oldest first."""
