@@ -1,23 +1,18 @@
-"""How fast a ring is, beside what this machine can do at all.
+"""How fast a ring is: one way, one record at a time; batched; and with both sides asleep between records.
 
-    python tools/bench_ring.py [--cores A,B] [--repeats N]
-
-latency     one way, one record at a time, there and back over two rings between two pinned processes; the floor is a
-            ping-pong over two bare words
+latency     there and back over two rings between two pinned processes, halved; the floor is a ping-pong over two bare
+            words
 throughput  records a second through one ring in batches, copied in by one process and out by the other; the floor is
-            one memcpy of as many bytes into as many slots, in one process
-parked      there and back when both sides sleep between records (a futex wake-up each way)
+            memcpy of as many bytes in and out of memory that both cores touch, half a buffer at a time
+parked      one way when both sides sleep between records: a futex wake-up
 
-Ratios are time to the floor's time: 1.0 is as good as the machine. The best of N repeats counts, since anything else
-that runs only adds. Both processes spin: give them a core each, otherwise idle.
+Anything else that runs on the machine only adds, and both processes spin: the best of some tries makes one value.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -39,6 +34,8 @@ from ringex.ring import (
     ring_slot,
 )
 from ringex.system import monotonic_ns
+
+from .figure import Figure, Options, figure
 
 CAPACITY = 1 << 12
 SLOT_SIZES = (64, 256)
@@ -120,19 +117,35 @@ def take(ring: int, destination: int, batch: int, count: int) -> int:
 
 
 @compiled
-def copy_all(slots: int, source: int, capacity: int, slot_bytes: int, batch: int, count: int) -> int:
-    """The floor of `send`: the same bytes copied into the same slots. Returns nanoseconds."""
+def copy_through(
+    words: int, slots: int, half_bytes: int, private: int, private_bytes: int, halves: int, first: int
+) -> int:
+    """The floor of `send` and `take`: the same bytes through the same memory, half of it at a time. Nanoseconds.
+
+    The first side fills a half while the other empties the one before; a word each says how far they are.
+    """
+    filled, emptied = words, words + 1024
     began_ns = monotonic_ns()
-    done = 0
-    while done < count:
-        copy_bytes(slots + (done & (capacity - 1)) * slot_bytes, source, batch * slot_bytes)
-        done += batch
+    for turn in range(halves):
+        half = slots + (turn & 1) * half_bytes
+        if first != 0:
+            while turn - load_acquire(emptied) >= 2:
+                pause()
+        else:
+            while load_acquire(filled) <= turn:
+                pause()
+        for at in range(0, half_bytes, private_bytes):
+            if first != 0:
+                copy_bytes(half + at, private, private_bytes)
+            else:
+                copy_bytes(private, half + at, private_bytes)
+        store_release(filled if first != 0 else emptied, turn + 1)
     return monotonic_ns() - began_ns
 
 
 @contextmanager
-def rings(count: int, slot_bytes: int) -> Iterator[list[Ring]]:
-    names = [f"ringex-bench-{os.getpid()}-{index}" for index in range(count)]
+def rings(count: int, slot_bytes: int, name: str = "slots") -> Iterator[list[Ring]]:
+    names = [f"ringex-bench-{os.getpid()}-{name}-{index}" for index in range(count)]
     made: list[Ring] = []
     try:
         for name in names:
@@ -206,11 +219,20 @@ def ring_record_ns(cores: list[int], slot_bytes: int, batch: int) -> float:
     return took_ns / count
 
 
-def copy_record_ns(cores: list[int], slot_bytes: int, batch: int) -> float:
-    count = THROUGHPUT_BYTES // slot_bytes
-    records, slots = np.ones(batch * slot_bytes, np.uint8), np.ones(CAPACITY * slot_bytes, np.uint8)
-    os.sched_setaffinity(0, {cores[0]})
-    return copy_all(address_of(slots), address_of(records), CAPACITY, slot_bytes, batch, count) / count
+def copy_record_ns(cores: list[int], slot_bytes: int) -> float:
+    """As `ring_record_ns`, of the floor, which knows no records: by the bytes."""
+    private_bytes = max(BATCHES) * slot_bytes
+    half_bytes = CAPACITY * slot_bytes // 2
+    halves = THROUGHPUT_BYTES // half_bytes
+    private = np.ones(private_bytes, np.uint8)
+    with rings(1, slot_bytes) as (memory,), rings(1, 64, "words") as (words,):
+        shared = (words.address + HEADER_BYTES, memory.address + HEADER_BYTES, half_bytes)
+
+        def side(first: int) -> Callable[[], int]:
+            return lambda: copy_through(*shared, address_of(private), private_bytes, halves, first)
+
+        took_ns = in_two_processes(cores, side(0), side(1))
+    return took_ns / (halves * half_bytes // slot_bytes)
 
 
 def compile_all() -> None:
@@ -222,39 +244,58 @@ def compile_all() -> None:
         record = np.zeros(64, np.uint8)
         send(pair[0].address, address_of(record), 1, 1)
         take(pair[0].address, address_of(record), 1, 1)
-        copy_all(address_of(record), address_of(record), 1, 64, 1, 0)
+        copy_through(0, 0, 0, 0, 1, 0, 0)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cores", default="0,1", help="two core numbers, for the two processes")
-    parser.add_argument("--repeats", type=int, default=20, help="how often each figure is measured")
-    options = parser.parse_args()
-    try:
-        cores = [int(core) for core in options.cores.split(",")]
-    except ValueError:
-        cores = []
-    allowed = sorted(os.sched_getaffinity(0))
-    if len(set(cores)) != 2 or not set(cores) <= set(allowed) or options.repeats < 1:
-        sys.exit(f"--cores takes two different numbers of {allowed}, such as 0,1; --repeats at least 1")
+def measure(options: Options) -> list[Figure]:
     compile_all()
+    cores = list(options.cores)
+    tries = options.count(10, 2)
 
-    def best(measure: Callable[..., float], *arguments: object) -> float:
-        return min(measure(cores, *arguments) for _ in range(options.repeats))
+    def best(what: Callable[..., float], *arguments: object) -> float:
+        return min(what(cores, *arguments) for _ in range(tries))
 
-    floor = best(word_latency_ns)
-    print(f"one way, two bare words           {floor:10.0f} ns")
-    for slot_bytes in SLOT_SIZES:
-        value = best(ring_latency_ns, slot_bytes, False)
-        print(f"one way, {slot_bytes:3} bytes                {value:10.0f} ns  {value / floor:6.2f} x floor")
-    value = best(ring_latency_ns, 256, True)
-    print(f"one way, 256 bytes, both parked   {value:10.0f} ns")
-    for slot_bytes in SLOT_SIZES:
-        for batch in BATCHES:
-            floor, value = best(copy_record_ns, slot_bytes, batch), best(ring_record_ns, slot_bytes, batch)
-            rate = f"{1e3 / value:8.1f} M/s, memcpy {1e3 / floor:8.1f} M/s"
-            print(f"{slot_bytes:3} bytes, batches of {batch:3}    {rate}  {value / floor:6.2f} x floor")
-
-
-if __name__ == "__main__":
-    main()
+    latency: dict[int, list[float]] = {size: [] for size in SLOT_SIZES}
+    floors: list[float] = []
+    parked: list[float] = []
+    rates: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for _ in range(options.repeats):
+        floors.append(best(word_latency_ns))
+        for size in SLOT_SIZES:
+            latency[size].append(best(ring_latency_ns, size, False))
+            for batch in BATCHES:
+                record_ns, copy_ns = best(ring_record_ns, size, batch), best(copy_record_ns, size)
+                rates.setdefault((size, batch), []).append((1e3 / record_ns, 1e3 / copy_ns))
+        parked.append(ring_latency_ns(cores, max(SLOT_SIZES), True))
+    figures = [
+        figure(
+            "ring",
+            f"one way, {size} bytes",
+            "ns",
+            latency[size],
+            floors=floors,
+            floor_name="two bare words",
+            reach=1.2 if size == 64 else 0.0,
+            at_least=False,
+        )
+        for size in SLOT_SIZES
+    ]
+    figures.append(figure("ring", f"one way, {max(SLOT_SIZES)} bytes, both asleep", "ns", parked))
+    for (size, batch), pairs in rates.items():
+        wanted = 0.5 if batch == max(BATCHES) else 0.0
+        figures.append(
+            figure(
+                "ring",
+                f"{size} bytes, batches of {batch}",
+                "M/s",
+                [rate for rate, _ in pairs],
+                floors=[floor for _, floor in pairs],
+                floor_name="memcpy in and out",
+                reach=wanted,
+            )
+        )
+    batch = max(BATCHES)
+    figures.append(
+        figure("ring", "64 bytes, the rate itself", "M/s", [rate for rate, _ in rates[64, batch]], reach=50.0)
+    )
+    return figures
