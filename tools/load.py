@@ -12,27 +12,20 @@ was refused or unanswered, 2 if the exchange cannot be loaded.
 
 from __future__ import annotations
 
-import secrets
 import sys
 import time
 
 import click
 import psutil
-import zmq
-from loadgen.client import Job, LoadError, Wire, ask, run_clients
+from loadgen.client import Job, LoadError, Wire, run_clients
 from loadgen.result import Result, together
-from loadgen.workload import Workload
+from loadgen.target import ACCOUNT, workload
 from local_exchange import LocalExchange, NotStartedError
 from rich.console import Console
 from rich.table import Table
 
-from ringex.decimals import parse_scaled
-
-ACCOUNT = "demo"
 FAILED = 1
 UNUSABLE = 2
-BID_PARTS, PARTS = 9, 10
-"""The bid that rests is at nine tenths of the price."""
 
 
 @click.command(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
@@ -97,35 +90,6 @@ def main(
     print_result(console, result, used, "since due" if rate else "since sent")
     if result.errors or result.unanswered:
         sys.exit(FAILED)
-
-
-def workload(endpoint: str, symbol: str, price: str, quantity: str) -> Workload:
-    """A new client's orders, in the units of the market as the exchange tells them. Raises LoadError, ValueError."""
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.connect(endpoint)
-        markets = ask(socket, "exchangeInfo", {})["symbols"]
-    symbols = [market["symbol"] for market in markets]
-    if symbol not in symbols:
-        raise LoadError(f"the exchange has no market {symbol}, but {', '.join(symbols[:8])}")
-    filters = {found["filterType"]: found for found in markets[symbols.index(symbol)]["filters"]}
-    scales = [_decimals(filters["PRICE_FILTER"]["tickSize"]), _decimals(filters["LOT_SIZE"]["stepSize"])]
-    units = parse_scaled(price, scales[0])
-    tick = parse_scaled(filters["PRICE_FILTER"]["tickSize"].rstrip("0"), scales[0])
-    return Workload(
-        symbol=symbol,
-        market=symbols.index(symbol),
-        price=units,
-        bid_price=units * BID_PARTS // PARTS // tick * tick,
-        quantity=parse_scaled(quantity, scales[1]),
-        price_scale=scales[0],
-        quantity_scale=scales[1],
-        prefix=secrets.token_hex(6),
-    )
-
-
-def _decimals(step: str) -> int:
-    return len(step.partition(".")[2].rstrip("0"))
 
 
 def cpu_seconds(exchange: LocalExchange) -> dict[str, float]:

@@ -10,7 +10,17 @@ import numpy as np
 from ringex import administration
 from ringex.config import Limits
 from ringex.engine.export import export_state, state_hash
-from ringex.engine.lookahead import FAR, MIDDLE, NEAR, look_far, look_middle, look_near
+from ringex.engine.lookahead import (
+    FIRST,
+    FOURTH,
+    SECOND,
+    THIRD,
+    is_worthwhile,
+    look_first,
+    look_fourth,
+    look_second,
+    look_third,
+)
 from ringex.engine.matcher import apply, slots_of
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
@@ -74,7 +84,8 @@ def apply_batch(batch: int) -> None:
             continue
         if b.taken == b.count:
             break
-        _look_ahead(b)
+        if is_worthwhile(b.root):
+            _look_ahead(b)
         command = b.commands + b.taken * RECORD_BYTES
         slots = slots_of(command)
         if b.stamps != 0:
@@ -90,12 +101,14 @@ def _look_ahead(b) -> None:  # type: ignore[no-untyped-def]
     """Begin to fetch what the next commands of a batch will touch."""
     left = b.count - b.taken
     command = b.commands + b.taken * RECORD_BYTES
-    if left > FAR:
-        look_far(b.root, command + FAR * RECORD_BYTES)
-    if left > MIDDLE:
-        look_middle(b.root, command + MIDDLE * RECORD_BYTES)
-    if left > NEAR:
-        look_near(b.root, command + NEAR * RECORD_BYTES)
+    if left > FIRST:
+        look_first(b.root, command + FIRST * RECORD_BYTES)
+    if left > SECOND:
+        look_second(b.root, command + SECOND * RECORD_BYTES)
+    if left > THIRD:
+        look_third(b.root, command + THIRD * RECORD_BYTES)
+    if left > FOURTH:
+        look_fourth(b.root, command + FOURTH * RECORD_BYTES)
 
 
 @compiled

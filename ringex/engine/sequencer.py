@@ -21,7 +21,17 @@ from typing import Final
 import numpy as np
 
 from ringex.atomics import load_acquire, pause, store_relaxed
-from ringex.engine.lookahead import FAR, MIDDLE, NEAR, look_far, look_middle, look_near
+from ringex.engine.lookahead import (
+    FIRST,
+    FOURTH,
+    SECOND,
+    THIRD,
+    is_worthwhile,
+    look_first,
+    look_fourth,
+    look_second,
+    look_third,
+)
 from ringex.engine.matcher import apply
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
@@ -168,7 +178,8 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
     published = ring_published(source.ring)
     taken = 0
     while source.cursor < published and taken < COMMANDS_PER_TURN_MAX and _may_take(s):
-        _look_ahead(s.root, source.ring, source.cursor, published)
+        if is_worthwhile(s.root):
+            _look_ahead(s.root, source.ring, source.cursor, published)
         command = ring_slot(source.ring, source.cursor)
         second = int64(0)
         slots = 1
@@ -188,12 +199,14 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
 def _look_ahead(root: int, ring: int, cursor: int, published: int) -> None:
     """Begin to fetch what the ring's next commands will touch."""
     left = published - cursor
-    if left > FAR:
-        look_far(root, ring_slot(ring, cursor + FAR))
-    if left > MIDDLE:
-        look_middle(root, ring_slot(ring, cursor + MIDDLE))
-    if left > NEAR:
-        look_near(root, ring_slot(ring, cursor + NEAR))
+    if left > FIRST:
+        look_first(root, ring_slot(ring, cursor + FIRST))
+    if left > SECOND:
+        look_second(root, ring_slot(ring, cursor + SECOND))
+    if left > THIRD:
+        look_third(root, ring_slot(ring, cursor + THIRD))
+    if left > FOURTH:
+        look_fourth(root, ring_slot(ring, cursor + FOURTH))
 
 
 @compiled

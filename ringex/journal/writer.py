@@ -2,7 +2,7 @@
 
 `append` writes at once, in the caller's thread, for use as a library. `start` runs the same code in a thread of its own
 that never meets the matcher's at the GIL; a second thread prepares the next segment when the present one is half full.
-`tools/bench_journal.py` measures it against a bare loop of pwrite and fdatasync.
+`python tools/bench journal` measures it against a bare loop of pwrite and fdatasync.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from ringex.tables.prices import (
     prices_depth,
     prices_find,
     prices_insert,
+    prices_prefetch,
     prices_remove,
     prices_root,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "prices_depth",
     "prices_find",
     "prices_insert",
+    "prices_prefetch",
     "prices_remove",
     "prices_root",
     "words_copy",

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from ringex.jit import compiled, inlined, int64
-from ringex.memory import address_of, record_at, zero_bytes
+from ringex.memory import address_of, prefetch, record_at, zero_bytes
 from ringex.tables.bits import bit_at_or_above, bit_at_or_below, bit_clear, bit_set
 from ringex.tables.pool import Pool, pool_give, pool_take
 
@@ -29,6 +29,7 @@ PRICES: Final = np.dtype([("nodes", "i8"), ("pool", "i8")])
 NODE: Final = np.dtype([("bitmap", "i8"), ("children", "i4", (1 << DIGIT_BITS,))])
 NODE_BYTES: Final = NODE.itemsize
 _CHILD: Final = np.dtype([("number", "i4")])
+_CHILD_BYTES: Final = _CHILD.itemsize
 _CHILDREN_OFFSET: Final = NODE.fields["children"][1]  # type: ignore[index]
 
 
@@ -108,6 +109,17 @@ def prices_find(prices: int, root: int, depth: int, tick: int) -> int:
         node = _child(prices, node, _digit(tick, height))
         height -= 1
     return node
+
+
+@compiled
+def prices_prefetch(prices: int, root: int, depth: int, tick: int) -> None:
+    """Begin to fetch the leaf in which `tick` is, or would be."""
+    node = root
+    for height in range(depth - 1, 0, -1):
+        node = _child(prices, node, _digit(tick, height))
+    leaf = _node(prices, node)
+    prefetch(leaf)
+    prefetch(leaf + _CHILDREN_OFFSET + _digit(tick, 0) * _CHILD_BYTES)
 
 
 @compiled

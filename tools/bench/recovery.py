@@ -1,87 +1,111 @@
-"""What a snapshot costs: export, write, load and hash of a state with many open orders.
+"""How fast an exchange is there again: a snapshot loaded, a journal replayed; and what making a snapshot costs.
 
-    python tools/bench_snapshot.py [--orders 1000000] [--accounts 1000]
-
-The orders rest in one market, over 20,000 price levels; each has a client order id. The file goes to a temporary
-directory. Only the replica pays this, never the matcher.
+Floors: reading the same bytes from the disk, with the page cache told to forget them; and, of the replay, the engine in
+process with the same commands. The slower of the two counts.
 """
 
 from __future__ import annotations
 
-import argparse
-import tempfile
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from ringex.config import Limits
-from ringex.engine import Matcher
-from ringex.engine.export import export_state, hash_of
+from ringex.engine.replay import recover_state
 from ringex.engine.snapshot import load_snapshot, write_snapshot
-from ringex.markets import default_markets
-from ringex.messages import AMOUNT_MAX, CommandKind, EventFlag, OrderType, Reason, Side, TimeInForce, commands
+from ringex.jit import compile_ahead
+from ringex.journal import JournalWriter
+from ringex.messages import COMMAND
 
-LEVELS = 10_000  # of each side
-MIDDLE = 6_000_000
-BATCH = 1 << 15
-_Result = TypeVar("_Result")
+from .engine import rate
+from .exchange import ACCOUNTS, Engine, limits, setup
+from .figure import Figure, Options, figure
+from .flow import flow
+from .scale import resting_orders
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--orders", type=int, default=1_000_000)
-    parser.add_argument("--accounts", type=int, default=1_000)
-    options = parser.parse_args()
-    limits = Limits(orders_max=options.orders)
-    matcher = Matcher(default_markets()[:1], limits=limits)
-    numbers = [matcher.account_add(f"account-{number}") for number in range(options.accounts)]
-    for number in numbers:
-        for asset in ("BTC", "USDT"):
-            matcher.deposit(number, asset, AMOUNT_MAX // options.accounts, asset)
-    matcher.submit(resting_orders(BATCH, np.array(numbers), "warm-")[:1])
-    timed("place", options.orders, lambda: place(matcher, options.orders - 1, np.array(numbers)))
-    with tempfile.TemporaryDirectory() as directory:
-        tables = timed("export", options.orders, lambda: export_state(matcher.state))
-        timed("hash", options.orders, lambda: hash_of(tables))
-        path = timed("export, write and sync", options.orders, lambda: write_snapshot(matcher.state, Path(directory)))
-        print(f"{'file':24} {path.stat().st_size / 2**20:8.1f} MiB")
-        loaded = timed("load", options.orders, lambda: load_snapshot(path, limits))
-    assert Matcher(state=loaded).state_hash() == matcher.state_hash(), "the loaded state is another one"
+PLACEMENTS = 1_000_000
+RESTING = 1_000_000
+READ_BYTES = 1 << 22
+TEN_MILLION_SECONDS = 3.0
+_RAW = np.dtype(f"V{COMMAND.itemsize}")
 
 
-def place(matcher: Matcher, count: int, accounts: np.ndarray) -> None:
-    for first in range(0, count, BATCH):
-        events = matcher.submit(resting_orders(min(BATCH, count - first), accounts, f"{first}-"))
-        refused = events[(events["flag_bits"] & EventFlag.WORKING) == 0]
-        assert len(refused) == 0, f"every order must rest, not {Reason(refused['reason'][0]).name}"
+def measure(options: Options) -> list[Figure]:
+    compile_ahead()
+    return [*_replay(options), *_snapshot(options)]
 
 
-def resting_orders(count: int, accounts: np.ndarray, prefix: str) -> np.ndarray:
-    """Orders that never meet: bids below the middle, asks above it. Shape (count,), COMMAND."""
-    orders = commands(count)
-    each = np.arange(count)
-    orders["kind"], orders["order_type"] = CommandKind.PLACE, OrderType.LIMIT
-    orders["time_in_force"] = TimeInForce.GTC
-    orders["account"] = accounts[each % len(accounts)]
-    orders["side"] = np.where(each % 2, Side.BUY, Side.SELL)
-    distance = 1 + each * 7919 % LEVELS
-    orders["price"] = np.where(each % 2, MIDDLE - distance, MIDDLE + distance)
-    orders["quantity"] = 1_000
-    ids = np.array([f"{prefix}{number}".encode() for number in each], "S40")
-    orders["client_order_id"] = ids.view("<u8").reshape(count, 5)
-    return orders
+def _replay(options: Options) -> list[Figure]:
+    placements = options.count(PLACEMENTS, 5000)
+    stream = flow(placements, 0.0)
+    folder = options.folder / "replay"
+    with JournalWriter(folder / "journal") as journal:
+        records = np.concatenate([setup(1, ACCOUNTS).view(_RAW), stream.view(_RAW)]).view(COMMAND)
+        records["sequence"] = np.arange(1, len(records) + 1)
+        for start in range(0, len(records), 1 << 14):
+            journal.append(records[start : start + (1 << 14)])
+    rates, floors = [], []
+    room = limits(placements)
+    for _ in range(options.repeats):
+        disk = len(records) / _seconds(lambda: _read(sorted((folder / "journal").iterdir()))) / 1e6
+        engine = rate(stream, placements)
+        _forget(sorted((folder / "journal").iterdir()))
+        took = _seconds(lambda: recover_state(folder / "snapshots", folder / "journal", room))
+        rates.append(len(records) / took / 1e6)
+        floors.append(min(disk, engine))
+    seconds = [10 / million for million in rates]
+    name = "slower of disk and engine"
+    return [
+        figure("recovery", "journal replay", "M commands/s", rates, floors=floors, floor_name=name, reach=0.8),
+        figure("recovery", "10 M commands", "s", seconds, reach=TEN_MILLION_SECONDS, at_least=False),
+    ]
 
 
-def timed(what: str, count: int, run: Callable[[], _Result]) -> _Result:
-    started = time.perf_counter()
-    result = run()
-    seconds = time.perf_counter() - started
-    print(f"{what:24} {seconds:8.2f} s   {count / seconds / 1e6:6.2f} M orders/s", flush=True)
-    return result
+def _snapshot(options: Options) -> list[Figure]:
+    count = options.count(RESTING, 1000)
+    engine = Engine(count + 1)
+    engine.run(resting_orders(np.random.default_rng(1), count))
+    written, loaded, floors = [], [], []
+    for _ in range(options.repeats):
+        folder = options.folder / "snapshots"
+        began = time.perf_counter()
+        path = write_snapshot(engine.state, folder)
+        written.append(count / (time.perf_counter() - began) / 1e6)
+        floors.append(count / _seconds(lambda: _read([path])) / 1e6)  # noqa: B023
+        _forget([path])
+        loaded.append(count / _seconds(lambda: load_snapshot(path)) / 1e6)  # noqa: B023
+        path.unlink()
+    return [
+        figure("recovery", f"snapshot of {count:,} orders written", "M orders/s", written),
+        figure(
+            *("recovery", f"snapshot of {count:,} orders loaded", "M orders/s", loaded),
+            floors=floors,
+            floor_name="disk read",
+            reach=0.8,
+        ),
+    ]
 
 
-if __name__ == "__main__":
-    main()
+def _seconds(what: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    what()
+    return time.perf_counter() - began
+
+
+def _read(paths: list[Path]) -> None:
+    _forget(paths)
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            while file.read(READ_BYTES):
+                pass
+
+
+def _forget(paths: list[Path]) -> None:
+    """Let the page cache forget the files' bytes: they must come from the disk."""
+    for path in paths:
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)

@@ -60,10 +60,10 @@ def _change_rate(resting: int, changes: int) -> float:
     """Millions of commands a CPU-second: half of them cancel one of `resting` orders, half place another."""
     random = np.random.default_rng(1)
     engine = Engine(resting + 1)
-    engine.run(_orders(random, resting))
+    engine.run(resting_orders(random, resting))
     records = np.zeros(2 * changes, COMMAND)
     raw = records.view(np.dtype(f"V{COMMAND.itemsize}"))
-    raw[1::2] = _orders(random, changes).view(raw.dtype)
+    raw[1::2] = resting_orders(random, changes).view(raw.dtype)
     alive = np.arange(1, resting + 1)
     accounts = 1 + (alive - 1) % ACCOUNTS
     for number in range(changes):
@@ -77,7 +77,7 @@ def _change_rate(resting: int, changes: int) -> float:
     return len(records) / (time.process_time() - before) / 1e6
 
 
-def _orders(random: np.random.Generator, count: int) -> np.ndarray:
+def resting_orders(random: np.random.Generator, count: int) -> np.ndarray:
     """Orders that never meet, at any of 400,000 prices."""
     records = commands(count)
     records["kind"], records["order_type"] = CommandKind.PLACE, OrderType.LIMIT
