@@ -16,7 +16,7 @@ import httptools
 from ringex.gateways.errors import Refusal
 from ringex.gateways.web import rest
 from ringex.gateways.web.peer import Peer, Site
-from ringex.gateways.web.responses import CONTINUE, ENCODER, error_body, response
+from ringex.gateways.web.responses import CONTINUE, ENCODER, JSON, error_body, response
 from ringex.gateways.web.websocket import WebSocket
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -61,11 +61,13 @@ class Request:
     def header(self, name: bytes) -> bytes:
         return self.headers.get(name, b"") if self.headers else b""
 
-    def respond(self, status: int, body: bytes, extra: bytes = b"") -> None:
+    def respond(self, status: int, body: bytes, extra: bytes = b"", content_type: bytes = JSON) -> None:
         keep_alive = self.keep_alive and not self.peer.site.stopping
         self.keep_alive = keep_alive
         head_only = self.verb == b"HEAD"
-        self.answer = response(status, body, extra, keep_alive=keep_alive, head_only=head_only)
+        self.answer = response(
+            status, body, extra, keep_alive=keep_alive, head_only=head_only, content_type=content_type
+        )
         self.peer.answered()
 
 

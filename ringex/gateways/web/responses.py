@@ -19,19 +19,26 @@ _clock: Final[dict[str, Any]] = {"second": 0, "date": b""}
 
 
 def response(
-    status: int, body: bytes, extra: bytes = b"", *, keep_alive: bool = True, head_only: bool = False
+    status: int,
+    body: bytes,
+    extra: bytes = b"",
+    *,
+    keep_alive: bool = True,
+    head_only: bool = False,
+    content_type: bytes = JSON,
 ) -> bytes:
     """One answer. `extra` is further header lines, each with its end."""
     size = b"" if status == HTTPStatus.NO_CONTENT else b"Content-Length: %d\r\n" % len(body)
-    head = _head(status, keep_alive) + _date() + size + extra + b"\r\n"
+    head = _head(status, keep_alive, content_type) + _date() + size + extra + b"\r\n"
     return head if head_only else head + body
 
 
 @cache
-def _head(status: int, keep_alive: bool) -> bytes:
+def _head(status: int, keep_alive: bool, content_type: bytes) -> bytes:
     reason = _REASONS.get(status, "Unknown").encode()
     closing = b"" if keep_alive else b"Connection: close\r\n"
-    kind = b"" if status == HTTPStatus.NO_CONTENT else b"Content-Type: " + JSON + b"\r\nCache-Control: no-store\r\n"
+    described = b"Content-Type: %b\r\nCache-Control: no-store\r\n" % content_type
+    kind = b"" if status == HTTPStatus.NO_CONTENT else described
     return b"HTTP/1.1 %d %b\r\n%b%b" % (status, reason, closing, kind)
 
 

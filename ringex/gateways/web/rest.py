@@ -16,6 +16,7 @@ from ringex.gateways.auth import Proof
 from ringex.gateways.errors import Refusal, invalid
 from ringex.gateways.limiter import retry_seconds
 from ringex.gateways.parameters import PARAMETERS_MAX
+from ringex.gateways.web.pages import serve_page
 from ringex.gateways.web.peer import Site
 from ringex.gateways.web.responses import ENCODER, error_body
 from ringex.gateways.web.routes import PATHS, ROUTES, Route
@@ -37,7 +38,8 @@ def serve(request: Request, site: Site) -> None:
     verb = b"GET" if request.verb == b"HEAD" else request.verb
     route = ROUTES.get((verb, request.path))
     if route is None:
-        _no_route(request, site)
+        if not serve_page(request, site):
+            _no_route(request, site)
         return
     connection = request.peer.seat(Transport.WEB_REST)
     try:
