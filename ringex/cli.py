@@ -9,24 +9,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
-if TYPE_CHECKING:
-    from ringex.config import Settings
+from ringex.cliaccounts import ACCOUNT_COMMANDS
+from ringex.clitools import administer, ask, data_option, running, settings_of
 
 SCOPES: Final = ("TRADE", "USER_DATA", "USER_STREAM", "FIX_API", "FIX_API_READ_ONLY")
 STOP_SECONDS_DEFAULT: Final = 150.0
-
-data_option = click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    envvar="RINGEX_DATA",
-    show_envvar=True,
-    help="The data directory. [default: ./ringex-data]",
-)
 
 
 def main() -> None:
@@ -102,7 +93,7 @@ def status(data: Path | None, as_json: bool) -> int:
     """Say what runs, and how it is. Exit code 1 if nothing does."""
     from ringex.status import describe, read_status
 
-    found = read_status(_settings(data))
+    found = read_status(settings_of(data))
     click.echo(json.dumps(found, indent=2) if as_json else describe(found))
     return 0 if found["running"] else 1
 
@@ -114,7 +105,7 @@ def stop(data: Path | None, timeout: float) -> None:
     """Stop the exchange cleanly, and wait until it has."""
     from ringex.status import stop_exchange
 
-    settings = _running(data)
+    settings = running(data)
     if not stop_exchange(settings, timeout):
         raise click.ClickException(f"the exchange on {settings.data_dir} has not stopped within {timeout:g} s")
     click.echo(f"stopped {settings.data_dir}")
@@ -147,7 +138,7 @@ def key_create(
         params["publicKey"] = _public_key(public_key)
     if addresses:
         params["addresses"] = list(addresses)
-    _administer(data, "admin.keys.create", params)
+    administer(data, "admin.keys.create", params)
 
 
 def _public_key(path: Path) -> str:
@@ -166,7 +157,7 @@ def _public_key(path: Path) -> str:
 @click.option("--account", help="Of this account only.")
 def key_list(data: Path | None, account: str | None) -> None:
     """Print the keys that work, one a line: API key, account, signature, scopes, networks."""
-    result = _ask(data, "admin.keys.list", {"account": account} if account else {})
+    result = ask(data, "admin.keys.list", {"account": account} if account else {})
     for key in result["keys"]:
         words = (key["apiKey"], key["account"], key["signature"], ",".join(key["scopes"]))
         click.echo(" ".join((*words, ",".join(key["addresses"]) or "anywhere")))
@@ -179,7 +170,7 @@ def key_list(data: Path | None, account: str | None) -> None:
 @click.argument("api_key")
 def key_revoke(data: Path | None, api_key: str) -> None:
     """Let the key API_KEY open nothing any more: its sessions and streams end at once, its orders stay."""
-    _administer(data, "admin.keys.revoke", {"apiKey": api_key})
+    administer(data, "admin.keys.revoke", {"apiKey": api_key})
 
 
 @key_group.command("rotate-master")
@@ -193,7 +184,7 @@ def key_rotate_master(data: Path | None) -> None:
     from ringex.gateways.masterkey import MasterKeyError
     from ringex.preflight import CannotStart, DataDirLock
 
-    settings = _settings(data)
+    settings = settings_of(data)
     if not settings.keystore_path.exists():
         raise click.ClickException(f"{settings.keystore_path}: there are no keys")
     try:
@@ -211,194 +202,8 @@ def key_rotate_master(data: Path | None) -> None:
     click.echo(f"master key: {kept}")
 
 
-@cli.group("account")
-def account_group() -> None:
-    """Accounts and their balances."""
-
-
-@account_group.command("create")
-@data_option
-@click.argument("name")
-@click.option("--parent", help="Make it a sub-account of this account. [default: of none]")
-def account_create(data: Path | None, name: str, parent: str | None) -> None:
-    """Make an account."""
-    _administer(data, "admin.account.create", {"name": name} | ({"parent": parent} if parent else {}))
-
-
-@account_group.command("list")
-@data_option
-@click.option("--parent", help="Only the sub-accounts of this account.")
-def account_list(data: Path | None, parent: str | None) -> None:
-    """Print all accounts: number, status, trade group, parent."""
-    _administer(data, "admin.account.list", {"parent": parent} if parent else {})
-
-
-@account_group.command("set")
-@data_option
-@click.argument("name")
-@click.option("--status", type=click.Choice(["ACTIVE", "BLOCKED"]), help="BLOCKED: no new orders, no amendments.")
-@click.option("--trade-group", type=int, help="Accounts of one group do not trade with each other; 0: none.")
-def account_set(data: Path | None, name: str, status: str | None, trade_group: int | None) -> None:
-    """Change what is given of the account NAME, and print how it is."""
-    params = {"name": name, "status": status, "tradeGroup": trade_group}
-    _administer(data, "admin.account.set", {key: value for key, value in params.items() if value is not None})
-
-
-@account_group.command("block")
-@data_option
-@click.argument("name")
-def account_block(data: Path | None, name: str) -> None:
-    """Take no new orders or amendments of the account NAME; it can still cancel."""
-    _administer(data, "admin.account.set", {"name": name, "status": "BLOCKED"})
-
-
-@account_group.command("unblock")
-@data_option
-@click.argument("name")
-def account_unblock(data: Path | None, name: str) -> None:
-    """Take orders of the account NAME again."""
-    _administer(data, "admin.account.set", {"name": name, "status": "ACTIVE"})
-
-
-@account_group.command("kill")
-@data_option
-@click.argument("name")
-def account_kill(data: Path | None, name: str) -> None:
-    """Block the account NAME and cancel all its orders."""
-    _administer(data, "admin.account.kill", {"name": name})
-
-
-@account_group.command("deposit")
-@data_option
-@click.argument("name")
-@click.argument("asset")
-@click.argument("amount")
-@click.option("--reference", help="The same reference is booked once, however often it is sent. [default: a new one]")
-def account_deposit(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
-    """Add AMOUNT of ASSET to the free balance of the account NAME."""
-    _book(data, "admin.account.deposit", name, asset, amount, reference)
-
-
-@account_group.command("withdraw")
-@data_option
-@click.argument("name")
-@click.argument("asset")
-@click.argument("amount")
-@click.option("--reference", help="The same reference is booked once, however often it is sent. [default: a new one]")
-def account_withdraw(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
-    """Take AMOUNT of ASSET from the free balance of the account NAME."""
-    _book(data, "admin.account.withdraw", name, asset, amount, reference)
-
-
-@cli.command()
-@data_option
-@click.argument("name")
-def balance(data: Path | None, name: str) -> None:
-    """Print what the account NAME has of each asset."""
-    _administer(data, "admin.account.balances", {"account": name})
-
-
-@cli.command()
-@data_option
-@click.argument("giver")
-@click.argument("taker")
-@click.argument("asset")
-@click.argument("amount")
-@click.option("--reference", help="The same reference is booked once, however often it is sent. [default: a new one]")
-def transfer(data: Path | None, giver: str, taker: str, asset: str, amount: str, reference: str | None) -> None:
-    """Move AMOUNT of ASSET from the free balance of the account GIVER to that of TAKER."""
-    from ringex.adminclient import new_reference
-
-    reference = reference or new_reference()
-    params = {"fromAccount": giver, "toAccount": taker, "asset": asset, "amount": amount, "reference": reference}
-    _administer(data, "admin.transfer", params, hint=f"; ask again with --reference {reference}, it is booked once")
-
-
-@cli.group()
-def withdrawal() -> None:
-    """Withdrawals in two steps: held first, then completed or released."""
-
-
-@withdrawal.command("hold")
-@data_option
-@click.argument("name")
-@click.argument("asset")
-@click.argument("amount")
-@click.option("--reference", help="Names the withdrawal from here on. [default: a new one]")
-def withdrawal_hold(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
-    """Hold AMOUNT of ASSET of the account NAME: it is no longer free, and has not left yet."""
-    _book(data, "admin.withdrawal.hold", name, asset, amount, reference)
-
-
-@withdrawal.command("complete")
-@data_option
-@click.argument("name")
-@click.argument("reference")
-def withdrawal_complete(data: Path | None, name: str, reference: str) -> None:
-    """Let what is held under REFERENCE leave the exchange."""
-    _administer(data, "admin.withdrawal.complete", {"account": name, "reference": reference})
-
-
-@withdrawal.command("release")
-@data_option
-@click.argument("name")
-@click.argument("reference")
-def withdrawal_release(data: Path | None, name: str, reference: str) -> None:
-    """Make what is held under REFERENCE free again."""
-    _administer(data, "admin.withdrawal.release", {"account": name, "reference": reference})
-
-
-@cli.group("fees")
-def fees_group() -> None:
-    """What accounts pay."""
-
-
-@fees_group.command("set", context_settings={"ignore_unknown_options": True})
-@data_option
-@click.argument("name")
-@click.argument("maker")
-@click.argument("taker")
-@click.option("--symbol", help="In this market only. [default: in every market that it has no rates for]")
-def fees_set(data: Path | None, name: str, maker: str, taker: str, symbol: str | None) -> None:
-    """Let the account NAME pay MAKER and TAKER: 0.001 is 0.1 %, -0.0001 a rebate of 0.01 %."""
-    rates = {"account": name, "makerFee": maker, "takerFee": taker}
-    _administer(data, "admin.fees.set", rates | ({"symbol": symbol} if symbol else {}))
-
-
-@fees_group.command("clear")
-@data_option
-@click.argument("name")
-@click.option("--symbol", help="The rates for this market. [default: those for every market]")
-def fees_clear(data: Path | None, name: str, symbol: str | None) -> None:
-    """Take rates of the account NAME back: it pays what it would without them."""
-    _administer(data, "admin.fees.set", {"account": name} | ({"symbol": symbol} if symbol else {}))
-
-
-@fees_group.command("show")
-@data_option
-@click.argument("name")
-def fees_show(data: Path | None, name: str) -> None:
-    """Print the rates of the account NAME that are not its markets'."""
-    _administer(data, "admin.fees.show", {"account": name})
-
-
-@fees_group.command("asset")
-@data_option
-@click.argument("asset", required=False)
-@click.option("--multiplier", help="What part of a fee is charged in it: 0.75 takes a quarter off. [default: 1]")
-def fees_asset(data: Path | None, asset: str | None, multiplier: str | None) -> None:
-    """Name the ASSET that fees can be paid in; without one they no longer can."""
-    params = {"asset": asset, "multiplier": multiplier}
-    _administer(data, "admin.feeAsset.set", {name: value for name, value in params.items() if value is not None})
-
-
-@fees_group.command("in-asset")
-@data_option
-@click.argument("name")
-@click.argument("choice", type=click.Choice(["on", "off"]))
-def fees_in_asset(data: Path | None, name: str, choice: str) -> None:
-    """Let the account NAME pay its fees in the fee asset where it can, or no longer."""
-    _administer(data, "admin.feeAsset.use", {"account": name, "enabled": choice == "on"})
+for account_command in ACCOUNT_COMMANDS:
+    cli.add_command(account_command)
 
 
 @cli.group("market")
@@ -411,7 +216,7 @@ def market_group() -> None:
 @click.argument("symbol")
 def market_halt(data: Path | None, symbol: str) -> None:
     """Take no new orders or amendments in the market SYMBOL; orders can still be canceled."""
-    _administer(data, "admin.market.set", {"symbol": symbol, "status": "HALT"})
+    administer(data, "admin.market.set", {"symbol": symbol, "status": "HALT"})
 
 
 @market_group.command("resume")
@@ -419,36 +224,7 @@ def market_halt(data: Path | None, symbol: str) -> None:
 @click.argument("symbol")
 def market_resume(data: Path | None, symbol: str) -> None:
     """Let the market SYMBOL trade again."""
-    _administer(data, "admin.market.set", {"symbol": symbol, "status": "TRADING"})
-
-
-def _book(data: Path | None, method: str, name: str, asset: str, amount: str, reference: str | None) -> None:
-    from ringex.adminclient import new_reference
-
-    reference = reference or new_reference()
-    params = {"account": name, "asset": asset, "amount": amount, "reference": reference}
-    _administer(data, method, params, hint=f"; ask again with --reference {reference}, it is booked once")
-
-
-def _administer(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> None:
-    """Ask gateway 0 and print its result, one `name: value` a line."""
-    for name, value in _ask(data, method, params, hint).items():
-        if isinstance(value, dict):
-            value = [f"{key} {part}" for key, part in value.items()]
-        click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
-
-
-def _ask(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> dict[str, Any]:
-    """Gateway 0's result."""
-    from ringex.adminclient import AdminError, NoAnswerError, request
-
-    settings = _running(data)
-    try:
-        return request(settings.admin_endpoint, method, params)
-    except NoAnswerError as error:
-        raise click.ClickException(f"{error}{hint}") from error
-    except AdminError as error:
-        raise click.ClickException(str(error)) from error
+    administer(data, "admin.market.set", {"symbol": symbol, "status": "TRADING"})
 
 
 # ---- looking at what is on disk
@@ -551,27 +327,6 @@ def _journal_dir(directory: Path) -> Path:
 
 
 # ---- helpers
-
-
-def _settings(data: Path | None) -> Settings:
-    from ringex.configfile import ConfigError, load_settings
-
-    try:
-        return load_settings(None, {"data": data})
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _running(data: Path | None) -> Settings:
-    """Settings of the data directory. Raises ClickException if no exchange runs on it."""
-    from ringex.preflight import is_locked
-
-    settings = _settings(data)
-    if not is_locked(settings):
-        raise click.ClickException(
-            f"no exchange runs on {settings.data_dir}; start one with `ringex start`, or name another with --data"
-        )
-    return settings
 
 
 def _one_line(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -61,7 +62,8 @@ def _unbalanced(books: Books, tables: dict[str, np.ndarray]) -> list[str]:
 def needs(markets: list[MarketTerms], tables: dict[str, np.ndarray]) -> dict[Place, int]:
     """What the open orders and held withdrawals of a state must have locked. Raises NotUnderstoodError."""
     needed: dict[Place, int] = defaultdict(int)
-    for order in np.concatenate([tables["orders"], tables["stops"], tables["pending_order"]]):
+    open_orders = [table for table in tables.values() if "executed" in (table.dtype.names or ())]
+    for order in chain.from_iterable(open_orders):  # that rest, wait, follow the market, or are matching
         kind, side = int(order["order_type"]), int(order["side"])
         if kind not in KNOWN_ORDER_TYPES:
             raise NotUnderstoodError(f"order {order['order_id']}: type {kind}: this audit does not know what it holds")

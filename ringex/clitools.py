@@ -1,0 +1,65 @@
+"""What commands of the command line share: which data directory is meant, and asking the exchange that runs on it.
+
+Commands import what they need when they run: `ringex status` need not wait for what only `ringex start` uses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ringex.config import Settings
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    envvar="RINGEX_DATA",
+    show_envvar=True,
+    help="The data directory. [default: ./ringex-data]",
+)
+
+
+def administer(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> None:
+    """Ask gateway 0 and print its result, one `name: value` a line."""
+    for name, value in ask(data, method, params, hint).items():
+        if isinstance(value, dict):
+            value = [f"{key} {part}" for key, part in value.items()]
+        click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+def ask(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> dict[str, Any]:
+    """Gateway 0's result."""
+    from ringex.adminclient import AdminError, NoAnswerError, request
+
+    settings = running(data)
+    try:
+        return request(settings.admin_endpoint, method, params)
+    except NoAnswerError as error:
+        raise click.ClickException(f"{error}{hint}") from error
+    except AdminError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def settings_of(data: Path | None) -> Settings:
+    from ringex.configfile import ConfigError, load_settings
+
+    try:
+        return load_settings(None, {"data": data})
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def running(data: Path | None) -> Settings:
+    """Settings of the data directory. Raises ClickException if no exchange runs on it."""
+    from ringex.preflight import is_locked
+
+    settings = settings_of(data)
+    if not is_locked(settings):
+        raise click.ClickException(
+            f"no exchange runs on {settings.data_dir}; start one with `ringex start`, or name another with --data"
+        )
+    return settings
