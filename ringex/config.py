@@ -111,6 +111,11 @@ class Settings:
         return self.data_dir / "readers"
 
     @property
+    def listen_keys_dir(self) -> Path:
+        """Listen keys of user streams, a file for each."""
+        return self.data_dir / "listenkeys"
+
+    @property
     def keystore_path(self) -> Path:
         return self.data_dir / "keys.json"
 

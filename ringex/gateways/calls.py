@@ -13,9 +13,11 @@ from ringex.gateways.auth import UNTIMED, Timing
 from ringex.gateways.errors import missing, no_such_symbol
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.limiter import Limiter
+from ringex.gateways.listenkeys import ListenKeys
 from ringex.gateways.parameters import Arguments
 from ringex.gateways.rows import Row
 from ringex.gateways.session import Connection
+from ringex.gateways.userstreams import UserStreams
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import ReadModel
 
@@ -27,6 +29,8 @@ class Office(Protocol):
     keystore: Keystore
     counts: Counter[str]
     limiter: Limiter
+    streams: UserStreams
+    listen_keys: ListenKeys
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from ringex.gateways.errors import (
     Refusal,
     journal_full,
     malformed,
+    missing,
     overloaded,
     timed_out,
     too_many,
@@ -37,6 +38,7 @@ from ringex.gateways.errors import (
 )
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.limiter import Limiter, Meter, Use
+from ringex.gateways.listenkeys import ListenKeys
 from ringex.gateways.lookups import Lookup, LookupDesk, StoreBehind
 from ringex.gateways.methods import METHODS, Method, Security
 from ringex.gateways.parameters import decode
@@ -48,6 +50,7 @@ from ringex.gateways.streams import terminated
 from ringex.gateways.userstreams import Send, UserStreams, chosen
 from ringex.gateways.weights import weight_of
 from ringex.history.follower import EventsGoneError, Follower
+from ringex.history.past import Past
 from ringex.history.readmodel import ReadModel
 from ringex.history.store.store import StoreAway
 from ringex.messages import CommandKind, EventFlag, EventKind, KeyScope, Transport, commands
@@ -101,13 +104,15 @@ class Gateway:
     producer: Producer
     backlog: Backlog
     join: Callable[[], ReadModel | None]
+    past: Past
+    listen_keys: ListenKeys
     send: Send
     limiter: Limiter
     lookups: LookupDesk
 
     def __post_init__(self) -> None:
         self.connections = Connections()
-        self.streams = UserStreams(self.send)
+        self.streams = UserStreams(self.send, self.past)
         self.watchers: list[Watcher] = []
         self.counts: Counter[str] = Counter()
         self.binary = BinaryCommands(time.time_ns())
@@ -191,6 +196,8 @@ class Gateway:
             firsts.append(time.monotonic() + BACKLOG_SECONDS)
         if self.binary.next_deadline is not None:
             firsts.append(self.binary.next_deadline)
+        if self.streams.wait_seconds is not None:
+            firsts.append(time.monotonic() + self.streams.wait_seconds)
         return min(firsts, default=None)
 
     # A turn: commands out, events in, replies out
@@ -199,6 +206,7 @@ class Gateway:
         """Do what can be done without waiting. True if there is more to do at once."""
         self._flush()
         more = self._take_events()
+        more |= self.streams.go_on(self.model, time.time_ns())
         self._flush()  # what replies have set off
         self._give_up_late()
         if not more:
@@ -209,7 +217,7 @@ class Gateway:
     def end_streams(self, why_code: str) -> None:
         """Tell every stream that it ends here: after a gap, or at a stop."""
         self.counts[why_code] += 1
-        self.streams.end(self.connections, time.time_ns())
+        self.streams.end(time.time_ns(), missed=why_code == "gaps")
 
     def _serve(
         self,
@@ -265,6 +273,8 @@ class Gateway:
         """Who calls. Raises Refusal when a key, a signature, a scope or a fresh timestamp is missing."""
         if method.security == Security.NONE:
             return None, 0, Timing()
+        if method.by_key_alone:
+            return self._key_holder(connection, method, proof, params)
         session = connection.key if not method.signed_always and "signature" not in params and proof is None else None
         if session is None and method.session_only:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. Send session.logon first.")
@@ -278,6 +288,21 @@ class Gateway:
         require_scope(known.scopes, KeyScope(method.security.value))
         when = timing(params, now_ns, mandatory=session is None)
         return signer, known.account, when
+
+    def _key_holder(
+        self, connection: Connection, method: Method, proof: Proof | None, params: Mapping[str, Any]
+    ) -> tuple[Key | None, int, Timing]:
+        """Who has the key that was sent, or the session's: no signature is asked for."""
+        sent = proof.api_key if proof is not None else params.get("apiKey")
+        key = connection.key if not sent else self.keystore.find(sent) if isinstance(sent, str) else None
+        if key is None and not sent:
+            raise missing("apiKey")
+        known = self.model.key(key.number) if key is not None else None
+        if key is None or known is None:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
+        require_address(key, connection.address)
+        require_scope(known.scopes, KeyScope(method.security.value))
+        return key, known.account, Timing()
 
     def _revoke(self, events: np.ndarray) -> None:
         """Keys are no more: their sessions and streams end, before the events that came with it are told."""
@@ -394,7 +419,7 @@ class Gateway:
     def _apply(self, events: np.ndarray) -> None:
         if (events["kind"] == EventKind.KEY_REVOKED).any():
             self._revoke(events[events["kind"] == EventKind.KEY_REVOKED])
-        self.streams.apply(events, self.model, self.connections)
+        self.streams.apply(events, self.model)
         self.limiter.orders.apply(events)
         self.counts["events"] += len(events)
         for watcher in self.watchers:

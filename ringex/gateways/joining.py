@@ -14,11 +14,13 @@ from ringex.gateways.backlog import Backlog
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.keystore import open_keystore
 from ringex.gateways.limiter import Limiter
+from ringex.gateways.listenkeys import ListenKeys
 from ringex.gateways.lookups import LookupDesk
 from ringex.gateways.tally import Tally
 from ringex.gateways.userstreams import Send
 from ringex.history.follower import Follower
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError
+from ringex.history.past import Past
 from ringex.history.readmodel import ReadModel
 from ringex.history.store.opening import open_store
 from ringex.ring import Producer, Ring
@@ -38,6 +40,7 @@ class Joining:
         self._replica = ReplicaClient(settings.replica_endpoint, JOIN_SECONDS)
         self._event_ring = Ring.attach(run.event_ring)
         self._command_rings = [Ring.attach(name) for name in run.command_rings]
+        self._past = Past(self._event_ring, settings.replica_endpoint)
         self._complain_at = time.monotonic() + COMPLAIN_SECONDS  # a start takes a moment
         self._lookups = LookupDesk(partial(open_store, settings, writes=False), self._ring_own_doorbell)
 
@@ -66,6 +69,8 @@ class Joining:
             producer=Producer(self._command_rings[self._number]),
             backlog=Backlog(self._command_rings),
             join=self.model,
+            past=self._past,
+            listen_keys=ListenKeys(self._settings.listen_keys_dir),
             send=send,
             limiter=Limiter(self._settings.rate_limits, Tally(self._run.tallies, self._number)),
             lookups=self._lookups,
@@ -78,6 +83,7 @@ class Joining:
     def close(self) -> None:
         self._lookups.close()
         self._replica.close()
+        self._past.close()
         self._event_ring.close()
         for ring in self._command_rings:
             ring.close()

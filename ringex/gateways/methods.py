@@ -39,6 +39,7 @@ class Method:
     """One method. `waits`: a query, answered once everything is in that its connection was told or has sent before.
 
     `signed_always`: a logged-on session does not replace the signature. `session_only`: it is what is asked for.
+    `by_key_alone`: the API key is enough, without a signature.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Method:
     waits: bool = False
     signed_always: bool = False
     session_only: bool = False
+    by_key_alone: bool = False
     declared: Mapping[str, Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +113,16 @@ METHODS: Final = table_of(
     Method("session.logon", _DATA, (), sessions.logon, signed_always=True),
     Method("session.status", _NONE, (), sessions.status),
     Method("session.logout", _NONE, (), sessions.logout),
-    Method("userDataStream.subscribe", _STREAM, (), sessions.subscribe, session_only=True),
-    Method("userDataStream.subscribe.signature", _STREAM, (), sessions.subscribe, signed_always=True),
+    Method("userDataStream.start", _STREAM, (), sessions.start_key, by_key_alone=True),
+    Method("userDataStream.ping", _STREAM, sessions.KEY_PARAMETERS, sessions.keep_key, by_key_alone=True),
+    Method("userDataStream.stop", _STREAM, sessions.KEY_PARAMETERS, sessions.stop_key, by_key_alone=True),
+    Method("userDataStream.subscribe", _STREAM, sessions.RESUME_PARAMETERS, sessions.subscribe, session_only=True),
+    Method(
+        "userDataStream.subscribe.signature",
+        _STREAM,
+        sessions.RESUME_PARAMETERS,
+        sessions.subscribe,
+        signed_always=True,
+    ),
     Method("userDataStream.unsubscribe", _NONE, sessions.UNSUBSCRIBE_PARAMETERS, sessions.unsubscribe),
 )

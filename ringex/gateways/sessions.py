@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ringex.gateways.calls import Call
-from ringex.gateways.errors import invalid, unsupported
+from ringex.gateways.errors import Refusal, invalid, unsupported
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.replies import milliseconds
 from ringex.gateways.session import Connection
 
 UNSUBSCRIBE_PARAMETERS: Final = (Parameter("subscriptionId", Kind.INTEGER),)
+RESUME_PARAMETERS: Final = (Parameter("resumeAfter", Kind.INTEGER),)
+KEY_PARAMETERS: Final = (Parameter("listenKey", Kind.TEXT, required=True),)
 
 
 def logon(call: Call) -> dict[str, Any]:
@@ -40,10 +42,19 @@ def logout(call: Call) -> dict[str, Any]:
 
 
 def subscribe(call: Call) -> dict[str, Any]:
+    """Everything behind `sequence` will be told: what happens from now on, or behind `resumeAfter`."""
     _require_own_identity(call.connection)
     if call.connection.delimited:
         raise unsupported("A REQ socket cannot receive a stream; use a DEALER.")
-    return {"subscriptionId": call.connection.subscribe(call.account, call.key)}
+    assert call.office is not None
+    connection, after = call.connection, call.arguments.get("resumeAfter")
+    number = connection.subscribe(call.account, call.key)
+    try:
+        call.office.streams.subscribe(connection, number, after, call.model)
+    except Refusal:
+        del connection.subscriptions[number]
+        raise
+    return {"subscriptionId": number, "sequence": call.model.sequence if after is None else after}
 
 
 def unsubscribe(call: Call) -> dict[str, Any]:
@@ -56,6 +67,32 @@ def unsubscribe(call: Call) -> dict[str, Any]:
         known = ", ".join(map(str, subscriptions)) or "none"
         raise invalid("subscriptionId", f"Active on this connection: {known}.")
     return {}
+
+
+def start_key(call: Call) -> dict[str, Any]:
+    """The account's listen key, new where it has none, good for an hour from now on."""
+    assert call.office is not None
+    return {"listenKey": call.office.listen_keys.start(call.account, call.key, call.now_ns)}
+
+
+def keep_key(call: Call) -> dict[str, Any]:
+    """It is good for an hour from now on."""
+    assert call.office is not None
+    if not call.office.listen_keys.keep(call.account, call.arguments["listenKey"], call.now_ns):
+        raise no_such_listen_key()
+    return {}
+
+
+def stop_key(call: Call) -> dict[str, Any]:
+    """Its streams end soon, at every gateway."""
+    assert call.office is not None
+    if not call.office.listen_keys.stop(call.account, call.arguments["listenKey"], call.now_ns):
+        raise no_such_listen_key()
+    return {}
+
+
+def no_such_listen_key() -> Refusal:
+    return Refusal(-1125, "This listenKey does not exist. It is another account's, or its hour is over.")
 
 
 def _require_own_identity(connection: Connection) -> None:

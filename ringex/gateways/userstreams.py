@@ -1,40 +1,180 @@
-"""The user streams of one gateway: events of an account, told to the connections that subscribed to it."""
+"""The user streams of one gateway: events of an account, told to whoever follows it, now or from an earlier event on.
+
+Each report carries `sequence`, the number of the event that it tells of; where further reports of the same event
+follow, also `more`. Who was told everything up to an event may go on behind it later, at any gateway: what has gone by
+since is read again, filtered, and told first; then comes what happens. Nothing is left out or told twice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
 
+import msgspec
 import numpy as np
 
+from ringex.gateways.errors import Refusal
 from ringex.gateways.rows import Row, rows_of
-from ringex.gateways.session import Connection, Connections
+from ringex.gateways.session import Connection
 from ringex.gateways.streams import concerned, reports, terminated
+from ringex.history.past import Past, PastGone
 from ringex.history.readmodel import ReadModel
-from ringex.messages import EVENT, EventKind
+from ringex.messages import EVENT, EventKind, Transport
+
+EVENTS_PER_STEP: Final = 4096
+RESUMES_PER_TURN: Final = 8
+WAIT_SECONDS: Final = 0.005
+"""How soon to look again whether the replica has answered, or a slow peer has read."""
 
 _RAW: Final = np.dtype("V256")
+_TIMES_OF_EVENT: Final = ("E", "T")
+_TIMES_OF_ORDER: Final = ("O", "W", "D")
+_encode: Final = msgspec.json.Encoder().encode
 
 Send = Callable[[Connection, Any], None]
 """Encodes and sends one message (a map, or a list of binary frames) to a peer; forgets a peer that is gone."""
 
 
+class Report:
+    """One message of a user stream. Its JSON is made once for all who get it."""
+
+    __slots__ = ("_json", "_time_ns", "fields")
+
+    def __init__(self, fields: dict[str, Any], time_ns: int) -> None:
+        self.fields = fields
+        self._time_ns = time_ns
+        self._json: dict[bool, bytes] = {}
+
+    def json(self, *, microseconds: bool = False) -> bytes:
+        """With times in milliseconds, or in microseconds."""
+        made = self._json.get(microseconds)
+        if made is None:
+            made = self._json[microseconds] = _encode(self._in_microseconds() if microseconds else self.fields)
+        return made
+
+    def _in_microseconds(self) -> dict[str, Any]:
+        """An order's own times have no more digits than milliseconds give."""
+        fields = dict(self.fields)
+        own = (*_TIMES_OF_EVENT, "u") if fields["e"] == "outboundAccountPosition" else _TIMES_OF_EVENT
+        fields.update((name, self._time_ns // 1000) for name in own if name in fields)
+        fields.update((name, fields[name] * 1000) for name in _TIMES_OF_ORDER if isinstance(fields.get(name), int))
+        return fields
+
+
+class Recipient(Protocol):
+    """Who follows an account."""
+
+    account: int
+
+    @property
+    def gone(self) -> bool:
+        """It no longer follows."""
+
+    @property
+    def slow(self) -> bool:
+        """Much of what it was sent waits to be read."""
+
+    def tell(self, report: Report) -> None: ...
+
+    def end(self, event: dict[str, Any], *, missed: bool) -> None:
+        """`event` is the last one. `missed`: it is so because events cannot be told."""
+
+
+class Subscription:
+    """A subscription of a connection: userDataStream.subscribe."""
+
+    __slots__ = ("_connection", "_number", "_send", "account")
+
+    def __init__(self, connection: Connection, number: int, send: Send) -> None:
+        self._connection, self._number, self._send = connection, number, send
+        self.account = connection.subscriptions[number]
+
+    @property
+    def gone(self) -> bool:
+        return self._number not in self._connection.subscriptions
+
+    @property
+    def slow(self) -> bool:
+        peer = self._connection.peer
+        return peer is not None and bool(peer.paused)
+
+    def tell(self, report: Report) -> None:
+        event: Any = report.fields
+        if self._connection.transport == Transport.WEB_SOCKET:
+            event = msgspec.Raw(report.json())
+        self._send(self._connection, {"subscriptionId": self._number, "event": event})
+
+    def end(self, event: dict[str, Any], *, missed: bool) -> None:
+        self._send(self._connection, {"subscriptionId": self._number, "event": event})
+        self._connection.subscriptions.pop(self._number, None)
+
+
+class _Resume:
+    """A recipient that is being told what has gone by, up to event `told`."""
+
+    __slots__ = ("recipient", "told")
+
+    def __init__(self, recipient: Recipient, told: int) -> None:
+        self.recipient, self.told = recipient, told
+
+
 class UserStreams:
-    """Applies events to the read model, and tells streams of them."""
+    """Applies events to the read model, and tells recipients of them. `past` is where earlier events are read."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, past: Past) -> None:
         self._send = send
+        self._past = past
+        self._live: dict[int, list[Recipient]] = {}
+        self._resuming: deque[_Resume] = deque()
 
-    def apply(self, events: np.ndarray, model: ReadModel, connections: Connections) -> None:
-        """`model` takes the events; streams are told.
+    # Who follows
+
+    def subscribe(self, connection: Connection, number: int, after: int | None, model: ReadModel) -> None:
+        """Follow the account of the connection's subscription `number`; as `follow`."""
+        self.follow(Subscription(connection, number, self._send), after, model)
+
+    def follow(self, recipient: Recipient, after: int | None, model: ReadModel) -> None:
+        """Tell `recipient` what happens from now on, or everything behind event `after`.
+
+        Raises Refusal where no such event has been yet.
+        """
+        if after is None:
+            self._add(recipient)
+            return
+        newest = self._past.newest
+        if after > newest:
+            why = f"Data sent for parameter 'resumeAfter' is not valid. The newest event is {newest}."
+            raise Refusal(-1130, why)
+        self._resuming.append(_Resume(recipient, after))
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """After how long `go_on` should be called although nothing happens; None: not at all."""
+        return WAIT_SECONDS if self._resuming else None
+
+    def end(self, now_ns: int, *, missed: bool) -> None:
+        """Tell everybody that it ends here."""
+        event = terminated(now_ns)
+        everybody = [recipient for live in self._live.values() for recipient in live]
+        everybody += [resume.recipient for resume in self._resuming]
+        self._live.clear()
+        self._resuming.clear()
+        for recipient in everybody:
+            if not recipient.gone:
+                recipient.end(event, missed=missed)
+
+    # Events
+
+    def apply(self, events: np.ndarray, model: ReadModel) -> None:
+        """`model` takes the events; recipients are told.
 
         Split where an order is amended or loses quantity to a prevented match: reports show it as it was until then.
         """
-        streams = _table(connections)
-        if not streams:
+        if not self._live:
             model.apply(events)
             return
-        accounts = np.array(sorted(streams), np.int32)
+        accounts = np.array(sorted(self._live), np.int32)
         kinds = events["kind"]
         cuts = np.flatnonzero((kinds == EventKind.AMENDED) | (kinds == EventKind.PREVENTED))
         for span in np.split(events, cuts):
@@ -42,24 +182,62 @@ class UserStreams:
                 continue
             model.apply(span)
             for event in rows_of(chosen(span, concerned(span, accounts))):
-                self._push(event, model, streams)
+                for account in sorted(_accounts_of(event) & self._live.keys()):
+                    self._tell(model, event, account, self._present(account))
 
-    def end(self, connections: Connections, now_ns: int) -> None:
-        """Tell every stream that it ends here."""
-        event = terminated(now_ns)
-        for connection in connections.subscribed():
-            for number in list(connection.subscriptions):  # a peer that is gone loses them all at once
-                self._send(connection, {"subscriptionId": number, "event": event})
-            connection.subscriptions.clear()
+    def go_on(self, model: ReadModel, now_ns: int) -> bool:
+        """Tell who resumes some of what it missed. True if there is more to do at once."""
+        told = False
+        for _ in range(min(len(self._resuming), RESUMES_PER_TURN)):
+            resume = self._resuming.popleft()
+            if not resume.recipient.gone and not self._step(resume, model, now_ns):
+                self._resuming.append(resume)
+                told |= not resume.recipient.slow
+        return told and not self._past.waits
 
-    def _push(self, event: Row, model: ReadModel, streams: dict[int, list[tuple[Connection, int]]]) -> None:
-        accounts = {event["account"]}
-        if event["kind"] == EventKind.TRADE:
-            accounts.add(event["maker_account"])
-        for account in sorted(accounts & streams.keys()):
-            for report in reports(model, event, account):
-                for connection, number in streams[account]:
-                    self._send(connection, {"subscriptionId": number, "event": report})
+    def _step(self, resume: _Resume, model: ReadModel, now_ns: int) -> bool:
+        """One step of a resume; True if there is no further one."""
+        recipient = resume.recipient
+        if recipient.slow:
+            return False
+        if resume.told < model.sequence:
+            try:
+                events = self._past.after(resume.told, min(EVENTS_PER_STEP, model.sequence - resume.told))
+            except PastGone as gone:
+                why = f"Events after {resume.told} are no longer held; the oldest to resume after is {gone.oldest}."
+                recipient.end(terminated(now_ns) | {"code": -1130, "msg": why, "oldest": gone.oldest}, missed=True)
+                return True
+            accounts = np.array([recipient.account], np.int32)
+            for event in rows_of(chosen(events, concerned(events, accounts))):
+                self._tell(model, event, recipient.account, (recipient,))
+            resume.told += len(events)
+        if resume.told != model.sequence or recipient.gone:
+            return False
+        self._add(recipient)
+        return True
+
+    def _add(self, recipient: Recipient) -> None:
+        self._live[recipient.account] = [*self._present(recipient.account), recipient]
+
+    def _present(self, account: int) -> list[Recipient]:
+        """Who follows an account; who has gone is forgotten."""
+        found = [recipient for recipient in self._live.get(account, ()) if not recipient.gone]
+        if found:
+            self._live[account] = found
+        else:
+            self._live.pop(account, None)
+        return found
+
+    def _tell(self, model: ReadModel, event: Row, account: int, recipients: Iterable[Recipient]) -> None:
+        found = list(reports(model, event, account)) if recipients else []
+        for at, fields in enumerate(found, 1):
+            fields["sequence"] = event["sequence"]
+            if at < len(found):
+                fields["more"] = True
+            report = Report(fields, event["time_ns"])
+            for recipient in recipients:
+                if not recipient.gone:
+                    recipient.tell(report)
 
 
 def chosen(events: np.ndarray, which: np.ndarray) -> np.ndarray:
@@ -67,10 +245,8 @@ def chosen(events: np.ndarray, which: np.ndarray) -> np.ndarray:
     return events.view(_RAW)[which].view(EVENT)
 
 
-def _table(connections: Connections) -> dict[int, list[tuple[Connection, int]]]:
-    """Account -> the streams that follow it."""
-    table: dict[int, list[tuple[Connection, int]]] = {}
-    for connection in connections.subscribed():
-        for number, account in connection.subscriptions.items():
-            table.setdefault(account, []).append((connection, number))
-    return table
+def _accounts_of(event: Row) -> set[int]:
+    accounts = {event["account"]}
+    if event["kind"] == EventKind.TRADE:
+        accounts.add(event["maker_account"])
+    return accounts

@@ -3,12 +3,12 @@
 Messages are ZeroMQ frames between a DEALER (here) and the replica's ROUTER, at `Settings.replica_endpoint`:
 
     [b"join"]                            -> [b"model", sequence, *ReadModel.export()]
-    [b"events", after]                   -> [b"events", EVENT records] | [b"gone"]
+    [b"events", after]                   -> [b"events", EVENT records] | [b"gone", oldest]
                         either, where the replica is not that far yet -> [b"later"]
                                                 anything else -> [b"error", message]
 
-`sequence` and `after` are event sequences, 8 bytes, little endian. The replica calls `answer`; readers use
-`ReplicaClient`.
+`sequence`, `after` and `oldest` are event sequences, 8 bytes, little endian; all events behind `oldest` are held. The
+replica calls `answer`; readers use `ReplicaClient`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def answer(request: Sequence[Frame], model: ReadModel | None, event_log: EventLo
         if after >= event_log.last_sequence:
             return [b"later"]
         events = event_log.after(after, EVENTS_PER_REPLY_MAX)
-        return [b"gone"] if events is None else [b"events", frame_of(events)]
+        if events is None:
+            return [b"gone", _packed(event_log.first_sequence - 1)]
+        return [b"events", frame_of(events)]
     return [b"error", b'expected [b"join"] or [b"events", after: 8 bytes]']
 
 
@@ -85,12 +87,7 @@ class ReplicaClient:
         reply = self._ask([b"events", _packed(after)])
         if bytes(reply[0]) == b"gone":
             return None
-        check(bytes(reply[0]) == b"events" and len(reply) == 2, _unexpected(reply))
-        events = records_of(reply[1], EVENT, EVENTS_PER_REPLY_MAX, "events")
-        check(len(events) > 0, "events: none came")
-        expected = np.arange(after + 1, after + 1 + len(events))
-        check(bool((events["sequence"] == expected).all()), f"events: they do not follow each other from {after + 1}")
-        return events
+        return _events_in(reply, after)
 
     def close(self) -> None:
         self._socket.close(linger=0)
@@ -121,6 +118,52 @@ class ReplicaClient:
         if bytes(reply[0]) == b"later":
             raise ReplicaBehindError(f"{self._endpoint} is not that far yet")
         return reply
+
+
+class EventsAsked:
+    """One question for events at a time, whose answer is looked for without waiting."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.connect(endpoint)
+
+    def ask(self, after: int) -> None:
+        """Ask for events that follow `after`."""
+        self._socket.send_multipart([b"events", _packed(after)])
+
+    def answer(self, after: int) -> np.ndarray | int | None:
+        """What `ask(after)` was answered with: EVENT records, at least one; or, where the next one is no longer held,
+        the sequence behind which all are; None: nothing has come yet.
+
+        Raises ReplicaBehindError, FrameError.
+        """
+        try:
+            frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        reply: list[Frame] = [frame.buffer for frame in frames]
+        if bytes(reply[0]) == b"later":
+            raise ReplicaBehindError(f"{self._endpoint} is not that far yet")
+        if bytes(reply[0]) == b"gone":
+            check(len(reply) == 2 and len(reply[1]) == 8, _unexpected(reply))
+            return int.from_bytes(reply[1], "little")
+        return _events_in(reply, after)
+
+    def close(self) -> None:
+        self._socket.close(linger=0)
+        self._context.term()
+
+
+def _events_in(reply: list[Frame], after: int) -> np.ndarray:
+    check(bytes(reply[0]) == b"events" and len(reply) == 2, _unexpected(reply))
+    events = records_of(reply[1], EVENT, EVENTS_PER_REPLY_MAX, "events")
+    check(len(events) > 0, "events: none came")
+    expected = np.arange(after + 1, after + 1 + len(events))
+    check(bool((events["sequence"] == expected).all()), f"events: they do not follow each other from {after + 1}")
+    return events
 
 
 def _packed(sequence: int) -> bytes:

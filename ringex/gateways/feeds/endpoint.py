@@ -1,15 +1,17 @@
 """The endpoint of the streams: /ws and /stream, with or without stream names behind.
 
-/ws  /ws/<name>[/<name>…]  /ws/<digits>            raw messages
-/stream  /stream?streams=<name>/<name>…            combined messages: {"stream": …, "data": …}
-…?timeUnit=MICROSECOND                             times in microseconds
+    /ws  /ws/<name>[/<name>…]  /ws/<digits>      raw messages
+    /stream  /stream?streams=<name>/<name>…      combined messages: {"stream": …, "data": …}
+    …?timeUnit=MICROSECOND                       times in microseconds
+    …?resumeAfter=<sequence>                     of a listen key: what came behind that event, too
+
+Names can be subscribed to and left at any time: see `ringex.gateways.feeds.dialog`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
@@ -26,7 +28,9 @@ from ringex.gateways.feeds.subscriber import (
     WAITING_BYTES_HIGH,
     Subscriber,
 )
-from ringex.gateways.feeds.topics import BadName, Stream, parse
+from ringex.gateways.feeds.topics import BadName, Kind, Stream, parse
+from ringex.gateways.feeds.users import Users
+from ringex.gateways.gateway import Gateway
 from ringex.gateways.web.frames import CloseCode
 from ringex.gateways.web.websocket import WebSocket
 from ringex.history.readmodel import ReadModel
@@ -35,6 +39,7 @@ RAW: Final = b"/ws"
 COMBINED: Final = b"/stream"
 PATHS: Final = (RAW, RAW + b"/*", COMBINED, COMBINED + b"/*")
 TOO_MANY_MESSAGES: Final = f"more than {MESSAGES_PER_SECOND} messages a second"
+SEQUENCE_DIGITS_MAX: Final = 16
 _UNITS: Final = {"MILLISECOND": False, "MICROSECOND": True}
 
 
@@ -44,14 +49,14 @@ class Streams:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        model: ReadModel,
-        counts: Counter[str],
+        gateway: Gateway,
         wake: Callable[[], None],
     ) -> None:
         self._loop = loop
-        self._counts = counts
-        self._registry = Registry(counts)
-        self._hub = Hub(self._registry, model, counts)
+        self._counts = gateway.counts
+        self._registry = Registry(gateway.counts)
+        self._hub = Hub(self._registry, gateway.model, gateway.counts)
+        self._users = Users(gateway, self._registry)
         self._dialog = Dialog(self._registry)
         self._timer: asyncio.TimerHandle | None = None
         self._wake = wake
@@ -67,6 +72,7 @@ class Streams:
         if unit not in _UNITS:
             raise Refusal(-1130, "Data sent for parameter 'timeUnit' is not valid. MILLISECOND or MICROSECOND.")
         subscriber = Subscriber(combined=combined, microseconds=_UNITS[unit])
+        subscriber.resume_after = _resume_after(params)
         subscriber.opening = [_stream(name) for name in unquote(names).split("/") if name and not name.isdigit()]
         if len(subscriber.opening) > STREAMS_MAX:
             raise Refusal(-1130, f"Too many streams. A connection may have {STREAMS_MAX}.")
@@ -79,6 +85,7 @@ class Streams:
         self._registry.subscribers[subscriber] = None
         opening, subscriber.opening = subscriber.opening, []
         self._greet(subscriber, self._dialog.subscribe(subscriber, opening))
+        subscriber.resume_after = None
 
     def on_message(self, socket: WebSocket, payload: bytes, is_text: bool) -> None:
         subscriber: Subscriber = socket.state
@@ -103,7 +110,10 @@ class Streams:
     def _greet(self, subscriber: Subscriber, joined: list[Topic]) -> None:
         now_ns = time.time_ns()
         for topic in joined:
-            self._hub.greet(subscriber, topic, now_ns)
+            if topic.stream.kind == Kind.LISTEN_KEY:
+                self._users.open(subscriber, topic.stream.name, now_ns)
+            else:
+                self._hub.greet(subscriber, topic, now_ns)
         self._set_timer()
 
     # Events and time
@@ -125,11 +135,15 @@ class Streams:
 
     def _tick(self) -> None:
         """What is timed is sent within a turn of the gateway; the timer only asks for one."""
-        self._hub.tick(self._loop.time(), time.time_ns())
+        now = self._loop.time()
+        self._hub.tick(now, time.time_ns())
+        self._users.check(now)
         self._set_timer()
 
     def _set_timer(self) -> None:
-        due = self._hub.next_due(self._loop.time())
+        now = self._loop.time()
+        dues = [due for due in (self._hub.next_due(now), self._users.next_due(now)) if due is not None]
+        due = min(dues, default=None)
         if due is None or (self._timer is not None and self._timer.when() <= due):
             return
         if self._timer is not None:
@@ -139,6 +153,16 @@ class Streams:
     def _on_timer(self) -> None:
         self._timer = None
         self._wake()
+
+
+def _resume_after(params: dict[str, str]) -> int | None:
+    text = params.get("resumeAfter")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > SEQUENCE_DIGITS_MAX:
+        why = "It must be the `sequence` of an event."
+        raise Refusal(-1130, f"Data sent for parameter 'resumeAfter' is not valid. {why}")
+    return int(text)
 
 
 def _params(query: bytes) -> dict[str, str]:

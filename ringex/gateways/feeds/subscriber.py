@@ -39,7 +39,17 @@ class Socket(Protocol):
 class Subscriber:
     """`combined`: messages are wrapped and say their stream. `microseconds`: so are all times."""
 
-    __slots__ = ("_allowance", "_counted_at", "combined", "latest", "microseconds", "opening", "socket", "topics")
+    __slots__ = (
+        "_allowance",
+        "_counted_at",
+        "combined",
+        "latest",
+        "microseconds",
+        "opening",
+        "resume_after",
+        "socket",
+        "topics",
+    )
 
     def __init__(self, *, combined: bool, microseconds: bool) -> None:
         self.socket: Socket
@@ -47,6 +57,8 @@ class Subscriber:
         self.microseconds = microseconds
         self.opening: list[Stream] = []
         """What its address named, until its socket is open."""
+        self.resume_after: int | None = None
+        """Behind which event the user stream begins that its address named; None: with the next one."""
         self.topics: dict[str, Topic] = {}
         self.latest: dict[str, bytes] | None = None
         """Of a slow connection: the last message of each stream whose messages replace each other."""

@@ -98,7 +98,7 @@ class WebGateway:
             return
         gateway = self._gateway = self._joining.gateway(model, self._send)
         deadlines = Deadlines(self._loop)
-        streams = Streams(self._loop, model, gateway.counts, self._wake)
+        streams = Streams(self._loop, gateway, self._wake)
         gateway.watchers.append(streams)
         endpoints: dict[bytes, Endpoint] = {socketapi.PATH: SocketApi(gateway), **dict.fromkeys(STREAM_PATHS, streams)}
         site = self._site = Site(gateway, self._loop, deadlines, self._bounds, self._wake, endpoints)
