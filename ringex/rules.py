@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import compiled, entry, inlined, int64
 from ringex.messages import (
     AMOUNT_MAX,
     AVERAGE_MINUTES_MAX,
@@ -236,6 +236,7 @@ def check_trailing_delta(market: Any, order_type: int, side: int, delta: int) ->
     return int64(Reason.NONE) if least <= delta <= most else int64(Reason.TRAILING_DELTA_RANGE)
 
 
+@entry
 @compiled
 def check_peg(order_type: int, time_in_force: int, price: int, peg_price_type: int, peg_offset: int) -> int:
     """Why an order may not take its price from the book in this way, or NONE."""
@@ -254,6 +255,7 @@ def check_peg(order_type: int, time_in_force: int, price: int, peg_price_type: i
     return int64(Reason.NONE) if order_type != OrderType.LIMIT_MAKER else int64(Reason.INVALID_PEG)
 
 
+@entry
 @inlined
 def rises(order_type: int, side: int) -> bool:
     """Whether a stop order of this type and side fires at last price >= stop price; else it does at last <= stop."""

@@ -2,8 +2,8 @@
 
 A client on a logged-on session sends the frames [b"RXB1", n x 256 bytes of COMMAND]. It fills in kind (PLACE, CANCEL,
 CANCEL_ALL, AMEND), market, side, order_type, time_in_force, price, quantity, quote_quantity, stop_price,
-iceberg_quantity, self_trade_prevention, order_id, the client order ids, flag_bits, timestamp_us and correlation; the
-gateway overwrites everything else. It receives frames
+iceberg_quantity, self_trade_prevention, good_till_ns, trailing_delta, peg_price_type, peg_offset, order_id, the client
+order ids, flag_bits, timestamp_us and correlation; the gateway overwrites everything else. It receives frames
 [b"RXB1", EVENT records], with its own correlation in them. A frame that is not in order is refused whole.
 """
 
@@ -40,7 +40,8 @@ _FLAGS: Final = CommandFlag.KEEP_PRIORITY | CommandFlag.ONLY_NEW | CommandFlag.O
 _KEPT: Final = (
     *("kind", "market", "flag_bits", "side", "order_type", "time_in_force", "order_id", "price", "quantity"),
     *("quote_quantity", "client_order_id", "original_client_order_id", "timestamp_us"),
-    *("self_trade_prevention", "stop_price", "iceberg_quantity"),
+    *("self_trade_prevention", "stop_price", "iceberg_quantity", "good_till_ns", "trailing_delta"),
+    *("peg_price_type", "peg_offset"),
 )
 _TEXT_BYTES: Final = 40
 _IN_TEXT: Final = np.zeros(256, bool)

@@ -15,7 +15,13 @@ from ringex.gateways import pastorders, replies
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.commissions import discount, rate_text
 from ringex.gateways.errors import Refusal, ids_disagree, invalid, missing, not_required, of_reason, one_of_two
-from ringex.gateways.filters import filter_reason, iceberg_reason, stop_price_reason
+from ringex.gateways.filters import (
+    filter_reason,
+    iceberg_reason,
+    stop_price_reason,
+    trailing_delta_reason,
+    trailing_deltas,
+)
 from ringex.gateways.parameters import (
     Arguments,
     Kind,
@@ -35,6 +41,7 @@ from ringex.messages import (
     EventKind,
     MarketStatus,
     OrderType,
+    PegPriceType,
     Reason,
     SelfTradePrevention,
     Side,
@@ -42,7 +49,9 @@ from ringex.messages import (
     commands,
     words_of,
 )
+from ringex.rules import DELTA_ONE, PEG_OFFSET_MAX, check_peg
 
+_GOOD_TILL_MAX_MS: Final = ((1 << 63) - 1) // 1_000_000
 _MARKET_TYPES: Final = (OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)
 _STOP_TYPES: Final = (
     *(OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT),
@@ -65,8 +74,13 @@ _NEW_ORDER: Final = (
     Parameter("price", Kind.DECIMAL),
     Parameter("quantity", Kind.DECIMAL),
     Parameter("quoteOrderQty", Kind.DECIMAL),
+    Parameter("goodTillDate", Kind.INTEGER),
     Parameter("stopPrice", Kind.DECIMAL),
+    Parameter("trailingDelta", Kind.INTEGER),
     Parameter("icebergQty", Kind.DECIMAL),
+    Parameter("pegPriceType", Kind.CHOICE, choices=tuple(PegPriceType.__members__)[1:]),
+    Parameter("pegOffsetType", Kind.CHOICE, choices=("PRICE_LEVEL",)),
+    Parameter("pegOffsetValue", Kind.INTEGER),
     Parameter("newClientOrderId", Kind.CLIENT_ID),
     _RESPONSE_TYPE,
     Parameter("selfTradePreventionMode", Kind.CHOICE, choices=tuple(SelfTradePrevention.__members__)),
@@ -226,9 +240,12 @@ def new_order(market: Market, arguments: Arguments) -> np.ndarray:
         _market_amount(record, market, arguments, order_type)
     else:
         _limit_amount(record, market, arguments, order_type)
+    _good_till(record, arguments)
+    _peg(record, arguments, order_type)
     _set_text(record, "client_order_id", arguments.get("newClientOrderId"))
     price, quantity, quote = (int(record[name][0]) for name in ("price", "quantity", "quote_quantity"))
-    reason = filter_reason(market, order_type, price, quantity, quote)
+    is_pegged = bool(record["peg_price_type"][0])
+    reason = filter_reason(market, OrderType.STOP_LOSS if is_pegged else order_type, price, quantity, quote)
     if reason != Reason.NONE:
         raise of_reason(reason, market, price, quantity, quote)
     _stop_price(record, market, arguments, order_type)
@@ -243,11 +260,17 @@ def new_order(market: Market, arguments: Arguments) -> np.ndarray:
 def _stop_price(record: np.ndarray, market: Market, arguments: Arguments, order_type: OrderType) -> None:
     text = arguments.get("stopPrice")
     if order_type not in _STOP_TYPES:
-        if text is not None:
-            raise not_required("stopPrice", f"A {order_type.name} order has none.")
+        for name in ("stopPrice", "trailingDelta"):
+            if name in arguments:
+                raise not_required(name, f"A {order_type.name} order has none.")
         return
+    delta = arguments.get("trailingDelta")
+    if delta is not None:
+        _trailing_delta(record, market, delta)
     if text is None:
-        raise missing("stopPrice", f"A {order_type.name} order needs it.")
+        if delta is None:
+            raise missing("stopPrice", f"A {order_type.name} order needs it, or trailingDelta.")
+        return
     stop_price = price_of(market, text, "stopPrice")
     reason = stop_price_reason(market, order_type, stop_price)
     if reason != Reason.NONE:
@@ -255,13 +278,60 @@ def _stop_price(record: np.ndarray, market: Market, arguments: Arguments, order_
     record["stop_price"] = stop_price
 
 
+def _trailing_delta(record: np.ndarray, market: Market, delta: int) -> None:
+    if not 0 < delta < DELTA_ONE:
+        raise invalid("trailingDelta", f"It must be from 1 to {DELTA_ONE - 1} basis points.")
+    order_type, side = int(record["order_type"][0]), int(record["side"][0])
+    if trailing_delta_reason(market, order_type, side, delta) != Reason.NONE:
+        least, most = trailing_deltas(market, order_type, side)
+        text = f"{of_reason(Reason.TRAILING_DELTA_RANGE).message}: trailingDelta {delta} is not from {least} to {most}."
+        raise Refusal(-1013, text)
+    record["trailing_delta"] = delta
+
+
+def _good_till(record: np.ndarray, arguments: Arguments) -> None:
+    good_till_ms = arguments.get("goodTillDate")
+    if record["time_in_force"][0] != TimeInForce.GTD:
+        if good_till_ms is not None:
+            raise not_required("goodTillDate", "Only an order with timeInForce GTD has one.")
+        return
+    if good_till_ms is None:
+        raise missing("goodTillDate", "An order with timeInForce GTD needs it: milliseconds since 1970.")
+    if not 0 < good_till_ms <= _GOOD_TILL_MAX_MS:
+        text = f"It must be a time to come, in milliseconds since 1970, up to {_GOOD_TILL_MAX_MS}."
+        raise invalid("goodTillDate", text)
+    record["good_till_ns"] = good_till_ms * 1_000_000
+
+
+def _peg(record: np.ndarray, arguments: Arguments, order_type: OrderType) -> None:
+    """Where the price comes from, if not from `price`: by the rule that the matcher has too."""
+    if "pegPriceType" not in arguments:
+        for name in ("pegOffsetType", "pegOffsetValue"):
+            if name in arguments:
+                raise not_required(name, "It goes with pegPriceType.")
+        return
+    peg = PegPriceType[arguments["pegPriceType"]]
+    offset = arguments.get("pegOffsetValue", 0)
+    if ("pegOffsetType" in arguments) != ("pegOffsetValue" in arguments):
+        raise one_of_two("pegOffsetType with pegOffsetValue", "neither")
+    if offset > PEG_OFFSET_MAX:
+        raise invalid("pegOffsetValue", f"At most {PEG_OFFSET_MAX} price levels are allowed.")
+    time_in_force = TimeInForce(int(record["time_in_force"][0]))
+    if check_peg(int(order_type), int(time_in_force), 0, int(peg), offset) != Reason.NONE:
+        words = "LIMIT, LIMIT_MAKER, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT orders can be pegged"
+        words += "; PRIMARY_PEG needs timeInForce GTC or GTD, LIMIT_MAKER takes PRIMARY_PEG only."
+        raise invalid("pegPriceType", words)
+    record["peg_price_type"] = peg
+    record["peg_offset"] = offset
+
+
 def _iceberg(record: np.ndarray, market: Market, arguments: Arguments, order_type: OrderType) -> None:
     text = arguments.get("icebergQty")
     if text is None:
         return
     time_in_force, quantity = int(record["time_in_force"][0]), int(record["quantity"][0])
-    if order_type in _MARKET_TYPES or time_in_force != TimeInForce.GTC:
-        raise not_required("icebergQty", "Only orders with a price and timeInForce GTC can be icebergs.")
+    if order_type in _MARKET_TYPES or time_in_force not in (TimeInForce.GTC, TimeInForce.GTD):
+        raise not_required("icebergQty", "Only orders with a price and timeInForce GTC or GTD can be icebergs.")
     iceberg_quantity = quantity_of(market, text, "icebergQty")
     if iceberg_quantity > quantity:
         raise Refusal(-2010, "IcebergQty exceeds QTY.")
@@ -273,20 +343,24 @@ def _iceberg(record: np.ndarray, market: Market, arguments: Arguments, order_typ
 
 def _limit_amount(record: np.ndarray, market: Market, arguments: Arguments, order_type: OrderType) -> None:
     if order_type == OrderType.LIMIT_MAKER:
-        if "timeInForce" in arguments:
+        if arguments.get("timeInForce", "GTD") != "GTD":
             raise Refusal(-1114, "TimeInForce parameter sent when not required.")
+        record["time_in_force"] = TimeInForce[arguments.get("timeInForce", "GTC")]
     else:
         if "timeInForce" not in arguments:
             raise missing(
                 "timeInForce", f"A {order_type.name} order needs one of {', '.join(TimeInForce.__members__)}."
             )
         record["time_in_force"] = TimeInForce[arguments["timeInForce"]]
-    for name in ("quantity", "price"):
+    is_pegged = "pegPriceType" in arguments
+    if is_pegged and "price" in arguments:
+        raise not_required("price", "A pegged order takes its price from the book.")
+    for name in ("quantity",) if is_pegged else ("quantity", "price"):
         if name not in arguments:
             raise missing(name, f"A {order_type.name} order needs it.")
     if "quoteOrderQty" in arguments:
         raise not_required("quoteOrderQty", "Only a MARKET order takes it.")
-    record["price"] = price_of(market, arguments["price"])
+    record["price"] = 0 if is_pegged else price_of(market, arguments["price"])
     record["quantity"] = quantity_of(market, arguments["quantity"])
 
 

@@ -18,6 +18,7 @@ from ringex.messages import (
     EventKind,
     OrderStatus,
     OrderType,
+    PegPriceType,
     Reason,
     SelfTradePrevention,
     Side,
@@ -29,6 +30,10 @@ ORDER_TYPES: Final = {order_type.value: order_type.name for order_type in OrderT
 TIMES_IN_FORCE: Final = {time_in_force.value: time_in_force.name for time_in_force in TimeInForce} | {0: "GTC"}
 STATUSES: Final = {status.value: status.name for status in OrderStatus}
 PREVENTIONS: Final = {mode.value: mode.name for mode in SelfTradePrevention}
+_STOP_TYPES: Final = (
+    *(OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT),
+    *(OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT),
+)
 NO_ORDER_LIST: Final = -1
 NO_TRADE_GROUP: Final = -1
 
@@ -61,6 +66,10 @@ class Order:
     working_ns: int = 0
     stop_price: int = 0
     iceberg_quantity: int = 0
+    good_till_ns: int = 0
+    trailing_delta: int = 0
+    peg_price_type: int = 0
+    peg_offset: int = 0
     self_trade_prevention: int = 0
     prevented_quantity: int = 0
     prevented_match_id: int = 0
@@ -97,8 +106,12 @@ class Order:
     def _take_terms(self, event: Row) -> None:
         self.stop_price = event["stop_price"]
         self.iceberg_quantity = event["iceberg_quantity"]
+        self.good_till_ns = event["good_till_ns"]
+        self.trailing_delta = event["trailing_delta"]
+        self.peg_price_type = event["peg_price_type"]
+        self.peg_offset = event["peg_offset"]
         self.self_trade_prevention = event["self_trade_prevention"]
-        self.working_ns = 0 if self.stop_price else self.created_ns
+        self.working_ns = 0 if self.order_type in _STOP_TYPES else self.created_ns
 
     def _take_held(self, event: Row, model: ReadModel) -> None:
         """What only the read model knows of the order, if it still holds it."""
@@ -107,6 +120,10 @@ class Order:
             return
         self.stop_price = held.stop_price
         self.iceberg_quantity = held.iceberg_quantity
+        self.good_till_ns = held.good_till_ns
+        self.trailing_delta = held.trailing_delta
+        self.peg_price_type = held.peg_price_type
+        self.peg_offset = held.peg_offset
         self.self_trade_prevention = held.self_trade_prevention
         self.working_ns = held.working_ns
         self.prevented_quantity = held.prevented_quantity
@@ -134,6 +151,10 @@ class Order:
             working_ns=order.working_ns,
             stop_price=order.stop_price,
             iceberg_quantity=order.iceberg_quantity,
+            good_till_ns=order.good_till_ns,
+            trailing_delta=order.trailing_delta,
+            peg_price_type=order.peg_price_type,
+            peg_offset=order.peg_offset,
             self_trade_prevention=order.self_trade_prevention,
             prevented_quantity=order.prevented_quantity,
             prevented_match_id=order.prevented_match_id,
@@ -364,6 +385,15 @@ def _terms(market: Market, order: Order) -> dict[str, Any]:
         terms["stopPrice"] = format_scaled(order.stop_price, market.price_scale)
     if order.iceberg_quantity:
         terms["icebergQty"] = format_scaled(order.iceberg_quantity, market.quantity_scale)
+    if order.good_till_ns:
+        terms["goodTillDate"] = milliseconds(order.good_till_ns)
+    if order.trailing_delta:
+        terms["trailingDelta"] = order.trailing_delta
+    if order.peg_price_type:
+        terms["pegPriceType"] = PegPriceType(order.peg_price_type).name
+        if order.peg_offset:
+            terms |= {"pegOffsetType": "PRICE_LEVEL", "pegOffsetValue": order.peg_offset}
+        terms["peggedPrice"] = format_scaled(order.price, market.price_scale)
     terms["selfTradePreventionMode"] = PREVENTIONS[order.self_trade_prevention]
     if order.prevented_quantity:
         terms["preventedMatchId"] = order.prevented_match_id
@@ -373,7 +403,7 @@ def _terms(market: Market, order: Order) -> dict[str, Any]:
 
 def _progress(market: Market, order: Order) -> dict[str, Any]:
     return {
-        "price": format_scaled(order.price, market.price_scale),
+        "price": format_scaled(0 if order.peg_price_type else order.price, market.price_scale),
         "origQty": format_scaled(order.quantity, market.quantity_scale),
         "executedQty": format_scaled(order.executed_quantity, market.quantity_scale),
         "origQuoteOrderQty": format_scaled(order.quote_quantity, market.quote.scale),

@@ -31,6 +31,7 @@ from ringex.messages import (
     EventKind,
     OrderStatus,
     OrderType,
+    PegPriceType,
     Reason,
     SelfTradePrevention,
     Side,
@@ -245,6 +246,14 @@ def _report(
         "Q": format_scaled(order.quote_quantity, market.quote.scale),
         "V": PREVENTIONS[order.self_trade_prevention],
     }
+    if order.trailing_delta:
+        report["d"] = order.trailing_delta
+    if order.good_till_ns:
+        report["gtd"] = milliseconds(order.good_till_ns)
+    if order.peg_price_type:
+        report |= {"gP": PegPriceType(order.peg_price_type).name, "gp": format_scaled(order.price, market.price_scale)}
+        if order.peg_offset:
+            report |= {"gOT": "PRICE_LEVEL", "gOV": order.peg_offset}
     if working:
         report["W"] = milliseconds(order.working_ns)
     return report

@@ -64,6 +64,11 @@ ORDER: Final = np.dtype(
         ("trade_count", "i8"),
         ("stop_price", "i8"),
         ("iceberg_quantity", "i8"),
+        ("good_till_ns", "i8"),
+        ("trailing_delta", "u2"),
+        ("peg_price_type", "u1"),
+        ("peg_offset", "u1"),
+        ("_pad", "u4"),
         ("self_trade_prevention", "i8"),
         ("prevented_match_id", "i8"),  # the last by which it lost quantity; 0: none
         ("side", "u1"),
@@ -212,6 +217,11 @@ def order_accept(orders: int, event: int) -> None:
     terms = record_at(event, 0, ORDER_TERMS)
     o.stop_price = terms.stop_price
     o.iceberg_quantity = terms.iceberg_quantity
+    o.good_till_ns = terms.good_till_ns
+    o.trailing_delta = terms.trailing_delta
+    o.peg_price_type = terms.peg_price_type
+    o.peg_offset = terms.peg_offset
+    o._pad = np.uint32(0)
     o.self_trade_prevention = terms.self_trade_prevention
     o.prevented_match_id = 0
     o.side = e.side
@@ -257,6 +267,7 @@ def order_trigger(orders: int, event: int) -> None:
     assert _is_open(o.status) and o.working_ns == 0
     o.working_ns = e.time_ns
     o.updated_ns = e.time_ns
+    o.price = e.price
 
 
 @compiled

@@ -105,6 +105,10 @@ class Order:
     client_order_id: str
     stop_price: int
     iceberg_quantity: int
+    good_till_ns: int
+    trailing_delta: int
+    peg_price_type: int
+    peg_offset: int
     self_trade_prevention: SelfTradePrevention
     working_ns: int
     prevented_quantity: int
@@ -602,6 +606,10 @@ def order_of_record(record: np.void) -> Order:
         client_order_id=text_of(record["client_order_id"]),
         stop_price=int(record["stop_price"]),
         iceberg_quantity=int(record["iceberg_quantity"]),
+        good_till_ns=int(record["good_till_ns"]),
+        trailing_delta=int(record["trailing_delta"]),
+        peg_price_type=int(record["peg_price_type"]),
+        peg_offset=int(record["peg_offset"]),
         self_trade_prevention=SelfTradePrevention(int(record["self_trade_prevention"])),
         working_ns=int(record["working_ns"]),
         prevented_quantity=int(record["prevented_quantity"]),
