@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.engine.book import account_key
 from ringex.engine.records import (
     ARMING_FALLING,
     ARMING_RISING,
@@ -32,6 +31,7 @@ from ringex.engine.records import (
     TRAILING,
 )
 from ringex.engine.state import State
+from ringex.engine.tallies import account_key
 from ringex.jit import compiled, int64
 from ringex.memory import address_of, record_at
 from ringex.messages import (
