@@ -17,6 +17,7 @@ from ringex.cliaccounts import ACCOUNT_COMMANDS
 from ringex.clitools import administer, ask, data_option, running, settings_of
 
 SCOPES: Final = ("TRADE", "USER_DATA", "USER_STREAM", "FIX_API", "FIX_API_READ_ONLY")
+MARKET_STATUSES: Final = ("PRE_OPEN", "AUCTION", "TRADING", "HALT", "CLOSED")
 STOP_SECONDS_DEFAULT: Final = 150.0
 
 
@@ -217,6 +218,18 @@ def market_group() -> None:
 def market_halt(data: Path | None, symbol: str) -> None:
     """Take no new orders or amendments in the market SYMBOL; orders can still be canceled."""
     administer(data, "admin.market.set", {"symbol": symbol, "status": "HALT"})
+
+
+@market_group.command("status")
+@data_option
+@click.argument("symbol")
+@click.argument("new_status", metavar="STATUS", type=click.Choice(MARKET_STATUSES))
+def market_status(data: Path | None, symbol: str, new_status: str) -> None:
+    """Give the market SYMBOL a status: PRE_OPEN, AUCTION, TRADING, HALT or CLOSED.
+
+    Whatever comes to be TRADING uncrosses first, at one price.
+    """
+    _administer(data, "admin.market.set", {"symbol": symbol, "status": new_status})
 
 
 @market_group.command("resume")

@@ -15,7 +15,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                LIMITS_COMMAND     LIMITS_SET
                FEES_COMMAND       FEES_SET FEE_ASSET_SET
                FILTERS_COMMAND    MARKET_FILTERS_SET
-    events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED
+    events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED BOOK
                ORDER_TERMS        ACCEPTED: an EVENT that ends otherwise
                TRADE              TRADE
                PREVENTED          PREVENTED
@@ -24,6 +24,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                LIMITS_EVENT       LIMITS
                FEES_EVENT         FEES FEE_ASSET
                FILTERS_EVENT      MARKET_FILTERS
+               INDICATIVE_EVENT   INDICATIVE
 
 Units, everywhere: `*_ns` nanoseconds since the Unix epoch; `timestamp_us` microseconds since it; prices and quantities
 count the market's `price_scale` and `quantity_scale` decimals (price 2500001 at scale 2 is 25000.01); `*quote*`
@@ -92,6 +93,11 @@ class PegPriceType(IntEnum):
 class MarketStatus(IntEnum):
     TRADING = 1
     HALT = 2
+    PRE_OPEN = 3
+    """Orders are collected: the book may cross, nothing trades."""
+    AUCTION = 4
+    """As PRE_OPEN, and INDICATIVE says what an uncross would give."""
+    CLOSED = 5
 
 
 class AccountStatus(IntEnum):
@@ -156,6 +162,8 @@ class CommandKind(IntEnum):
     WITHDRAW_COMPLETE = 29
     WITHDRAW_RELEASE = 30
     MARKET_FILTERS_SET = 21
+    UNCROSS = 22
+    """Never sent: what an uncross is called in the state while it is pending, and in its events."""
     KEY_REVOKE = 36
 
 
@@ -197,6 +205,9 @@ class EventKind(IntEnum):
     FEES = 23
     FEE_ASSET = 24
     MARKET_FILTERS = 20
+    BOOK = 21
+    """A level has come to hold another quantity: `side`, and what flag LEVEL says."""
+    INDICATIVE = 22
     KEY_REVOKED = 29
 
 
@@ -209,6 +220,8 @@ class EventFlag(IntEnum):
     """AMENDED: the order stays where it was in its queue."""
     WORKING = 8
     """ACCEPTED: the whole order rests in the book, nothing traded."""
+    UNCROSS = 16
+    """TRADE: at an auction's price, between two orders that rested; BOOK tells their levels, not the TRADE."""
 
 
 class FilterFlag(IntEnum):
@@ -300,6 +313,9 @@ class Reason(IntEnum):
     PRICE_FAR_FROM_AVERAGE = 68
     PRICE_COLLAR = 69
     TRAILING_DELTA_RANGE = 70
+    ILLEGAL_TRANSITION = 71
+    NOT_IN_AUCTION = 72
+    MARKET_PAUSED = 73
 
 
 REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
@@ -372,6 +388,12 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.PRICE_FAR_FROM_AVERAGE: (-1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),
     Reason.PRICE_COLLAR: (0, "The book goes on beyond the price collar."),
     Reason.TRAILING_DELTA_RANGE: (-1013, "Filter failure: TRAILING_DELTA"),
+    Reason.ILLEGAL_TRANSITION: (-1020, "The market's status cannot change so."),
+    Reason.NOT_IN_AUCTION: (
+        -2010,
+        "Before the market opens only limit orders that may rest and stop orders are taken.",
+    ),
+    Reason.MARKET_PAUSED: (0, "The market's circuit breaker has stopped it."),
     Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
@@ -759,6 +781,15 @@ ACCOUNT_EVENT: Final = _record(
 )
 """ACCOUNT: `account` is called `name`; its group and status are now these. KEY: `key_added` now acts for `account`
 within `scopes`. KEY_REVOKED: it acts for it no more."""
+INDICATIVE_EVENT: Final = _record(
+    "INDICATIVE_EVENT",
+    [
+        *_EVENT_HEADER,
+        ("price", "i8"),  # at which an uncross would trade now; 0: nothing crosses
+        ("quantity", "i8"),  # which would trade
+        ("imbalance", "i8"),  # what would be left over there: > 0 of buyers, < 0 of sellers
+    ],
+)
 FILTERS_EVENT: Final = _record("FILTERS_EVENT", [*_EVENT_HEADER, *_FILTERS_BODY])
 LIMITS_EVENT: Final = _record("LIMITS_EVENT", [*_EVENT_HEADER, *_LIMITS_BODY])
 FEES_EVENT: Final = _record(

@@ -401,6 +401,16 @@ def _check_quantity(market: Any, quantity: int) -> int:
     return int64(Reason.NONE)
 
 
+@compiled
+def may_follow(status: int, next_status: int) -> bool:
+    """Whether a market of one MarketStatus may come to have the other."""
+    if status == next_status:
+        return True
+    if status == MarketStatus.CLOSED:
+        return next_status == MarketStatus.PRE_OPEN
+    return next_status != MarketStatus.PRE_OPEN
+
+
 @inlined
 def _check_notional(market: Any, amount: int) -> int:
     if amount < market.notional_min:
@@ -461,6 +471,6 @@ def market_reason(market: Any, base_scale: int, quote_scale: int) -> int:
         return int64(Reason.INVALID_MARKET)
     if market.orders_per_account_max <= 0 or (market.price_max // market.tick) >> TICK_NUMBER_BITS != 0:
         return int64(Reason.INVALID_MARKET)
-    if market.status > MarketStatus.HALT:
+    if market.status > MarketStatus.CLOSED:
         return int64(Reason.INVALID_MARKET)
     return int64(Reason.NONE)

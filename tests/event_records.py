@@ -30,6 +30,7 @@ _DTYPES = {
     EventKind.FEES: messages.FEES_EVENT,
     EventKind.FEE_ASSET: messages.FEES_EVENT,
     EventKind.MARKET_FILTERS: messages.FILTERS_EVENT,
+    EventKind.INDICATIVE: messages.INDICATIVE_EVENT,
 }
 
 

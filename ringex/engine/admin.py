@@ -193,29 +193,15 @@ def add_market(root: int, command: int) -> None:
     copy_bytes(body, command + COMMAND_MARKET_OFFSET, MARKET_BODY_BYTES)
     market_enter(root, number)
     note_fee_market(root, number)
-    _emit_market(root, number)
+    emit_market(root, number)
 
 
 @compiled
-def _emit_market(root: int, number: int) -> None:
+def emit_market(root: int, number: int) -> None:
     """MARKET: the market as it now is."""
     event = emit(root, int64(EventKind.MARKET), int64(0), number)
     body = record_at(root, 0, ROOT).markets + number * MARKET_BYTES + MARKET_BODY_OFFSET
     copy_bytes(event + EVENT_MARKET_OFFSET, body, MARKET_BODY_BYTES)
-
-
-@compiled
-def set_market(root: int, command: int) -> None:
-    """MARKET_SET."""
-    s = record_at(root, 0, ROOT)
-    c = record_at(command, 0, MARKET_COMMAND)
-    if c.market < 0 or c.market >= s.markets_count:
-        answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_SYMBOL))
-    elif c.status != MarketStatus.TRADING and c.status != MarketStatus.HALT:
-        answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
-    else:
-        record_at(s.markets, int64(c.market), MARKET).status = c.status
-        _emit_market(root, int64(c.market))
 
 
 @inlined
@@ -254,6 +240,9 @@ def market_enter(root: int, number: int) -> None:
     market.last_price = 0
     market.trails_buy = 0
     market.trails_sell = 0
+    market.indicative_price = 0
+    market.indicative_quantity = 0
+    market.indicative_imbalance = 0
     if market.status == 0:
         market.status = MarketStatus.TRADING
     market.depth = prices_depth(market.price_max // market.tick)

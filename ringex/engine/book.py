@@ -32,7 +32,7 @@ from ringex.engine.timers import timer_remove, timer_set
 from ringex.engine.trails import run_drop, trail_due
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import AMOUNT_MAX, PegPriceType, Side, TimeInForce, TimerKind
+from ringex.messages import AMOUNT_MAX, MarketStatus, PegPriceType, Side, TimeInForce, TimerKind
 from ringex.rules import is_stop, rises
 from ringex.tables import (
     index_first,
@@ -234,8 +234,9 @@ def stop_enter(root: int, slot: int, market: int) -> None:
 def stop_due(root: int, market: int) -> int:
     """The level whose oldest stop order the last price lets fire next, or 0. Trailing ones come after the others."""
     s = record_at(root, 0, ROOT)
-    last = record_at(s.markets, market, MARKET).last_price
-    if last == 0:
+    m = record_at(s.markets, market, MARKET)
+    last = m.last_price
+    if last == 0 or m.status != MarketStatus.TRADING:
         return 0
     number = best_level(root, market, int64(RISING))
     if number != 0 and record_at(s.levels, number, LEVEL).price <= last:

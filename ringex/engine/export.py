@@ -66,7 +66,10 @@ PENDING: Final = (
     "pending_collar",
     *("correlation", "connection", "incarnation", "gateway", "transport"),
 )
-MARKET_COUNTERS: Final = ("trade_id", "book_update_id", "prevented_match_id", "last_price")
+MARKET_COUNTERS: Final = (
+    *("trade_id", "book_update_id", "prevented_match_id", "last_price"),
+    *("indicative_price", "indicative_quantity", "indicative_imbalance"),
+)
 MARKET_OUT: Final = np.dtype(
     [
         *((name, MARKET.fields[name][0]) for name in MARKET_BODY_NAMES),  # type: ignore[index]

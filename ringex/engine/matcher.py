@@ -13,13 +13,14 @@ from ringex.engine.admin import (
     add_market,
     revoke_key,
     set_account,
-    set_market,
 )
+from ringex.engine.auctions import indicate, uncross
 from ringex.engine.closing import expire_order
 from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, reject
 from ringex.engine.fees import set_fee_asset, set_fees
 from ringex.engine.filters import set_filters
 from ringex.engine.ledger import account_exists
+from ringex.engine.lifecycle import set_market
 from ringex.engine.limits import set_limits
 from ringex.engine.matching import match
 from ringex.engine.money import close_withdrawal, hold_withdrawal, move_money, transfer
@@ -231,6 +232,8 @@ def _client_command(root: int, command: int, second: int) -> None:
         amend(root, command)
     else:
         cancel_replace(root, command, second)
+    if c.market >= 0:
+        indicate(root, int64(c.market))
 
 
 @inlined
@@ -241,6 +244,11 @@ def _continue(root: int, command: int) -> None:
         answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
     elif pending == CommandKind.CANCEL_ALL:
         cancel_all_step(root)
+        market = record_at(root, 0, ROOT).pending_market
+        if market >= 0:
+            indicate(root, market)
+    elif pending == CommandKind.UNCROSS:
+        uncross(root)
     elif pending == CommandKind.TRIGGER:
         fire(root)
     else:

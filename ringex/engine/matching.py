@@ -38,6 +38,7 @@ from ringex.messages import (
     CommandKind,
     EventFlag,
     EventKind,
+    MarketStatus,
     OrderStatus,
     OrderType,
     Reason,
@@ -57,7 +58,7 @@ def _next_maker(root: int) -> int:
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, s.pending_order, ORDER)
     number = best_level(root, s.pending_market, opposite(order.side))
-    if number == 0:
+    if number == 0 or record_at(s.markets, s.pending_market, MARKET).status != MarketStatus.TRADING:
         return 0
     level = record_at(s.levels, number, LEVEL)
     limit = s.pending_price if s.pending_price != 0 else s.pending_collar
@@ -178,31 +179,10 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
     price = level.price
     maker_slot = int64(level.oldest)
     maker = record_at(s.orders, maker_slot, ORDER)
-    amount = notional(market, price, quantity)
-
-    taker.executed += quantity
-    taker.executed_quote += amount
-    taker.trade_count += 1
-    maker.executed += quantity
-    maker.executed_quote += amount
-    maker.trade_count += 1
-    taker_limit = s.pending_price
-    if taker_limit == 0 and taker.order_type != OrderType.MARKET and taker.side == Side.SELL:
-        taker_limit = price  # a stop order to sell: it has held the base since it was placed, at whatever price
-    _pay(root, s.pending_market, slot, taker_limit, quantity, amount)
-    rate = int64(market.taker_fee)
-    taker_fee = charge(root, s.pending_market, slot, taker_limit, quantity, amount, rate, True)
-    taker_fee_asset = s.fee_paid_in
-    _pay(root, s.pending_market, maker_slot, price, quantity, amount)
-    rate = int64(market.maker_fee)
-    maker_fee = charge(root, s.pending_market, maker_slot, price, quantity, amount, rate, False)
-    maker_fee_asset = s.fee_paid_in
+    event = bargain(root, command_kind, slot, s.pending_price, True, maker_slot, price, price, quantity)
 
     level_quantity = book_trade(root, maker_slot, quantity)
     maker_done = maker.executed == maker.quantity
-    tally_buying(root, maker_slot, s.pending_market, -quantity)
-    if command_kind != CommandKind.PLACE:  # amended, or a stop order: it is open
-        tally_buying(root, slot, s.pending_market, -quantity)
     refilled = int64(0)
     if maker_done:
         book_leave(root, maker_slot)
@@ -210,14 +190,71 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
     elif order_shown(root, maker_slot) == 0:
         refilled = book_refill(root, maker_slot)
 
+    market.book_update_id += 1
+    e = record_at(event, 0, TRADE)
+    e.flag_bits = EventFlag.LEVEL
+    filled = _is_filled(root)
+    e.taker_status = OrderStatus.FILLED if filled else OrderStatus.PARTIALLY_FILLED
+    e.maker_status = OrderStatus.FILLED if maker_done else OrderStatus.PARTIALLY_FILLED
+    e.book_update_id = market.book_update_id
+    e.level_quantity = level_quantity
+    if maker_done:
+        pool_give(s.order_pool, maker_slot)
+    elif refilled != 0:
+        status = int64(OrderStatus.PARTIALLY_FILLED)
+        event = emit_order(root, int64(EventKind.RESTED), command_kind, maker_slot, s.pending_market, price, status)
+        mark_level(root, event, s.pending_market, price, refilled)
+    return filled
+
+
+@compiled
+def bargain(
+    root: int,
+    command_kind: int,
+    taker_slot: int,
+    taker_limit: int,
+    takes: bool,
+    maker_slot: int,
+    maker_limit: int,
+    price: int,
+    quantity: int,
+) -> int:
+    """What two orders that trade give, get and count; the book stays as it is. Returns the address of its TRADE.
+
+    Limits are what the two hold at; 0: nothing. The first of them pays the taker's fee, if it `takes`. What becomes of
+    orders and levels is left to the caller to do, and to say in the event.
+    """
+    s = record_at(root, 0, ROOT)
+    number = s.pending_market
+    market = record_at(s.markets, number, MARKET)
+    taker = record_at(s.orders, taker_slot, ORDER)
+    maker = record_at(s.orders, maker_slot, ORDER)
+    amount = notional(market, price, quantity)
+    taker.executed += quantity
+    taker.executed_quote += amount
+    taker.trade_count += 1
+    maker.executed += quantity
+    maker.executed_quote += amount
+    maker.trade_count += 1
+    if taker_limit == 0 and taker.order_type != OrderType.MARKET and taker.side == Side.SELL:
+        taker_limit = price  # a stop order to sell: it has held the base since it was placed, at whatever price
+    _pay(root, number, taker_slot, taker_limit, quantity, amount)
+    rate = int64(market.taker_fee) if takes else int64(market.maker_fee)
+    taker_fee = charge(root, number, taker_slot, taker_limit, quantity, amount, rate, takes)
+    taker_fee_asset = s.fee_paid_in
+    _pay(root, number, maker_slot, maker_limit, quantity, amount)
+    maker_fee = charge(root, number, maker_slot, maker_limit, quantity, amount, int64(market.maker_fee), False)
+    maker_fee_asset = s.fee_paid_in
+    tally_buying(root, maker_slot, number, -quantity)
+    if command_kind != CommandKind.PLACE:  # amended, or a stop order, or in an uncross: it is open
+        tally_buying(root, taker_slot, number, -quantity)
     market.last_price = price
     if s.first_price == 0:
         s.first_price = price
-    note_trade(root, s.pending_market, price, quantity)
+    note_trade(root, number, price, quantity)
     market.trade_id += 1
-    market.book_update_id += 1
-    e = record_at(emit(root, int64(EventKind.TRADE), taker.account, s.pending_market), 0, TRADE)
-    e.flag_bits = EventFlag.LEVEL
+    event = emit(root, int64(EventKind.TRADE), taker.account, number)
+    e = record_at(event, 0, TRADE)
     e.order_id = taker.order_id
     e.execution_id = s.execution_id + 1
     s.execution_id += 2
@@ -227,13 +264,8 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
     e.quote_amount = amount
     e.maker_order_id = maker.order_id
     e.side = taker.side
-    filled = _is_filled(root)
-    e.taker_status = OrderStatus.FILLED if filled else OrderStatus.PARTIALLY_FILLED
-    e.maker_status = OrderStatus.FILLED if maker_done else OrderStatus.PARTIALLY_FILLED
     e.command_kind = command_kind
     e.maker_account = maker.account
-    e.book_update_id = market.book_update_id
-    e.level_quantity = level_quantity
     e.taker_executed_quantity = taker.executed
     e.taker_executed_quote = taker.executed_quote
     e.maker_executed_quantity = maker.executed
@@ -254,13 +286,7 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
     quote = record_at(s.balances, int64(maker.quote_balance), BALANCE)
     e.maker_quote_free = quote.free
     e.maker_quote_locked = quote.locked
-    if maker_done:
-        pool_give(s.order_pool, maker_slot)
-    elif refilled != 0:
-        status = int64(OrderStatus.PARTIALLY_FILLED)
-        event = emit_order(root, int64(EventKind.RESTED), command_kind, maker_slot, s.pending_market, price, status)
-        mark_level(root, event, s.pending_market, price, refilled)
-    return filled
+    return event
 
 
 @compiled

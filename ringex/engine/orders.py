@@ -133,6 +133,8 @@ def _place_refusal(root: int, command: int) -> int:
     by_quote = c.order_type == OrderType.MARKET and c.quote_quantity > 0
     if mode > SelfTradePrevention.DECREMENT or (mode == SelfTradePrevention.DECREMENT and by_quote):
         return int64(Reason.INVALID_SELF_TRADE_PREVENTION)
+    if market.status != MarketStatus.TRADING and not _may_wait(c.order_type, c.time_in_force):
+        return int64(Reason.NOT_IN_AUCTION)
     has_found = command == s.scratch
     price = int64(0) if has_found else c.price
     reason = check_peg(c.order_type, c.time_in_force, price, c.peg_price_type, c.peg_offset)
@@ -169,12 +171,19 @@ def _place_refusal(root: int, command: int) -> int:
 
 
 @inlined
+def _may_wait(order_type: int, time_in_force: int) -> bool:
+    """Whether a market that only collects orders takes such a one."""
+    return is_stop(order_type) or (order_type == OrderType.LIMIT and may_rest(time_in_force))
+
+
+@inlined
 def _standing_refusal(root: int, account: int, market: int) -> int:
     """Why an account may not trade in a market as things stand: a Reason, or NONE."""
     s = record_at(root, 0, ROOT)
     if record_at(s.accounts, int64(account), ACCOUNT).status == AccountStatus.BLOCKED:
         return int64(Reason.ACCOUNT_BLOCKED)
-    if record_at(s.markets, int64(market), MARKET).status == MarketStatus.HALT:
+    status = record_at(s.markets, int64(market), MARKET).status
+    if status == MarketStatus.HALT or status == MarketStatus.CLOSED:
         return int64(Reason.MARKET_CLOSED)
     return int64(Reason.NONE)
 

@@ -118,6 +118,9 @@ MARKET: Final = np.dtype(
         ("book_update_id", "i8"),  # the last given
         ("prevented_match_id", "i8"),  # the last given
         ("last_price", "i8"),  # of the last trade; 0: there was none
+        ("indicative_price", "i8"),  # what the last INDICATIVE of an auction said
+        ("indicative_quantity", "i8"),
+        ("indicative_imbalance", "i8"),
         ("depth", "i8"),  # of the ordered prices
         ("fee_base_balance", "i4"),  # slots of account 0's balances
         ("fee_quote_balance", "i4"),
@@ -274,6 +277,9 @@ ROOT: Final = np.dtype(
         ("timer_sequence", "i8"),
         ("timer_next_ns", "i8"),  # when the first timer is due; 0: there is none
         *_WORK,
+        ("auction_price", "i8"),  # what an uncross would give: see `find_uncross`
+        ("auction_quantity", "i8"),
+        ("auction_imbalance", "i8"),
         ("event_base", "i8"),  # where this apply writes events: slot (sequence - 1) & event_mask
         ("event_mask", "i8"),
         ("event_first", "i8"),  # event_sequence when this apply began

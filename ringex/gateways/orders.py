@@ -141,7 +141,7 @@ def test(call: Call) -> dict[str, Any]:
     new_order(market, call.arguments)
     if call.model.catalogue.accounts[call.account].status == AccountStatus.BLOCKED:
         raise of_reason(Reason.ACCOUNT_BLOCKED)
-    if market.status == MarketStatus.HALT:
+    if market.status in (MarketStatus.HALT, MarketStatus.CLOSED):
         raise of_reason(Reason.MARKET_CLOSED)
     if not call.arguments.get("computeCommissionRates"):
         return {}

@@ -164,7 +164,7 @@ class Order:
 def order_of(events: list[Row], model: ReadModel) -> Order:
     """The order after its events, at least one, which begin with ACCEPTED or AMENDED. Trades between may be missing."""
     order = Order.of(events[0], model)
-    own = [event for event in events if event["order_id"] == order.order_id and event["kind"] != EventKind.PREVENTED]
+    own = [e for e in events if e.get("order_id") == order.order_id and e["kind"] != EventKind.PREVENTED]
     last = own[-1]
     taker = "taker_" if last["kind"] == EventKind.TRADE else ""
     order.status = last[f"{taker}status"]

@@ -18,6 +18,7 @@ from ringex.messages import (
     EVENT,
     FEES_EVENT,
     FILTERS_EVENT,
+    INDICATIVE_EVENT,
     LIMITS_EVENT,
     MARKET_EVENT,
     ORDER_TERMS,
@@ -44,6 +45,7 @@ _DTYPES: Final = {
     EventKind.FEES: FEES_EVENT,
     EventKind.FEE_ASSET: FEES_EVENT,
     EventKind.MARKET_FILTERS: FILTERS_EVENT,
+    EventKind.INDICATIVE: INDICATIVE_EVENT,
 }
 _KIND_OFFSET: Final = EVENT.fields["kind"][1]  # type: ignore[index]
 _CODES: Final = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"}

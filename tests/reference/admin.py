@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from reference.auctions import Auctions
 from reference.averages import Average
 from reference.directory import Account, Asset
 from reference.records import Fields, empty_event
@@ -17,13 +18,15 @@ from ringex.messages import (
     LIMIT_NAMES,
     AccountStatus,
     EventKind,
+    MarketStatus,
     Reason,
 )
 
 
 class Administration:
-    def __init__(self, state: State, reports: Reports) -> None:
+    def __init__(self, state: State, reports: Reports, auctions: Auctions) -> None:
         self.state = state
+        self.auctions = auctions
         self.reports = reports
         self.directory = state.directory
         self.ledger = state.ledger
@@ -74,8 +77,15 @@ class Administration:
 
     def market_set(self, command: Fields) -> None:
         _refuse_if(self.directory.check_market_set(command))
-        self.directory.markets[command["market"]].rules["status"] = command["status"]
-        self._report_market(command["market"])
+        number = command["market"]
+        market = self.directory.markets[number]
+        before, market.rules["status"] = market.status, command["status"]
+        self._report_market(number)
+        if market.status != MarketStatus.AUCTION:
+            market.indicative = (0, 0, 0)
+        self.auctions.indicate(number)
+        if market.status == MarketStatus.TRADING and before != MarketStatus.TRADING:
+            self.auctions.open(number)
 
     def market_filters_set(self, command: Fields) -> None:
         _refuse_if(self.directory.check_filters(command))

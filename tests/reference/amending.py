@@ -151,9 +151,10 @@ class Amending:
 
     def _check_place(self, market: Market, order: Order, price: int, quantity: int) -> None:
         """Whether an order of the book may stand there."""
-        if order.order_type == OrderType.LIMIT_MAKER and market.book.first_maker_for(order.side, price):
-            raise RefusedError(Reason.WOULD_TAKE)
         reprices = price != order.price
+        is_maker = order.order_type == OrderType.LIMIT_MAKER
+        if reprices and is_maker and market.book.first_maker_for(order.side, price):
+            raise RefusedError(Reason.WOULD_TAKE)
         others = market.book.level_quantity(order.side, price) - (0 if reprices else order.shown)
         if (reprices and self.state.is_level_table_full()) or others + quantity > AMOUNT_MAX:
             raise RefusedError(Reason.ENGINE_FULL)

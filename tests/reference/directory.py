@@ -23,6 +23,15 @@ from ringex.messages import (
     Side,
 )
 
+MAY_FOLLOW = {
+    MarketStatus.PRE_OPEN: (MarketStatus.AUCTION, MarketStatus.TRADING, MarketStatus.HALT, MarketStatus.CLOSED),
+    MarketStatus.AUCTION: (MarketStatus.TRADING, MarketStatus.HALT, MarketStatus.CLOSED),
+    MarketStatus.TRADING: (MarketStatus.AUCTION, MarketStatus.HALT, MarketStatus.CLOSED),
+    MarketStatus.HALT: (MarketStatus.TRADING, MarketStatus.AUCTION, MarketStatus.CLOSED),
+    MarketStatus.CLOSED: (MarketStatus.PRE_OPEN,),
+}
+"""Which status may follow on which."""
+
 
 @dataclass
 class Asset:
@@ -52,6 +61,7 @@ class Market:
         self.prevented_match_id = 0
         self.last_price = 0  # 0: there was no trade yet
         self.average = Average()
+        self.indicative = (0, 0, 0)  # price, quantity and imbalance of an auction, as told last
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -239,7 +249,10 @@ class Directory:
     def check_market_set(self, command: Fields) -> Reason:
         if not self.has_market(command["market"]):
             return Reason.INVALID_SYMBOL
-        return Reason.NONE if command["status"] in list(MarketStatus) else Reason.INVALID_COMMAND
+        if command["status"] not in list(MarketStatus):
+            return Reason.INVALID_COMMAND
+        status = self.markets[command["market"]].status
+        return Reason.NONE if command["status"] in (status, *MAY_FOLLOW[status]) else Reason.ILLEGAL_TRANSITION
 
     def check_filters(self, command: Fields) -> Reason:
         if not self.has_market(command["market"]):

@@ -7,12 +7,13 @@ from typing import Any
 
 from reference.admin import Administration
 from reference.amending import Amending
+from reference.auctions import Auctions
 from reference.bookings import Bookings
 from reference.matching import Matching
 from reference.placing import Placing
 from reference.records import Fields, command_fields
 from reference.reports import Reports
-from reference.state import CancelsLeft, RefusedError, Request, State, StopsDue, TakerLeft
+from reference.state import CancelsLeft, RefusedError, Request, State, StopsDue, TakerLeft, UncrossLeft
 from reference.stops import Stops
 from ringex.config import Limits
 from ringex.messages import (
@@ -37,7 +38,8 @@ class ReferenceExchange:
         self.placing = Placing(self.state, self.reports, matching)
         self.amending = Amending(self.state, self.reports, matching)
         self.stops = Stops(self.state, self.reports, matching)
-        self.admin = Administration(self.state, self.reports)
+        self.auctions = Auctions(self.state, self.reports, matching)
+        self.admin = Administration(self.state, self.reports, self.auctions)
         self.bookings = Bookings(self.state, self.reports)
         self.room = self.state.limits
         self.directory = self.state.directory
@@ -134,17 +136,28 @@ class ReferenceExchange:
 
     # ---- every client command ------------------------------------------------------------------------------------
 
+    def _indicate(self, number: int) -> None:
+        if number >= 0:
+            self.auctions.indicate(number)
+
     def _cancel(self, command: Fields) -> None:
         self._check_client(command)
-        self.amending.cancel(command)
+        self._try_and_indicate(self.amending.cancel, command)
 
     def _cancel_all(self, command: Fields) -> None:
         self._check_client(command)
-        self.amending.cancel_all(command)
+        self._try_and_indicate(self.amending.cancel_all, command)
 
     def _amend(self, command: Fields) -> None:
         self._check_client(command)
-        self.amending.amend(command)
+        self._try_and_indicate(self.amending.amend, command)
+
+    def _try_and_indicate(self, do: Callable[[Fields], None], command: Fields) -> None:
+        try:
+            do(command)
+        except RefusedError as refused:
+            self.reports.refusal(command, refused.reason)
+        self._indicate(command["market"])
 
     def _check_client(self, command: Fields) -> None:
         """Account, expiry and market of a client command that is not remembered."""
@@ -181,6 +194,8 @@ class ReferenceExchange:
         if is_remembered and not self._has_room_for_request(place["account"]):
             raise RefusedError(Reason.TOO_MANY_REQUESTS_REMEMBERED)
         order_id, reason = self._try(place, cancel)
+        if self.directory.has_market(place["market"]):
+            self.auctions.indicate(place["market"])
         if is_remembered:
             requests[key] = Request(place["expires_ns"], order_id, reason)
 
@@ -240,6 +255,10 @@ class ReferenceExchange:
             case CancelsLeft(cause):
                 self.reports.cause = cause
                 self.amending.cancel_some(cause)
+                self._indicate(cause["market"])
+            case UncrossLeft(cause, number, price):
+                self.reports.cause = cause
+                self.auctions.uncross(number, price)
             case StopsDue(market):
                 self.stops.fire_one(market)
             case None:

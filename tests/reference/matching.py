@@ -11,7 +11,7 @@ from reference.fees import Bargain, Fee
 from reference.prevention import ENDING_TAKER, Prevention
 from reference.reports import Reports
 from reference.state import State, TakerLeft
-from ringex.messages import EventFlag, EventKind, OrderStatus, Reason, Side, TimeInForce
+from ringex.messages import EventFlag, EventKind, MarketStatus, OrderStatus, Reason, Side, TimeInForce
 
 STEP_EVENTS_MAX = 3
 """What one trade with its refill, or one prevention, emits at most."""
@@ -52,7 +52,10 @@ class Matching:
 
     def next_maker(self, order: Order) -> Order | None:
         """Whom the order meets next, to trade or to be kept from it; None if nobody."""
-        maker = self.state.market_of(order).book.first_maker_for(order.side, order.limit)
+        market = self.state.market_of(order)
+        if market.status != MarketStatus.TRADING:
+            return None
+        maker = market.book.first_maker_for(order.side, order.limit)
         return maker if maker and self._wanted_at(order, maker.price) > 0 else None
 
     def _meets_somebody_beyond(self, order: Order) -> bool:
@@ -111,29 +114,43 @@ class Matching:
         market = self.state.market_of(taker)
         price = maker.price
         quantity = min(self._wanted_at(taker, price), maker.shown)
-        quote = market.notional(price, quantity)
-        fees = self._settle(market, taker, maker, quantity)
-        for order in (taker, maker):
-            order.executed_quantity += quantity
-            order.executed_quote += quote
-            order.trade_count += 1
-        if taker.is_by_quote:
-            taker.quantity = taker.executed_quantity
+        self.deal(taker, maker, price, quantity)
         maker.shown -= quantity
         maker.is_filled = maker.left == 0
         if maker.is_filled:
             market.book.remove(maker)
             del self.state.open_orders[maker.order_id]
         taker.is_filled = self._is_filled(taker)
+        market.book_update_id += 1
+        self.reports.events[-1] |= {
+            "flag_bits": int(EventFlag.LEVEL),
+            "taker_status": int(OrderStatus.FILLED if taker.is_filled else OrderStatus.PARTIALLY_FILLED),
+            "maker_status": int(OrderStatus.FILLED if maker.is_filled else OrderStatus.PARTIALLY_FILLED),
+            "book_update_id": market.book_update_id,
+            "level_quantity": market.book.level_quantity(maker.side, price),
+        }
+        if maker.shown == 0 and not maker.is_filled:
+            market.book.refill(maker)
+            self.reports.order(EventKind.RESTED, maker, with_level_at=price)
+
+    def deal(self, taker: Order, maker: Order, price: int, quantity: int, taker_role: str = "taker") -> None:
+        """What two orders that trade give, get and count; TRADE says all but what becomes of orders and levels."""
+        market = self.state.market_of(taker)
+        quote = market.notional(price, quantity)
+        fees = self._settle(market, ((taker, taker_role), (maker, "maker")), price, quantity)
+        for order in (taker, maker):
+            order.executed_quantity += quantity
+            order.executed_quote += quote
+            order.trade_count += 1
+        if taker.is_by_quote:
+            taker.quantity = taker.executed_quantity
         market.last_price = price
         market.average.note(self.reports.record["time_ns"], price, quantity)
         market.trade_id += 1
-        market.book_update_id += 1
         taker_execution_id = self.reports.next_execution_id()
         self.reports.next_execution_id()  # the maker's
         self.reports.emit(
             EventKind.TRADE,
-            flag_bits=EventFlag.LEVEL,
             account=taker.account,
             market=taker.market,
             order_id=taker.order_id,
@@ -144,12 +161,8 @@ class Matching:
             quote_amount=quote,
             maker_order_id=maker.order_id,
             side=taker.side,
-            taker_status=OrderStatus.FILLED if taker.is_filled else OrderStatus.PARTIALLY_FILLED,
-            maker_status=OrderStatus.FILLED if maker.is_filled else OrderStatus.PARTIALLY_FILLED,
             command_kind=self.reports.cause["kind"],
             maker_account=maker.account,
-            book_update_id=market.book_update_id,
-            level_quantity=market.book.level_quantity(maker.side, price),
             taker_executed_quantity=taker.executed_quantity,
             taker_executed_quote=taker.executed_quote,
             maker_executed_quantity=maker.executed_quantity,
@@ -161,9 +174,6 @@ class Matching:
             **self.reports.balances_in(market, taker.account, "taker"),
             **self.reports.balances_in(market, maker.account, "maker"),
         )
-        if maker.shown == 0 and not maker.is_filled:
-            market.book.refill(maker)
-            self.reports.order(EventKind.RESTED, maker, with_level_at=price)
 
     def _is_filled(self, taker: Order) -> bool:
         """After a trade. By quote amount also when what is left buys no lot of a maker who is there."""
@@ -172,12 +182,12 @@ class Matching:
         maker = self.state.market_of(taker).book.first_maker_for(taker.side, taker.limit)
         return taker.quote_left == 0 or (maker is not None and self._wanted_at(taker, maker.price) == 0)
 
-    def _settle(self, market: Market, taker: Order, maker: Order, quantity: int) -> list[Fee]:
+    def _settle(self, market: Market, sides: tuple[tuple[Order, str], ...], price: int, quantity: int) -> list[Fee]:
         """Move base and quote between the two, taker first, less fees. The fees as booked: taker's, maker's."""
         fees = []
-        quote = market.notional(maker.price, quantity)
+        quote = market.notional(price, quantity)
         base = market.base_amount(quantity)
-        for order, role in ((taker, "taker"), (maker, "maker")):
+        for order, role in sides:
             trade = Bargain(market, order, role, base, quote)
             held = self.state.hold_for(order, quantity)
             self.state.release(order, quantity)

@@ -12,6 +12,7 @@ from reference.stops import is_due
 from ringex.messages import (
     EventFlag,
     EventKind,
+    MarketStatus,
     OrderType,
     PegPriceType,
     Reason,
@@ -95,6 +96,9 @@ class Placing:
         by_quote = order_type == OrderType.MARKET and command["quote_quantity"] > 0
         if mode not in list(SelfTradePrevention) or (mode == SelfTradePrevention.DECREMENT and by_quote):
             raise RefusedError(Reason.INVALID_SELF_TRADE_PREVENTION)
+        may_wait = order_type in STOP_TYPES or (order_type == OrderType.LIMIT and command["time_in_force"] in RESTING)
+        if self.state.directory.markets[command["market"]].status != MarketStatus.TRADING and not may_wait:
+            raise RefusedError(Reason.NOT_IN_AUCTION)
 
         if not _may_peg(command):
             raise RefusedError(Reason.INVALID_PEG)

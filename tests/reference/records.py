@@ -46,6 +46,7 @@ _EVENT_DTYPES = {
     EventKind.FEES: messages.FEES_EVENT,
     EventKind.FEE_ASSET: messages.FEES_EVENT,
     EventKind.MARKET_FILTERS: messages.FILTERS_EVENT,
+    EventKind.INDICATIVE: messages.INDICATIVE_EVENT,
 }
 
 

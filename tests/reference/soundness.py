@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from reference.book import Order
 from reference.exchange import ReferenceExchange
 from reference.records import Fields
-from ringex.messages import EventFlag, EventKind, OrderType, Side
+from ringex.messages import EventFlag, EventKind, MarketStatus, OrderType, Side
 
 Depth = dict[tuple[int, int, int], int]
 """(market, side, price) -> what rests there."""
@@ -92,7 +92,8 @@ class Auditor:
         resting: list[int] = []
         for number, market in enumerate(self.exchange.directory.markets):
             book = market.book
-            assert not book.bids or not book.asks or max(book.bids) < min(book.asks), f"market {number} is crossed"
+            is_crossed = book.bids and book.asks and max(book.bids) >= min(book.asks)
+            assert not is_crossed or market.status != MarketStatus.TRADING, f"market {number} is crossed"
             for side in Side:
                 for price, queue in book.levels(side).items():
                     depth[number, side, price] = sum(order.shown for order in queue)
@@ -112,7 +113,8 @@ class Auditor:
             return
         for order in self.exchange.open_orders.values():
             last_price = self.last_prices.get(order.market)
-            if not order.is_waiting or last_price is None:
+            is_trading = self.exchange.directory.markets[order.market].status == MarketStatus.TRADING
+            if not order.is_waiting or last_price is None or not is_trading:
                 continue
             if order.trailing_delta:
                 assert not self._is_caught(order, last_price), f"{order} should have fired at {last_price}"
@@ -147,7 +149,8 @@ class Auditor:
     def _check_trade(self, event: Fields) -> None:
         """Whom an order wants to be kept from it does not trade with."""
         mode = self.modes.get(event["order_id"], 0)
-        assert mode == 0 or not self._are_one(event["account"], event["maker_account"])
+        is_uncross = event["flag_bits"] & EventFlag.UNCROSS
+        assert mode == 0 or is_uncross or not self._are_one(event["account"], event["maker_account"])
 
     def _are_one(self, account: int, other: int) -> bool:
         groups = [self.groups.get(number, 0) for number in (account, other)]

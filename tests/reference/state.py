@@ -46,6 +46,15 @@ class CancelsLeft:
 
 
 @dataclass
+class UncrossLeft:
+    """Left to CONTINUE: an uncross, whose price is fixed."""
+
+    cause: Fields
+    market: int
+    price: int
+
+
+@dataclass
 class StopsDue:
     """Left to CONTINUE: a cascade of stop orders, one for each."""
 
@@ -71,7 +80,7 @@ class State:
     fees: Fees = field(init=False)
     open_orders: dict[int, Order] = field(default_factory=dict)
     requests: dict[tuple[int, str, int], Request] = field(default_factory=dict)
-    pending: TakerLeft | CancelsLeft | StopsDue | None = None
+    pending: TakerLeft | CancelsLeft | UncrossLeft | StopsDue | None = None
     order_id: int = 0
     timers: list[Timer] = field(default_factory=list)
     timer_sequence: int = 0
@@ -107,7 +116,7 @@ class State:
         """Whether the account may place or amend orders, and the market takes them."""
         if self.directory.accounts[command["account"]].status == AccountStatus.BLOCKED:
             raise RefusedError(Reason.ACCOUNT_BLOCKED)
-        if self.directory.markets[command["market"]].status == MarketStatus.HALT:
+        if self.directory.markets[command["market"]].status in (MarketStatus.HALT, MarketStatus.CLOSED):
             raise RefusedError(Reason.MARKET_CLOSED)
 
     def check_position(self, account: int, number: int, more: int) -> None:

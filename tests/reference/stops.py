@@ -11,7 +11,7 @@ from reference.matching import Matching
 from reference.records import Fields, command_fields
 from reference.reports import Reports
 from reference.state import State
-from ringex.messages import CommandKind, EventKind, Reason, Side
+from ringex.messages import CommandKind, EventKind, MarketStatus, Reason, Side
 
 
 def rises(order: Order) -> bool:
@@ -62,6 +62,8 @@ class Stops:
 
     def due_in(self, market: Market) -> list[Order]:
         """The stop orders that the market's last price sets off, first to fire first."""
+        if market.status != MarketStatus.TRADING:
+            return []
         waiting = self._waiting_in(market)
         plain = [order for order in waiting if not order.trailing_delta and is_due(order, market.last_price)]
         trailing = [order for order in waiting if order.anchor is not None and is_caught(order, market.last_price)]

@@ -171,6 +171,7 @@ class Stream:
             self._move,
             *[self._withdraw] * 2,
             *[self._filters] * 2,
+            *[self._auction] * 3,
             self._cancel_all,
             self._add,
             self._limits,
@@ -365,13 +366,15 @@ class Stream:
         return (close(account, dice.one_of((reference,) * 7 + ("r3",))),)
 
     def _set(self, dice: Dice) -> tuple[Fields, ...]:
-        """A trade group, a block, a halt, or more often the end of one."""
+        """A trade group, a block; a market's status, more often one that lets it trade sooner."""
         if dice.below(2):
-            market, status = (
-                dice.below(len(MARKETS)),
-                dice.one_of((MarketStatus.TRADING,) * 5 + (MarketStatus.HALT, 0, 3)),
-            )
-            return (self.desk.market_set(market, status),)
+            market = dice.below(len(MARKETS))
+            status = self.exchange.directory.markets[market].status
+            if status == MarketStatus.TRADING:
+                strange = (MarketStatus.HALT, MarketStatus.CLOSED, MarketStatus.PRE_OPEN, 0, 6)
+                return (self.desk.market_set(market, dice.one_of((MarketStatus.AUCTION,) * 4 + strange)),)
+            forth = {MarketStatus.CLOSED: MarketStatus.PRE_OPEN}.get(status, MarketStatus.TRADING)
+            return (self.desk.market_set(market, dice.one_of((forth, forth, forth, *MarketStatus))),)
         account, group = dice.one_of((1, 2, 3, 0, ACCOUNTS + 1)), dice.one_of((0, 7, 7, 7, -1))
         return (self.desk.account_set(account, group, dice.one_of((1, 1, 1, 1, 2, 0, 3))),)
 
@@ -387,6 +390,12 @@ class Stream:
             return (self.desk.fee_asset(asset, dice.one_of((75_000_000, 1, 0, 10**8, 10**8 + 1, -1)), in_force),)
         rates = [dice.one_of((0, 100_000, 250_001, -12_345, 99_999_999, -99_999_999, 10**8, -(10**8))) for _ in "mt"]
         return (self.desk.fees(account, *rates, dice.below(len(MARKETS) + 3) - 2, in_force),)
+
+    def _auction(self, dice: Dice) -> tuple[Fields, ...]:
+        """A busy market's auction begins, or ends."""
+        market = dice.one_of(MARKET_NUMBERS)
+        trades = self.exchange.directory.markets[market].status == MarketStatus.TRADING
+        return (self.desk.market_set(market, MarketStatus.AUCTION if trades else MarketStatus.TRADING),)
 
     def _filters(self, dice: Dice) -> tuple[Fields, ...]:
         """Some filters of a market on, the others off."""
