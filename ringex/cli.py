@@ -229,7 +229,7 @@ def market_status(data: Path | None, symbol: str, new_status: str) -> None:
 
     Whatever comes to be TRADING uncrosses first, at one price.
     """
-    _administer(data, "admin.market.set", {"symbol": symbol, "status": new_status})
+    administer(data, "admin.market.set", {"symbol": symbol, "status": new_status})
 
 
 @market_group.command("resume")

@@ -89,7 +89,8 @@ class Stops:
         self.reports.cause = _nobodys_command()
         order = self.due_in(market)[0]
         order.is_waiting = False
-        order.collar = market.collar(order.side, self.reports.record["time_ns"])
+        if order.is_market:
+            order.collar = market.collar(order.side, self.reports.record["time_ns"])
         obstacle = self._take_peg_price(market, order) if order.peg_price_type else None
         self.reports.order(EventKind.TRIGGERED, order)
         if obstacle or (order.peg_price_type and not self._hold_at_peg(order)):
