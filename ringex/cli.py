@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 
 from ringex.cliaccounts import ACCOUNT_COMMANDS
+from ringex.clihistory import history_group
 from ringex.clitools import administer, ask, data_option, running, settings_of
 
 SCOPES: Final = ("TRADE", "USER_DATA", "USER_STREAM", "FIX_API", "FIX_API_READ_ONLY")
@@ -49,6 +50,9 @@ def main() -> None:
 @click.version_option(package_name="ringex", message="%(version)s")
 def cli() -> None:
     """A spot exchange: start it, look at it, administer it."""
+
+
+cli.add_command(history_group)
 
 
 # ---- running

@@ -22,7 +22,7 @@ from ringex.history.readmodel import ReadModel
 from ringex.history.store.extract import Extractor
 from ringex.history.store.sqlite import SqliteStore
 from ringex.history.store.store import Store
-from ringex.messages import EVENT, Side
+from ringex.messages import COMMAND, EVENT, Side
 
 
 def at(text: str) -> int:
@@ -43,6 +43,7 @@ class MarketDays:
         self.matcher = Matcher(limits=LIMITS)
         self.model = ReadModel(LIMITS, **bounds)
         self.events: list[np.ndarray] = []
+        self._commands: list[np.ndarray] = []
         for records in (self.desk.asset("BTC", 8), self.desk.asset("USDT", 8), self.desk.market()):
             self.do(records)
         self.do(self.desk.market("BTCUSDC"))
@@ -53,7 +54,9 @@ class MarketDays:
             self.do(self.desk.deposit(account, USDT, 10**15))
 
     def do(self, *records: Fields) -> np.ndarray:
-        events = self.matcher.submit(records_of(records))
+        commands = records_of(records)
+        self._commands.append(commands)
+        events = self.matcher.submit(commands)
         self.model.apply(events)
         self.events.append(events)
         return events
@@ -80,6 +83,11 @@ class MarketDays:
         if progress.event_sequence < result.after_sequence:
             raise StoreBehind
         return result.reply(call, progress, answer)
+
+    @property
+    def commands(self) -> np.ndarray:
+        """All commands so far, as a journal has them."""
+        return np.concatenate([commands.view("V256") for commands in self._commands]).view(COMMAND)
 
     @property
     def told(self) -> np.ndarray:

@@ -12,13 +12,16 @@ from typing import Final
 import numpy as np
 
 from ringex.history.candles import candles_in
-from ringex.history.catalogue import Market
+from ringex.history.catalogue import Catalogue, Market
 from ringex.history.readmodel import ReadModel
 from ringex.history.store.schema import (
+    ACCOUNTS,
     AMENDMENTS,
+    ASSETS,
     BALANCES,
     BOOKINGS,
     CANDLES,
+    MARKETS,
     ORDERS,
     PREVENTED,
     TRADES,
@@ -51,6 +54,7 @@ _ORDER_KINDS: Final = [
         EventKind.TRIGGERED,
     )
 ]
+_CATALOGUE_KINDS: Final = [int(kind) for kind in (EventKind.ASSET, EventKind.MARKET, EventKind.ACCOUNT)]
 _TEXT: Final = f"S{CLIENT_ORDER_ID_WORDS * 8}"
 
 
@@ -77,6 +81,8 @@ class Extractor:
             AMENDMENTS: self._amendment_rows(events),
             PREVENTED: _prevented_rows(_of_kind(events, EventKind.PREVENTED).view(PREVENTED_EVENT), model),
         }
+        if np.isin(events["kind"], _CATALOGUE_KINDS).any():
+            parts |= catalogue_rows(model.catalogue)
         made.rows = {table: rows for table, rows in parts.items() if rows}
         return made
 
@@ -108,6 +114,25 @@ class Extractor:
             if event["kind"] != EventKind.TRIGGERED:
                 quantities[order_id] = quantity
         return rows
+
+
+def catalogue_rows(catalogue: Catalogue) -> dict[Table, list[Row]]:
+    """What the numbers of assets, markets and accounts mean; all of them, since they seldom become more."""
+    return {
+        ASSETS: [(asset.number, asset.name, asset.scale) for asset in catalogue.assets],
+        MARKETS: [
+            (
+                market.number,
+                market.symbol,
+                market.base.number,
+                market.quote.number,
+                market.price_scale,
+                market.quantity_scale,
+            )
+            for market in catalogue.markets
+        ],
+        ACCOUNTS: [(account.number, account.name, account.parent) for account in catalogue.accounts],
+    }
 
 
 def candle_rows(events: np.ndarray, markets_count: int) -> list[Row]:
@@ -189,4 +214,4 @@ def whole_model(model: ReadModel, progress: Progress) -> Batch:
     """What a read model knows by itself, for a store that has missed the events before it: orders and balances."""
     orders, accounts, assets = model.all_order_records(), *model.all_balances()
     balances = balance_rows(model, accounts, assets, progress.event_sequence)
-    return Batch(progress, {ORDERS: order_rows(orders), BALANCES: balances})
+    return Batch(progress, {ORDERS: order_rows(orders), BALANCES: balances, **catalogue_rows(model.catalogue)})

@@ -174,6 +174,15 @@ PREVENTED: Final = Table(
     ("market", "prevented_match_id"),
     indexes=(("taker_order_id",), ("maker_order_id",)),
 )
+ASSETS: Final = Table("assets", ("asset", "name", "scale"), ("asset",), frozenset({"name"}))
+MARKETS: Final = Table(
+    "markets",
+    ("market", "symbol", "base_asset", "quote_asset", "price_scale", "quantity_scale"),
+    ("market",),
+    frozenset({"symbol"}),
+)
+ACCOUNTS: Final = Table("accounts", ("account", "name", "parent"), ("account",), frozenset({"name"}))
+"""What the numbers in the other tables mean, so that the store can be read by itself."""
 GAPS: Final = Table("gaps", ("after_sequence", "until_sequence", "after_ns", "until_ns"), ("after_sequence",))
 """Stretches of events that were lost to the store: nobody held them any more."""
 PROGRESS: Final = Table(
@@ -181,7 +190,10 @@ PROGRESS: Final = Table(
 )
 """One row: the last event that the tables hold, and which tables these are."""
 
-TABLES: Final = (ORDERS, TRADES, CANDLES, BALANCES, BOOKINGS, AMENDMENTS, PREVENTED, GAPS, PROGRESS)
+TABLES: Final = (
+    *(ORDERS, TRADES, CANDLES, BALANCES, BOOKINGS, AMENDMENTS, PREVENTED),
+    *(ASSETS, MARKETS, ACCOUNTS, GAPS, PROGRESS),
+)
 
 
 def shape() -> int:
