@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent.parent / "tools" / "bench"
-LEGS = ("engine", "journal", "pipeline", "recovery")
+LEGS = ("engine", "journal", "pipeline", "recovery", "history")
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from ringex.history.store.schema import (
     order_rows,
 )
 from ringex.history.store.sqlite import SqliteStore
-from ringex.history.store.store import ID_MAX, Batch, Progress, Store, StoreAway, StoreError, candle_of_row
+from ringex.history.store.store import ID_MAX, Batch, Progress, Row, Store, StoreAway, StoreError, Value, candle_of_row
 from ringex.messages import EventKind
 
 Open = Callable[[bool], Store]
@@ -288,6 +288,55 @@ def test_tables_of_another_version_are_refused(open_store: Open) -> None:
         store.execute("UPDATE progress SET shape = 5")
     with pytest.raises(StoreError, match="ringex history rebuild"):
         store.prepare()
+
+
+def test_no_query_walks_through_what_it_does_not_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite goes by an index with all that a query knows: an account's page does not grow with the market."""
+    store = SqliteStore(tmp_path / "history.db", writes=True)
+    store.prepare()
+    plans: dict[str, list[str]] = {}
+    plain, asked = store.rows, ""
+
+    def explained(statement: str, values: Sequence[Value] = ()) -> list[Row]:
+        plan = [str(row[3]) for row in plain(f"EXPLAIN QUERY PLAN {statement}", values)]
+        plans[asked] = plans.get(asked, []) + [step for step in plan if step.startswith(("SEARCH", "SCAN"))]
+        return plain(statement, values)
+
+    monkeypatch.setattr(store, "rows", explained)
+    asks: dict[str, Callable[[], object]] = {
+        "orders_from": lambda: store.orders_from(1, 0, 5, 9),
+        "last_orders": lambda: store.last_orders(1, 0, 9),
+        "order": lambda: store.order(3),
+        "order_of_client": lambda: store.order_of_client(1, "a"),
+        "last_fills": lambda: store.last_fills(1, 0, 0, 9, 9),
+        "fills_of_order": lambda: store.fills_of_order(4, 0, 9),
+        "trades_from": lambda: store.trades_from(0, 4, 9),
+        "aggregates": lambda: store.aggregates(0, 4, 9),
+        "candles": lambda: store.candles(0, Interval.HOUR_1, 0, 9, 9),
+        "amendments": lambda: store.amendments(4, 0, 9),
+    }
+    for name, ask in asks.items():
+        asked = name
+        ask()
+    assert {
+        name: [step.split(" USING ")[-1] for step in steps if "SCAN" not in step] for name, steps in plans.items()
+    } == {
+        "orders_from": ["INDEX orders_1 (account=? AND market=? AND order_id>? AND order_id<?)"],
+        "last_orders": ["INDEX orders_1 (account=? AND market=? AND order_id<?)"],
+        "order": ["INTEGER PRIMARY KEY (rowid=?)"],
+        "order_of_client": ["INDEX orders_2 (account=? AND client_order_id=?)"],
+        "last_fills": [
+            f"INDEX trades_{number} ({role}_account=? AND market=? AND trade_id>? AND trade_id<?)"
+            for number, role in ((2, "taker"), (3, "maker"))
+        ],
+        "fills_of_order": ["INDEX trades_4 (taker_order_id=?)", "INDEX trades_5 (maker_order_id=?)"],
+        "trades_from": ["PRIMARY KEY (market=? AND trade_id>?)"],
+        "aggregates": ["INDEX trades_1 (market=? AND aggregate_id>?)"],
+        "candles": ["PRIMARY KEY (market=? AND span=? AND open_ns>? AND open_ns<?)"],
+        "amendments": ["INDEX amendments_1 (order_id=? AND execution_id>?)"],
+    }
+    assert not [step for steps in plans.values() for step in steps if step.startswith(("SCAN trades", "SCAN orders"))]
+    store.close()
 
 
 def test_a_store_that_is_not_there_is_away(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ringex.history.store.schema import TABLES
+from ringex.history.store.schema import TABLES, Table
 from ringex.history.store.store import Row, Store, StoreAway, StoreError, Value
 
 CACHE_KIB: Final = 64 << 10
@@ -72,6 +72,11 @@ class SqliteStore(Store):
     def has_tables(self) -> bool:
         names = {str(name) for (name,) in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
         return {table.name for table in TABLES} <= names
+
+    def by_index(self, table: Table, column: str) -> str:
+        """Without statistics SQLite would rather walk through a whole market's trades, in order, than an account's."""
+        (number,) = (at for at, index in enumerate(table.indexes, 1) if index[0] == column)
+        return f"INDEXED BY {table.name}_{number}"
 
     def sync(self) -> None:
         for path in (Path(f"{self._path}-wal"), self._path):
