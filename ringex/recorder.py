@@ -35,7 +35,7 @@ READER_NAME: Final = "history"
 EVENTS_PER_POLL: Final = 4096
 EVENTS_PER_BATCH_MAX: Final = 1 << 16
 BATCH_SECONDS: Final = 0.03
-"""The least time from one batch to the next: a batch of one event costs some 2 ms, one of 60,000 a second."""
+"""The least time from one batch to the next: one of a few events costs 1.1 ms of CPU, one of 60,000 half a second."""
 WAIT_SECONDS: Final = 0.2
 REGISTER_SECONDS: Final = 1.0
 STORE_RETRY_SECONDS: Final = 1.0

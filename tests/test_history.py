@@ -22,6 +22,9 @@ SMALL = """
 event_ring_slots = 4096
 segment_records = 4096
 snapshot_commands = 1500
+
+[rate_limits]
+enabled = false
 """
 
 
@@ -70,6 +73,16 @@ def flow(client: Client, count: int, first: int = 0) -> list[dict[str, Any]]:
     return results
 
 
+def kill_history(exchange: Exchange, killed: set[int]) -> None:
+    """Kill the history process, once that of the last time has a successor."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (pid := exchange.child("history")) in killed | {0}:
+        assert time.monotonic() < deadline, exchange.log
+        time.sleep(0.01)
+    killed.add(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
 def until_it_has(exchange: Exchange, order_id: int) -> None:
     """Wait for the store to have an order."""
     deadline = time.monotonic() + PATIENCE_S
@@ -86,10 +99,11 @@ def until_it_has(exchange: Exchange, order_id: int) -> None:
 
 def test_what_is_killed_again_and_again_misses_nothing(tmp_path: Path) -> None:
     with running(tmp_path, "--durability", "os") as exchange, exchange.client() as client:
-        results = []
+        results: list[dict[str, Any]] = []
+        killed: set[int] = set()
         for number in range(4):
             results += flow(client, 40, len(results))
-            os.kill(exchange.child("history"), signal.SIGKILL)
+            kill_history(exchange, killed)
             results += flow(client, 15, len(results))
             if number % 2:
                 until_it_has(exchange, results[-1]["orderId"])

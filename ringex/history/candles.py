@@ -10,8 +10,9 @@ last candles in which anything was traded; a candle of any interval, and a rolli
     1M                        months                    4 months
     a window                  minutes, then hours
 
-What is older is in the history store. A market costs 120 bytes for each candle that was traded in, 219 KB at most.
-A trade costs four of them; a rolling day is read in some 2 µs from Python, of all markets at once in 0.2 µs each.
+What is older is in the history store. A market costs 120 bytes for each candle that was traded in, 219 KB at most. A
+trade costs 33 ns in all. A rolling day is read in 9 µs from Python, those of 5,000 markets that traded in every minute
+at once in 1.4 µs each (an EPYC core).
 
 Sums of quantities and of quote amounts can pass 63 bits (a month's turnover in units of 1e-8), so each has two words:
 sum = `high` x 2^62 + `low`, with 0 <= low < 2^62. Python sees one number.

@@ -47,14 +47,14 @@ class Table:
             made.append(f"CREATE INDEX {self.name}_{number} ON {self.name} ({', '.join(index)})")
         return made
 
-    def insert(self) -> str:
-        """The statement that writes one row; `?` for each column."""
-        marks = ", ".join("?" * len(self.columns))
+    def insert(self, source: str = "") -> str:
+        """The statement that writes one row, `?` for each column; or all rows of another table, `source`."""
+        names = ", ".join(self.columns)
+        given = f"SELECT {names} FROM {source}" if source else f"VALUES ({', '.join('?' * len(self.columns))})"
         changes = dict(self.merge) or {name: f"new.{name}" for name in self.columns if name not in self.key}
         text = ", ".join(f"{name} = {_qualified(change, self.name)}" for name, change in changes.items())
         action = f"DO UPDATE SET {text}" if text else "DO NOTHING"
-        names = ", ".join(self.columns)
-        return f"INSERT INTO {self.name} ({names}) VALUES ({marks}) ON CONFLICT ({', '.join(self.key)}) {action}"
+        return f"INSERT INTO {self.name} ({names}) {given} ON CONFLICT ({', '.join(self.key)}) {action}"
 
 
 def _qualified(change: str, table: str) -> str:

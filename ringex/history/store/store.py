@@ -87,6 +87,10 @@ class Store(ABC):
     def close(self) -> None:
         """Let go of the database. May be called again."""
 
+    def insert(self, table: Table, rows: list[Row]) -> None:
+        """Write rows, within a transaction; no two of them have the same key."""
+        self.execute(table.insert(), rows)
+
     # What all do alike
 
     def prepare(self) -> None:
@@ -122,7 +126,7 @@ class Store(ABC):
         with self.transaction(writes=True):
             for table, rows in batch.rows.items():
                 if rows:
-                    self.execute(table.insert(), rows)
+                    self.insert(table, rows)
             row = (1, VERSION, told.event_sequence, told.command_sequence, told.time_ns, shape())
             self.execute(PROGRESS.insert(), [row])
 
