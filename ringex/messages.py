@@ -807,11 +807,21 @@ fees can be paid in this asset, for `multiplier` of what they are else, or (in_f
 
 
 def commands(count: int = 1) -> np.ndarray:
-    """Zeroed COMMAND records with `version` and `slots` set. Shape (count,)."""
-    records = np.zeros(count, COMMAND)
-    records["version"] = SCHEMA_VERSION
-    records["slots"] = 1
-    return records
+    """Zeroed COMMAND records with `version` and `slots` set. Shape (count,).
+
+    A copy of the bytes of one takes 0.3 us; to make it field by field took 6.
+    """
+    return np.frombuffer(bytearray(_BLANK_COMMAND * count), COMMAND)
+
+
+def _blank_command() -> bytes:
+    record = np.zeros(1, COMMAND)
+    record["version"] = SCHEMA_VERSION
+    record["slots"] = 1
+    return record.tobytes()
+
+
+_BLANK_COMMAND: Final = _blank_command()
 
 
 def words_of(text: str) -> np.ndarray:

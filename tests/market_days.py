@@ -73,7 +73,7 @@ class MarketDays:
 
         Raises Refusal, StoreBehind.
         """
-        arguments = decode(METHODS[method].declared, params)
+        arguments = decode(METHODS[method].declared, METHODS[method].needed, params)
         call = Call(arguments, self.model, Connection(1, b"x", 0), at(now), account)
         result = METHODS[method].handler(call)
         if not isinstance(result, Lookup):

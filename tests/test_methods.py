@@ -84,7 +84,7 @@ def _events(records: np.ndarray) -> np.ndarray:
 
 def call(model: ReadModel, method: str, params: dict[str, Any]) -> Any:
     found = METHODS[method]
-    arguments = decode(found.declared, params)
+    arguments = decode(found.declared, found.needed, params)
     return found.handler(Call(arguments, model, Connection(1, b"\0peer", 0), 0, account=1))
 
 

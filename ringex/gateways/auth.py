@@ -65,7 +65,8 @@ def sign(secret: str, params: Mapping[str, Any]) -> str:
 
 def hmac_sha256(secret: str, signed: bytes) -> str:
     """64 hexadecimal digits."""
-    first, second = (state.copy() for state in _keyed(secret))
+    inner, outer = _keyed(secret)
+    first, second = inner.copy(), outer.copy()
     first.update(signed)
     second.update(first.digest())
     return str(second.hexdigest())

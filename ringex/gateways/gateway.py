@@ -14,6 +14,7 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -77,6 +78,7 @@ ORDERING: Final = frozenset(
 )
 """Methods whose orders are counted."""
 _LAST: Final = int(EventFlag.LAST)
+_OF_KEYS: Final = np.array([kind in (EventKind.KEY, EventKind.KEY_REVOKED) for kind in range(256)])
 
 
 class Watcher(Protocol):
@@ -189,9 +191,9 @@ class Gateway:
     @property
     def next_deadline(self) -> float | None:
         """By `time.monotonic`: when something under way will be given up."""
-        firsts = [pending.deadline for pending in list(self._pending.values())[:1]]
-        firsts += [deferred.deadline for deferred in list(self._deferred)[:1]]
-        firsts += [deferred.deadline for deferred, _ in list(self._looking.values())[:1]]
+        firsts = [pending.deadline for pending in islice(self._pending.values(), 1)]
+        firsts += [deferred.deadline for deferred in islice(self._deferred, 1)]
+        firsts += [deferred.deadline for deferred, _ in islice(self._looking.values(), 1)]
         if any(deferred.backlog for deferred in self._deferred):
             firsts.append(time.monotonic() + BACKLOG_SECONDS)
         if self.binary.next_deadline is not None:
@@ -238,7 +240,7 @@ class Gateway:
         self.counts["requests"] += 1
         now_ns = time.time_ns()
         try:
-            arguments = decode(method.declared, params)
+            arguments = decode(method.declared, method.needed, params)
             signer, account, when = self._caller(connection, method, params, proof, now_ns)
         except Refusal:
             if method.security != Security.NONE:  # no key answers for it, so the address does
@@ -417,14 +419,16 @@ class Gateway:
         return True
 
     def _apply(self, events: np.ndarray) -> None:
-        if (events["kind"] == EventKind.KEY_REVOKED).any():
-            self._revoke(events[events["kind"] == EventKind.KEY_REVOKED])
+        kinds = events["kind"]
+        concerns_keys = _OF_KEYS[kinds].any()
+        if concerns_keys and (kinds == EventKind.KEY_REVOKED).any():
+            self._revoke(events[kinds == EventKind.KEY_REVOKED])
         self.streams.apply(events, self.model)
         self.limiter.orders.apply(events)
         self.counts["events"] += len(events)
         for watcher in self.watchers:
             watcher.events(events, self.model)
-        if (events["kind"] == EventKind.KEY).any():
+        if concerns_keys and (kinds == EventKind.KEY).any():
             self.keystore.reload()
         mine = (events["gateway"] == self.number) & (events["incarnation"] == self.incarnation)
         own = chosen(events, mine)

@@ -52,6 +52,8 @@ class Method:
     session_only: bool = False
     by_key_alone: bool = False
     declared: Mapping[str, Parameter] = field(init=False)
+    needed: tuple[str, ...] = field(init=False)
+    """Parameters that must be sent."""
 
     def __post_init__(self) -> None:
         signed = SIGNED_PARAMETERS if self.security != Security.NONE and not self.session_only else ()
@@ -59,6 +61,7 @@ class Method:
         by_name = {parameter.name: parameter for parameter in parameters}
         assert len(by_name) == len(parameters), f"{self.name}: a parameter is declared twice"
         object.__setattr__(self, "declared", MappingProxyType(by_name))
+        object.__setattr__(self, "needed", tuple(one.name for one in parameters if one.required))
 
 
 def table_of(*methods: Method) -> Mapping[str, Method]:

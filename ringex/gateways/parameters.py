@@ -7,7 +7,7 @@ Decimals stay text here: only a market knows their scale. `decimal` reads them, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Any, Final
@@ -65,8 +65,11 @@ Arguments = dict[str, Any]
 """Decoded parameters by name: str, int, bool, or tuple[str, ...]; absent ones are not in it."""
 
 
-def decode(declared: Mapping[str, Parameter], params: Mapping[str, Any]) -> Arguments:
-    """`params` as arguments. Raises Refusal: -1104 unknown, -1105 empty, -1102 missing, -1100 and others malformed."""
+def decode(declared: Mapping[str, Parameter], needed: Iterable[str], params: Mapping[str, Any]) -> Arguments:
+    """`params` as arguments; `needed` names those that are required.
+
+    Raises Refusal: -1104 unknown, -1105 empty, -1102 missing, -1100 and others malformed.
+    """
     if not params.keys() <= declared.keys():
         unknown = ", ".join(sorted(str(name)[:40] for name in params if name not in declared))
         known = sum(name in declared for name in params)
@@ -80,10 +83,11 @@ def decode(declared: Mapping[str, Parameter], params: Mapping[str, Any]) -> Argu
             if declared[name].required:
                 raise missing(name)
             raise Refusal(-1105, f"Parameter '{name}' was empty.")
-        arguments[name] = _READERS[declared[name].kind](declared[name], value)
-    for parameter in declared.values():
-        if parameter.required and parameter.name not in arguments:
-            raise missing(parameter.name)
+        parameter = declared[name]
+        arguments[name] = _READERS[parameter.kind](parameter, value)
+    for name in needed:
+        if name not in arguments:
+            raise missing(name)
     return arguments
 
 

@@ -38,6 +38,7 @@ _ADDITIONS: Final = (
     *(EventKind.ASSET, EventKind.MARKET, EventKind.MARKET_FILTERS, EventKind.ACCOUNT, EventKind.KEY),
     *(EventKind.FEES, EventKind.FEE_ASSET),
 )
+_TOLD: Final = np.array([kind in (*_ADDITIONS, EventKind.KEY_REVOKED) for kind in range(256)])
 NO_FILTERS = Filters()
 _Status = TypeVar("_Status", bound=IntEnum)
 
@@ -138,7 +139,9 @@ class Catalogue:
     def apply(self, events: np.ndarray) -> None:
         """Take what changes the catalogue out of `events` (EVENT records); others are not looked at."""
         kinds = events["kind"]
-        told = np.isin(kinds, _ADDITIONS) | (kinds == EventKind.KEY_REVOKED)
+        told = _TOLD[kinds]
+        if not told.any():
+            return
         for event in events[told]:
             if event["kind"] == EventKind.KEY_REVOKED:
                 self._remove_key(event)

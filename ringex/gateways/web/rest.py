@@ -83,6 +83,11 @@ def form(text: bytes) -> dict[str, str]:
     pairs = text.split(b"&")
     if len(pairs) > PARAMETERS_MAX:
         raise Refusal(-1101, f"Too many parameters sent for this endpoint. At most {PARAMETERS_MAX} are read.")
+    if not _ESCAPED.search(text):  # as most are: 5 us for ten pairs instead of 12
+        split = [pair.partition("=") for pair in text.decode("ascii").split("&") if pair]
+        plain = {name: value for name, _, value in split}
+        if len(plain) == len(split):
+            return plain
     found: dict[str, str] = {}
     for pair in pairs:
         if not pair:
