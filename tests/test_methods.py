@@ -172,7 +172,7 @@ def test_the_other_order_methods_make_their_records(model: ReadModel) -> None:
         ({"symbol": "NOPE"}, -1121, "Invalid symbol."),
         ({"side": "HOLD"}, -1117, "Invalid side."),
         ({"type": "STOP"}, -1116, "Invalid orderType."),
-        ({"timeInForce": "GTD"}, -1115, "Invalid timeInForce."),
+        ({"timeInForce": "GTX"}, -1115, "Invalid timeInForce."),
         ({"timeInForce": None}, -1102, "'timeInForce'"),
         ({"price": None}, -1102, "Mandatory parameter 'price'"),
         ({"quantity": None}, -1102, "Mandatory parameter 'quantity'"),
@@ -184,7 +184,7 @@ def test_the_other_order_methods_make_their_records(model: ReadModel) -> None:
         ({"newClientOrderId": "ok\n"}, -1100, "newClientOrderId"),
         ({"newClientOrderId": "ringex-7"}, -1130, "are given by the exchange only"),
         ({"newOrderRespType": "SHORT"}, -1130, "ACK, RESULT, FULL"),
-        ({"trailingDelta": 1}, -1104, "read '6' parameter(s) but was sent '7'. Unknown: trailingDelta."),
+        ({"leverage": 1}, -1104, "read '6' parameter(s) but was sent '7'. Unknown: leverage."),
         ({"stopPrice": "1"}, -1106, "Parameter 'stopPrice' sent when not required. A LIMIT order has none."),
         ({"type": "STOP_LOSS_LIMIT"}, -1102, "Mandatory parameter 'stopPrice' was not sent"),
         (
@@ -224,7 +224,7 @@ def test_malformed_parameters(model: ReadModel, change: dict[str, Any], code: in
             -1106,
             "Only a MARKET order",
         ),
-        ({"type": "TAKE_PROFIT", "quantity": "1"}, -1102, "A TAKE_PROFIT order needs it."),
+        ({"type": "TAKE_PROFIT", "quantity": "1"}, -1102, "A TAKE_PROFIT order needs it, or trailingDelta."),
     ],
 )
 def test_market_amounts(model: ReadModel, params: dict[str, Any], code: int, text: str) -> None:

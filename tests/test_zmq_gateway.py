@@ -221,7 +221,7 @@ def test_a_socket_that_names_itself_cannot_log_on(exchange: Exchange, seller: Cl
 
 def test_user_stream_of_both_sides(buyer: Client, seller: Client) -> None:
     for client in (buyer, seller):
-        assert client.signed_call("userDataStream.subscribe.signature")["result"] == {"subscriptionId": 0}
+        assert client.signed_call("userDataStream.subscribe.signature")["result"]["subscriptionId"] == 0
     seller.place("SELL", "20000", "0.5", newClientOrderId="streamed")
     buyer.place("BUY", "20000", "0.2")
     seller.signed_call("order.cancel", {"symbol": "BTCUSDT", "origClientOrderId": "streamed"})
