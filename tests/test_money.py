@@ -132,6 +132,8 @@ def test_blocked_accounts_do_not_ask_for_transfers(scene: Scene) -> None:
     assert len(scene.do(desk.transfer(CHILD, ALICE, BTC, 1))) == 2
     scene.do(desk.account_set(ALICE, status=AccountStatus.BLOCKED))
     assert refused(scene, desk.transfer(ALICE, CHILD, BTC, 1, by=ALICE)) == Reason.ACCOUNT_BLOCKED
+    scene.do(desk.deposit(OTHER_CHILD, BTC, 1))
+    assert refused(scene, desk.transfer(OTHER_CHILD, CHILD, BTC, 1, by=ALICE)) == Reason.ACCOUNT_BLOCKED
 
 
 def test_a_transfer_expires_unless_it_is_booked(scene: Scene) -> None:
