@@ -231,7 +231,7 @@ def test_a_sound_directory(data_dir: Path) -> None:
     report = audit_directory(data_dir)
     assert report.is_sound, report.findings
     assert report.from_sequence == 1 and report.snapshot_sequence > 390 and report.sequence > 600
-    assert report.trades > 10 and report.bookings > 18 and report.remarks == []
+    assert report.trades > 0 and report.bookings > 18 and report.remarks == []
     assert audit_directory(data_dir, 100).snapshot_sequence == 0  # before the snapshot
     with pytest.raises(AuditError, match="is past it"):
         audit_directory(data_dir, 100_000)
