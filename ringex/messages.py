@@ -172,6 +172,8 @@ class TimerKind(IntEnum):
 
     ORDER_EXPIRY = 1
     """Subject: the id of an open GTD order."""
+    MARKET_RESUME = 2
+    """Subject: the number of a market that its circuit breaker has stopped."""
 
 
 class CommandFlag(IntEnum):

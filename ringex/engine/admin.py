@@ -243,6 +243,8 @@ def market_enter(root: int, number: int) -> None:
     market.indicative_price = 0
     market.indicative_quantity = 0
     market.indicative_imbalance = 0
+    market.breaker_price = 0
+    market.breaker_since_ns = 0
     if market.status == 0:
         market.status = MarketStatus.TRADING
     market.depth = prices_depth(market.price_max // market.tick)

@@ -8,6 +8,7 @@ and allocates nothing: its cost is that of those levels (levels with icebergs ar
 from __future__ import annotations
 
 from ringex.engine.book import best_level, book_leave, book_refill, book_trade, order_close, order_shown
+from ringex.engine.breaker import set_reference
 from ringex.engine.events import emit, emit_order, emitted, mark_level
 from ringex.engine.filters import last_or_reference
 from ringex.engine.matching import bargain, look_for_stops
@@ -171,6 +172,7 @@ def open_trading(root: int, market: int) -> None:
     s.pending_account = 0
     s.pending_quote = 0
     s.pending_collar = 0
+    set_reference(root, market, s.auction_price)
     uncross(root)
 
 

@@ -69,6 +69,7 @@ PENDING: Final = (
 MARKET_COUNTERS: Final = (
     *("trade_id", "book_update_id", "prevented_match_id", "last_price"),
     *("indicative_price", "indicative_quantity", "indicative_imbalance"),
+    *("breaker_price", "breaker_since_ns"),
 )
 MARKET_OUT: Final = np.dtype(
     [

@@ -65,6 +65,8 @@ def set_filters(root: int, command: int) -> None:
         _count_buying(root, number, int64(1))
     if market.average_minutes != minutes:
         average_reset(average_of(root, number), int64(market.average_minutes))
+    market.breaker_price = 0
+    market.breaker_since_ns = 0
     event = emit(root, int64(EventKind.MARKET_FILTERS), int64(0), number)
     copy_bytes(event + EVENT_FILTERS_OFFSET, _filters_of(root, number), int64(FILTERS_BYTES))
 

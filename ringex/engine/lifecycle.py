@@ -1,14 +1,16 @@
-"""A market's life: MARKET_SET, which changes its status as `ringex.rules.may_follow` allows."""
+"""A market's life: MARKET_SET, which changes its status as `ringex.rules.may_follow` allows, and the end of a pause."""
 
 from __future__ import annotations
 
 from ringex.engine.admin import emit_market
 from ringex.engine.auctions import indicate, open_trading
+from ringex.engine.breaker import set_reference
 from ringex.engine.events import answer_plainly
 from ringex.engine.records import MARKET, ROOT
+from ringex.engine.timers import timer_remove
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
-from ringex.messages import MARKET_COMMAND, EventKind, MarketStatus, Reason
+from ringex.messages import MARKET_COMMAND, EventKind, MarketStatus, Reason, TimerKind
 from ringex.rules import may_follow
 
 
@@ -27,6 +29,7 @@ def set_market(root: int, command: int) -> None:
     if reason != Reason.NONE:
         answer_plainly(root, command, int64(EventKind.REJECTED), reason)
         return
+    timer_remove(root, int64(TimerKind.MARKET_RESUME), int64(c.market))  # from now on it is the operator's affair
     change_status(root, int64(c.market), int64(c.status))
 
 
@@ -43,4 +46,5 @@ def change_status(root: int, market: int, status: int) -> None:
         m.indicative_imbalance = 0
     indicate(root, market)
     if status == MarketStatus.TRADING and was != MarketStatus.TRADING:
+        set_reference(root, market, int64(0))
         open_trading(root, market)

@@ -20,7 +20,7 @@ from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, re
 from ringex.engine.fees import set_fee_asset, set_fees
 from ringex.engine.filters import set_filters
 from ringex.engine.ledger import account_exists
-from ringex.engine.lifecycle import set_market
+from ringex.engine.lifecycle import change_status, set_market
 from ringex.engine.limits import set_limits
 from ringex.engine.matching import match
 from ringex.engine.money import close_withdrawal, hold_withdrawal, move_money, transfer
@@ -39,6 +39,7 @@ from ringex.messages import (
     CommandKind,
     EventFlag,
     EventKind,
+    MarketStatus,
     Reason,
     TimerKind,
 )
@@ -240,19 +241,19 @@ def _client_command(root: int, command: int, second: int) -> None:
 def _continue(root: int, command: int) -> None:
     """CONTINUE: go on with what is pending."""
     pending = record_at(root, 0, ROOT).continuation_pending
+    market = record_at(root, 0, ROOT).pending_market
     if pending == 0:
         answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
     elif pending == CommandKind.CANCEL_ALL:
         cancel_all_step(root)
-        market = record_at(root, 0, ROOT).pending_market
-        if market >= 0:
-            indicate(root, market)
     elif pending == CommandKind.UNCROSS:
         uncross(root)
     elif pending == CommandKind.TRIGGER:
         fire(root)
     else:
         match(root, pending)
+    if pending != 0 and pending != CommandKind.UNCROSS and market >= 0:
+        indicate(root, market)
 
 
 @inlined
@@ -268,3 +269,5 @@ def _fire_timer(root: int, command: int) -> None:
     timer_remove(root, kind, subject)
     if kind == TimerKind.ORDER_EXPIRY:
         expire_order(root, subject)
+    else:
+        change_status(root, subject, int64(MarketStatus.TRADING))

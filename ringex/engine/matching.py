@@ -21,6 +21,7 @@ from ringex.engine.book import (
     reaches,
     stop_due,
 )
+from ringex.engine.breaker import pause, trips
 from ringex.engine.closing import close_taker
 from ringex.engine.events import emit, emit_order, emitted, mark_level
 from ringex.engine.fees import charge
@@ -118,6 +119,10 @@ def match(root: int, command_kind: int) -> None:
             follow_prices(root, s.pending_market)
             return
         if not is_prevented(root, s.pending_order, maker_slot):
+            level = int64(record_at(s.orders, maker_slot, ORDER).level)
+            if trips(root, s.pending_market, record_at(s.levels, level, LEVEL).price):
+                pause(root, s.pending_market)
+                continue
             filled = _trade(root, command_kind, quantity)
             continue
         filled = False
@@ -155,6 +160,8 @@ def _finish(root: int, command_kind: int, filled: bool) -> None:
     if s.pending_price == 0 or not may_rest(order.time_in_force):
         stopped = s.pending_collar != 0 and best_level(root, market, opposite(order.side)) != 0
         reason = int64(Reason.PRICE_COLLAR) if stopped and _next_maker(root) == 0 else int64(Reason.NO_LIQUIDITY)
+        if record_at(s.markets, market, MARKET).status != MarketStatus.TRADING:
+            reason = int64(Reason.MARKET_PAUSED)
         close_taker(root, command_kind, int64(OrderStatus.EXPIRED), reason)
         return
     level_quantity = book_enter(root, slot, market, s.pending_price)

@@ -121,6 +121,8 @@ MARKET: Final = np.dtype(
         ("indicative_price", "i8"),  # what the last INDICATIVE of an auction said
         ("indicative_quantity", "i8"),
         ("indicative_imbalance", "i8"),
+        ("breaker_price", "i8"),  # the circuit breaker's reference; 0: none yet
+        ("breaker_since_ns", "i8"),  # when its window began
         ("depth", "i8"),  # of the ordered prices
         ("fee_base_balance", "i4"),  # slots of account 0's balances
         ("fee_quote_balance", "i4"),

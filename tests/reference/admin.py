@@ -7,7 +7,7 @@ from collections import Counter
 from reference.auctions import Auctions
 from reference.averages import Average
 from reference.directory import Account, Asset
-from reference.records import Fields, empty_event
+from reference.records import Fields
 from reference.reports import Reports
 from reference.state import RefusedError, State
 from ringex.config import Limits
@@ -20,6 +20,7 @@ from ringex.messages import (
     EventKind,
     MarketStatus,
     Reason,
+    TimerKind,
 )
 
 
@@ -47,7 +48,7 @@ class Administration:
             raise RefusedError(Reason.ENGINE_FULL)
         self.ledger.open(FEE_ACCOUNT, market.base_asset, market.quote_asset)
         self.directory.markets.append(market)
-        self._report_market(len(self.directory.markets) - 1)
+        self.reports.market(len(self.directory.markets) - 1)
 
     def account_add(self, command: Fields) -> None:
         _refuse_if(self.directory.check_account(command))
@@ -77,14 +78,18 @@ class Administration:
 
     def market_set(self, command: Fields) -> None:
         _refuse_if(self.directory.check_market_set(command))
-        number = command["market"]
+        self.state.remove_timer(TimerKind.MARKET_RESUME, command["market"])
+        self.change_status(command["market"], command["status"])
+
+    def change_status(self, number: int, status: int) -> None:
         market = self.directory.markets[number]
-        before, market.rules["status"] = market.status, command["status"]
-        self._report_market(number)
+        before, market.rules["status"] = market.status, status
+        self.reports.market(number)
         if market.status != MarketStatus.AUCTION:
             market.indicative = (0, 0, 0)
         self.auctions.indicate(number)
         if market.status == MarketStatus.TRADING and before != MarketStatus.TRADING:
+            market.breaker = (0, 0)
             self.auctions.open(number)
 
     def market_filters_set(self, command: Fields) -> None:
@@ -94,6 +99,7 @@ class Administration:
         if market.average.minutes != filters["average_minutes"]:
             market.average = Average(filters["average_minutes"])
         market.rules |= filters
+        market.breaker = (0, 0)
         self.reports.emit(EventKind.MARKET_FILTERS, market=command["market"], **filters)
 
     def limits_set(self, command: Fields) -> None:
@@ -165,12 +171,6 @@ class Administration:
         account = self.directory.accounts[number]
         standing = {"trade_group": account.trade_group, "status": account.status, "parent": account.parent}
         self.reports.emit(EventKind.ACCOUNT, account=number, name=account.name, **standing)
-
-    def _report_market(self, number: int) -> None:
-        rules = self.directory.markets[number].rules
-        header = empty_event(EventKind.ASSET).keys()
-        body = {name: rules[name] for name in empty_event(EventKind.MARKET) if name not in header}
-        self.reports.emit(EventKind.MARKET, **body, market=number)
 
 
 def _refuse_if(reason: Reason) -> None:

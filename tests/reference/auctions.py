@@ -52,6 +52,7 @@ class Auctions:
         found = self.find(market)
         if found[0]:
             self._report(number, found)
+            market.breaker = (found[0], self.reports.record["time_ns"])
             self.uncross(number, found[0])
 
     def uncross(self, number: int, price: int) -> None:

@@ -61,6 +61,7 @@ class Market:
         self.prevented_match_id = 0
         self.last_price = 0  # 0: there was no trade yet
         self.average = Average()
+        self.breaker = (0, 0)  # the circuit breaker's reference price, and since when
         self.indicative = (0, 0, 0)  # price, quantity and imbalance of an auction, as told last
 
     def __getattr__(self, name: str) -> Any:

@@ -23,6 +23,7 @@ from ringex.messages import (
     CommandKind,
     EventFlag,
     EventKind,
+    MarketStatus,
     Reason,
     TimeInForce,
     TimerKind,
@@ -124,6 +125,8 @@ class ReferenceExchange:
         match first.kind:
             case TimerKind.ORDER_EXPIRY:
                 self.amending.expire(self.open_orders[first.subject])
+            case TimerKind.MARKET_RESUME:
+                self.admin.change_status(first.subject, MarketStatus.TRADING)
 
     def _follow_expiries(self) -> None:
         """Every open GTD order has a timer, and no other order has one."""
@@ -252,6 +255,7 @@ class ReferenceExchange:
             case TakerLeft(cause, order):
                 self.reports.cause = cause
                 self.matching.match(order)
+                self._indicate(order.market)
             case CancelsLeft(cause):
                 self.reports.cause = cause
                 self.amending.cancel_some(cause)
@@ -261,6 +265,7 @@ class ReferenceExchange:
                 self.auctions.uncross(number, price)
             case StopsDue(market):
                 self.stops.fire_one(market)
+                self._indicate(self.directory.markets.index(market))
             case None:
                 raise RefusedError(Reason.INVALID_COMMAND)
 

@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Iterator
 
 from reference.book import Order, reaches
+from reference.breaker import Breaker
 from reference.directory import Market
 from reference.fees import Bargain, Fee
 from reference.prevention import ENDING_TAKER, Prevention
 from reference.reports import Reports
 from reference.state import State, TakerLeft
-from ringex.messages import EventFlag, EventKind, MarketStatus, OrderStatus, Reason, Side, TimeInForce
+from ringex.messages import AMOUNT_MAX, EventFlag, EventKind, MarketStatus, OrderStatus, Reason, Side, TimeInForce
 
 STEP_EVENTS_MAX = 3
 """What one trade with its refill, or one prevention, emits at most."""
@@ -22,10 +23,12 @@ class Matching:
         self.state = state
         self.reports = reports
         self.prevention = Prevention(state, reports)
+        self.breaker = Breaker(state, reports)
 
     def enter(self, order: Order) -> None:
         """An order that has just been accepted or has just fired takes what it can get."""
-        if order.time_in_force == TimeInForce.FOK and self.walk(order)[0] < order.quantity:
+        bounds = self.breaker.bounds(self.state.market_of(order)) if order.time_in_force == TimeInForce.FOK else None
+        if bounds and self.walk(order, bounds)[0] < order.quantity:
             self.expire(order, Reason.NOT_FILLED_AT_ONCE)
         else:
             self.match(order)
@@ -36,7 +39,7 @@ class Matching:
             if self.prevention.keeps_apart(order, maker):
                 if not self.prevention.prevent(order, maker, self._wanted_at(order, maker.price)):
                     return
-            else:
+            elif not self.breaker.trips(order, maker.price):
                 self._trade(order, maker)
             if self.reports.room <= STEP_EVENTS_MAX and self.next_maker(order):
                 self.state.pending = TakerLeft(self.reports.cause, order)
@@ -48,7 +51,9 @@ class Matching:
             self.reports.order(EventKind.RESTED, order, with_level_at=order.price)
         else:
             is_stopped = order.collar is not None and self._meets_somebody_beyond(order)
-            self.expire(order, Reason.PRICE_COLLAR if is_stopped else Reason.NO_LIQUIDITY)
+            is_paused = self.state.market_of(order).status != MarketStatus.TRADING
+            reason = Reason.PRICE_COLLAR if is_stopped else Reason.NO_LIQUIDITY
+            self.expire(order, Reason.MARKET_PAUSED if is_paused else reason)
 
     def next_maker(self, order: Order) -> Order | None:
         """Whom the order meets next, to trade or to be kept from it; None if nobody."""
@@ -70,15 +75,15 @@ class Matching:
         market = self.state.market_of(order)
         return int(order.quote_left // market.notional(price, market.lot) * market.lot)
 
-    def walk(self, order: Order) -> tuple[int, int]:
-        """What the order would execute on the present book: (quantity, quote amount)."""
+    def walk(self, order: Order, bounds: tuple[int, int] = (0, AMOUNT_MAX)) -> tuple[int, int]:
+        """What the order would execute on the present book, within these prices: (quantity, quote amount)."""
         market = self.state.market_of(order)
         quantity = quote = 0
         for price, offered in self._offers_to(order):
             wanted = order.quantity - quantity
             if order.is_by_quote:
                 wanted = (order.quote_quantity - quote) // market.notional(price, market.lot) * market.lot
-            if wanted == 0:
+            if wanted == 0 or not bounds[0] <= price <= bounds[1]:
                 break
             quantity += min(wanted, offered)
             quote += market.notional(price, min(wanted, offered))

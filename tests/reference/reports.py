@@ -75,6 +75,13 @@ class Reports:
             report["level_quantity"] = market.book.level_quantity(order.side, with_level_at)
         self.emit(kind, **report | fields)
 
+    def market(self, number: int) -> None:
+        """A market as it now is."""
+        rules = self.state.directory.markets[number].rules
+        header = empty_event(EventKind.ASSET).keys()
+        body = {name: rules[name] for name in empty_event(EventKind.MARKET) if name not in header}
+        self.emit(EventKind.MARKET, **body, market=number)
+
     def refusal(self, command: Fields, reason: Reason) -> None:
         self.emit(EventKind.REJECTED, **self.as_asked(command) | {"reason": reason})
 

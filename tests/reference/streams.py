@@ -420,7 +420,13 @@ class Stream:
             "filter_bits": (1, 2, 3, 8),
         }
         names = [dice.one_of(list(choices)) for _ in range(dice.below(5))]
-        return (self.desk.filters(market, **{name: dice.one_of(choices[name]) for name in names}),)
+        filters = {name: dice.one_of(choices[name]) for name in names}
+        if dice.below(2):
+            band = {"breaker_band": dice.one_of((1_500, 3_000, 500, 20_000, -1))}
+            band["breaker_window_seconds"] = dice.one_of((60, 1, 1_000, 0))
+            band["breaker_pause_seconds"] = dice.one_of((20, 1, 100, 0))
+            filters |= band | {"filter_bits": dice.one_of((0, 4, 5))}
+        return (self.desk.filters(market, **filters),)
 
     def _add(self, dice: Dice) -> tuple[Fields, ...]:
         what = dice.below(5)
