@@ -236,6 +236,24 @@ def market_status(data: Path | None, symbol: str, new_status: str) -> None:
     administer(data, "admin.market.set", {"symbol": symbol, "status": new_status})
 
 
+@market_group.command("set")
+@data_option
+@click.argument("symbol")
+@click.argument("settings", nargs=-1, required=True, metavar="NAME=VALUE…")
+def market_set(data: Path | None, symbol: str, settings: tuple[str, ...]) -> None:
+    """Change filters of the market SYMBOL, such as maxPosition=10 bidMultiplierUp=1.2; 0 takes one away.
+
+    docs/runbook.md names them. What is not named stays.
+    """
+    params = {"symbol": symbol}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not name or not equals or not value:
+            raise click.UsageError(f"'{setting}' is no NAME=VALUE, such as maxPosition=10")
+        params[name] = value
+    administer(data, "admin.market.set", params)
+
+
 @market_group.command("resume")
 @data_option
 @click.argument("symbol")

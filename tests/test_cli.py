@@ -212,6 +212,16 @@ def test_stop_that_takes_too_long_says_so(tmp_path: Path) -> None:
         (["account", "unblock", "a"], "admin.account.set", {"name": "a", "status": "ACTIVE"}),
         (["account", "kill", "a"], "admin.account.kill", {"name": "a"}),
         (["market", "halt", "BTCUSDT"], "admin.market.set", {"symbol": "BTCUSDT", "status": "HALT"}),
+        (
+            ["market", "set", "BTCUSDT", "maxPosition=10", "applyMinToMarket=true"],
+            "admin.market.set",
+            {"symbol": "BTCUSDT", "maxPosition": "10", "applyMinToMarket": "true"},
+        ),
+        (
+            ["market", "status", "BTCUSDT", "AUCTION"],
+            "admin.market.set",
+            {"symbol": "BTCUSDT", "status": "AUCTION"},
+        ),
         (["market", "resume", "BTCUSDT"], "admin.market.set", {"symbol": "BTCUSDT", "status": "TRADING"}),
     ],
 )

@@ -11,30 +11,28 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.gateways import queries
-from ringex.gateways.adminarguments import account_of, asset_of, expect, name_of, small
+from ringex.gateways.adminarguments import account_of, expect, name_of, small
 from ringex.gateways.adminfees import FEE_METHODS
+from ringex.gateways.adminmarkets import MARKET_METHODS
 from ringex.gateways.adminmoney import MONEY_METHODS
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import invalid, of_reason
 from ringex.gateways.keyadmin import KEY_METHODS
 from ringex.gateways.methods import Method, Security, table_of
-from ringex.gateways.parameters import Kind, Parameter, decimal
+from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.rows import Row
 from ringex.messages import (
     ACCOUNT_COMMAND,
     ASSET_COMMAND,
-    MARKET_COMMAND,
     AccountStatus,
     CommandKind,
     EventKind,
-    MarketStatus,
     Reason,
     commands,
 )
 
 ACCOUNT_NAME_CHARACTERS_MAX: Final = 32
 ASSET_NAME_CHARACTERS_MAX: Final = 16
-SYMBOL_CHARACTERS_MAX: Final = 24
 TRADE_GROUP_MAX: Final = (1 << 31) - 1
 
 
@@ -81,21 +79,6 @@ def kill_account(call: Call) -> Submission:
     return Submission(record, reply)
 
 
-def set_market(call: Call) -> Submission:
-    """Halts a market or lets it trade again. Orders stay in the book, and can be canceled."""
-    market = call.market()
-    record = commands().view(MARKET_COMMAND)
-    record["kind"] = CommandKind.MARKET_SET
-    record["market"] = market.number
-    record["status"] = MarketStatus[call.arguments["status"]]
-
-    def reply(events: list[Row]) -> Any:
-        event = expect(events, EventKind.MARKET)
-        return {"symbol": market.symbol, "status": MarketStatus(event["status"]).name}
-
-    return Submission(record, reply)
-
-
 def add_asset(call: Call) -> Submission:
     name = name_of(call, "name", ASSET_NAME_CHARACTERS_MAX)
     record = commands().view(ASSET_COMMAND)
@@ -105,37 +88,6 @@ def add_asset(call: Call) -> Submission:
 
     def reply(events: list[Row]) -> Any:
         return {"asset": name, "number": expect(events, EventKind.ASSET)["market"]}
-
-    return Submission(record, reply)
-
-
-def add_market(call: Call) -> Submission:
-    """Prices and quantities are decimal strings; their scales are sent, or follow from tick and lot."""
-    symbol = name_of(call, "symbol", SYMBOL_CHARACTERS_MAX)
-    base, quote = asset_of(call, "base"), asset_of(call, "quote")
-    arguments = call.arguments
-    scales = {
-        "price": int(arguments.get("priceScale", _decimals(arguments["tickSize"]))),
-        "quantity": int(arguments.get("quantityScale", _decimals(arguments["stepSize"]))),
-        "notional": quote.scale,
-        "fee": 8,
-    }
-    for name in ("price", "quantity"):
-        if scales[name] > 18:
-            raise invalid(f"{name}Scale", "0 to 18 are allowed.")
-    record = commands().view(MARKET_COMMAND)
-    record["kind"] = CommandKind.MARKET_ADD
-    record["symbol"] = symbol
-    record["base_asset"], record["quote_asset"] = base.number, quote.number
-    record["price_scale"], record["quantity_scale"] = scales["price"], scales["quantity"]
-    for name, (column, unit) in _MARKET_DECIMALS.items():
-        text = str(arguments[name])
-        value = decimal(name, text.removeprefix("-") if unit == "fee" else text, scales[unit])
-        record[column] = -value if unit == "fee" and text.startswith("-") else value
-    record["orders_per_account_max"] = small(call, "maxNumOrders", (1 << 31) - 1)
-
-    def reply(events: list[Row]) -> Any:
-        return {"symbol": symbol, "number": expect(events, EventKind.MARKET)["market"]}
 
     return Submission(record, reply)
 
@@ -185,24 +137,6 @@ def _cancel_all(account: int, standing: dict[str, Any]) -> Submission:
     return Submission(record, reply)
 
 
-def _decimals(text: str) -> int:
-    return len(text.partition(".")[2].rstrip("0"))
-
-
-_MARKET_DECIMALS: Final = {
-    "tickSize": ("tick", "price"),
-    "minPrice": ("price_min", "price"),
-    "maxPrice": ("price_max", "price"),
-    "stepSize": ("lot", "quantity"),
-    "minQty": ("quantity_min", "quantity"),
-    "maxQty": ("quantity_max", "quantity"),
-    "minNotional": ("notional_min", "notional"),
-    "maxNotional": ("notional_max", "notional"),
-    "makerFee": ("maker_fee", "fee"),
-    "takerFee": ("taker_fee", "fee"),
-}
-"""Parameter -> (field of MARKET_COMMAND, unit)."""
-
 _ACCOUNT: Final = Parameter("account", Kind.TEXT, required=True)
 _NAME: Final = Parameter("name", Kind.TEXT, required=True)
 _ACCOUNT_SETTINGS: Final = (
@@ -210,18 +144,6 @@ _ACCOUNT_SETTINGS: Final = (
     Parameter("status", Kind.CHOICE, choices=tuple(AccountStatus.__members__)),
     Parameter("tradeGroup", Kind.INTEGER),
 )
-_MARKET_SETTINGS: Final = (
-    Parameter("symbol", Kind.TEXT, required=True),
-    Parameter("status", Kind.CHOICE, True, tuple(MarketStatus.__members__)),
-)
-_MARKET_PARAMETERS: Final = (
-    *(Parameter(name, Kind.TEXT, required=True) for name in ("symbol", "base", "quote")),
-    *(Parameter(name, Kind.DECIMAL, required=True) for name in _MARKET_DECIMALS),
-    Parameter("priceScale", Kind.INTEGER),
-    Parameter("quantityScale", Kind.INTEGER),
-    Parameter("maxNumOrders", Kind.INTEGER, required=True),
-)
-
 ADMIN_METHODS: Final = table_of(
     Method("ping", Security.NONE, (), queries.ping),
     Method("admin.account.create", Security.NONE, (_NAME, Parameter("parent", Kind.TEXT)), create_account),
@@ -229,8 +151,7 @@ ADMIN_METHODS: Final = table_of(
     Method("admin.account.kill", Security.NONE, (_NAME,), kill_account),
     *KEY_METHODS,
     Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
-    Method("admin.market.add", Security.NONE, _MARKET_PARAMETERS, add_market),
-    Method("admin.market.set", Security.NONE, _MARKET_SETTINGS, set_market),
+    *MARKET_METHODS,
     *FEE_METHODS,
     *MONEY_METHODS,
     Method("admin.status", Security.NONE, (), status, waits=True),
