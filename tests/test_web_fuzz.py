@@ -22,6 +22,7 @@ from web_exchange import WebExchange, web_running
 
 from ringex.gateways.methods import METHODS
 from ringex.gateways.web.peer import Bounds
+from ringex.gateways.web.pintu.translation import METHODS as PINTU
 from ringex.gateways.web.routes import ROUTES
 
 PEERS = 500
@@ -45,7 +46,7 @@ ALPHABET = [
     "",
     "null",
 ]
-SOCKETS = ("/ws-api/v3", "/ws", "/ws/btcusdt@trade", "/stream?streams=btcusdt@depth", "/pintu", "/nowhere")
+SOCKETS = ("/ws-api/v3", "/ws", "/ws/btcusdt@trade", "/stream?streams=btcusdt@depth", "/v1/ws", "/nowhere")
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -72,7 +73,9 @@ def nested(dice: random.Random) -> str:
 
 def message(dice: random.Random) -> bytes:
     """What a client might send over a WebSocket, near enough."""
-    name = dice.choice([*METHODS, "SUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", words(dice)])
+    name = dice.choice(
+        [*METHODS, *PINTU, "subscribe", "public/auth", "SUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", words(dice)]
+    )
     params = dice.choice(
         [
             {},
@@ -81,10 +84,13 @@ def message(dice: random.Random) -> bytes:
             {"symbol": dice.choice(ALPHABET)},
             {dice.choice(ALPHABET): [dice.choice(ALPHABET)] * 3},
             ["btcusdt@trade", words(dice)],
+            {"channels": ["trades.BTC-USDT", "aggrbook.snapshot.10.BTC-IDR", "user.orders", words(dice)]},
             {"apiKey": words(dice), "signature": words(dice), "timestamp": dice.randrange(1 << 62)},
         ]
     )
-    whole = json.dumps({"id": dice.choice([1, "x", None, [1], 1 << 70, 1.5]), "method": name, "params": params})
+    whole = json.dumps(
+        {"id": dice.choice([1, "x", None, [1], 1 << 70, 1.5]), "method": name, "params": params, **envelope(dice)}
+    )
     how = dice.randrange(6)
     if how == 0:
         return whole[: dice.randrange(len(whole))].encode()
@@ -93,6 +99,14 @@ def message(dice: random.Random) -> bytes:
     if how == 2:
         return dice.randbytes(dice.randrange(200))
     return whole.encode()
+
+
+def envelope(dice: random.Random) -> dict[str, object]:
+    """What Pintu Pro's requests have besides."""
+    if dice.randrange(2):
+        return {}
+    stamp = dice.choice([time.time_ns() // 1_000_000, 0, -1, "1", 1 << 70])
+    return {"request_id": words(dice, 3), "timestamp": stamp, "api_key": words(dice), "signature": words(dice)}
 
 
 def frame(dice: random.Random) -> bytes:
@@ -117,9 +131,21 @@ def request(dice: random.Random) -> bytes:
     """An HTTP request, near enough."""
     route = dice.choice(list(ROUTES.values()))
     verb = dice.choice([route.verb] * 6 + ["PATCH", "BREW", "", "get"])
-    path = dice.choice([route.path] * 6 + ["/", "/api/v3/" + words(dice).replace(" ", ""), "*", "http://x/docs", "//"])
+    path = dice.choice(
+        [route.path] * 6
+        + [
+            "/",
+            "/api/v3/" + words(dice).replace(" ", ""),
+            "/v1/" + dice.choice(list(PINTU)),
+            "*",
+            "http://x/docs",
+            "//",
+        ]
+    )
     query = dice.choice(["", "?" + words(dice), "?symbol=BTCUSDT&symbol=BTCUSDT", "?" + "a=1&" * 100])
-    body = dice.choice([b"", words(dice, 30).encode(), nested(dice).encode()[:5000], dice.randbytes(100)])
+    body = dice.choice(
+        [b"", message(dice), words(dice, 30).encode(), nested(dice).encode()[:5000], dice.randbytes(100)]
+    )
     headers = [
         "Host: x",
         dice.choice(

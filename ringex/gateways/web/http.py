@@ -16,6 +16,7 @@ import httptools
 from ringex.gateways.errors import Refusal
 from ringex.gateways.web import rest
 from ringex.gateways.web.peer import Peer, Site
+from ringex.gateways.web.pintu import http as pintu
 from ringex.gateways.web.responses import CONTINUE, ENCODER, JSON, error_body, response
 from ringex.gateways.web.websocket import WebSocket
 
@@ -207,7 +208,10 @@ class HttpPeer(Peer):
                 return  # seen to when the parser says where the new protocol begins
         self.site.gateway.counts["http_requests"] += 1
         self.site.wake()
-        rest.serve(request, self.site)
+        if request.path.startswith(pintu.PREFIX):
+            pintu.serve(request, self.site)
+        else:
+            rest.serve(request, self.site)
         if len(self._waiting) > self.site.bounds.pipelined_max:
             self.stop_reading()
 

@@ -32,6 +32,10 @@ from ringex.gateways.web import rest, socketapi
 from ringex.gateways.web.deadlines import Deadlines
 from ringex.gateways.web.http import HttpPeer
 from ringex.gateways.web.peer import Bounds, Peer, Site
+from ringex.gateways.web.pintu.channels import Channels
+from ringex.gateways.web.pintu.http import Ticket
+from ringex.gateways.web.pintu.sockets import PATH as PINTU_PATH
+from ringex.gateways.web.pintu.sockets import PintuSockets, SocketTicket
 from ringex.gateways.web.socketapi import SocketApi
 from ringex.gateways.web.websocket import Endpoint
 from ringex.history.readmodel import ReadModel
@@ -100,7 +104,11 @@ class WebGateway:
         deadlines = Deadlines(self._loop)
         streams = Streams(self._loop, gateway, self._wake)
         gateway.watchers.append(streams)
+        channels = Channels(self._loop, model, self._wake)
+        gateway.watchers.append(channels)
+        pintu = self._pintu = PintuSockets(gateway, channels, self._loop)
         endpoints: dict[bytes, Endpoint] = {socketapi.PATH: SocketApi(gateway), **dict.fromkeys(STREAM_PATHS, streams)}
+        endpoints[PINTU_PATH] = pintu
         site = self._site = Site(gateway, self._loop, deadlines, self._bounds, self._wake, endpoints)
         server = await self._listen()
         doorbell = self._run.doorbells[self._number]
@@ -118,6 +126,8 @@ class WebGateway:
         finally:
             self._loop.remove_reader(doorbell)
             deadlines.stop()
+            channels.stop()
+            pintu.stop()
             streams.stop()
             if self._timer is not None:
                 self._timer.cancel()
@@ -214,10 +224,16 @@ class WebGateway:
     # Replies
 
     def _send(self, connection: Connection, message: Any) -> None:
-        if connection.transport == Transport.WEB_REST:
+        ticket = message.get("id")
+        if isinstance(ticket, Ticket | SocketTicket):
+            ticket.answer(message)
+        elif connection.transport == Transport.WEB_REST:
             rest.reply(message)
         elif connection.peer is not None:
-            socketapi.send(connection.peer, message)
+            if connection.peer.endpoint is self._pintu:
+                self._pintu.on_event(connection.peer, message)
+            else:
+                socketapi.send(connection.peer, message)
 
 
 def _tls_context(certificate: Any, key: Any) -> ssl.SSLContext:
