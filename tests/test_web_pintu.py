@@ -208,8 +208,19 @@ def test_refusals(
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"[]", b"{", b"\xff", b"[" * 50_000, b'{"params": []}', b'{"timestamp": 1.5}', b'{"method": 5}']
-    + [b'{"method": "\\ud800"}', b'{"timestamp": 1e400}', b'{"timestamp": 123456789012345678901234567890}'],
+    [
+        b"",
+        b"[]",
+        b"{",
+        b"\xff",
+        b"[" * 50000,
+        b'{"params": []}',
+        b'{"timestamp": 1.5}',
+        b'{"method": 5}',
+        b'{"method": "\\ud800"}',
+        b'{"timestamp": 1e400}',
+        b'{"timestamp": 123456789012345678901234567890}',
+    ],
 )
 def test_what_is_no_envelope_is_answered(maker: Pintu, raw: bytes) -> None:
     client = RestClient(maker.address)
