@@ -95,6 +95,11 @@ def ring_prefix(settings: Settings) -> str:
     return f"ringex-{hashlib.blake2b(real_path, digest_size=6).hexdigest()}-"
 
 
+def tallies_prefix(settings: Settings) -> str:
+    """What the names of its tallies begin with."""
+    return f"tallies-{ring_prefix(settings)}"
+
+
 @contextmanager
 def _rings(settings: Settings) -> Iterator[Rings]:
     """Make the run's rings; remove them at the end. Raises RingError, and then nothing has been made."""
@@ -103,7 +108,7 @@ def _rings(settings: Settings) -> Iterator[Rings]:
     found = [match for name in Ring.list(prefix) if (match := pattern.fullmatch(name))]
     epoch = max([time.time_ns(), *(int(match[1], 16) + 1 for match in found)])
     command_rings = tuple(f"{prefix}{epoch:016x}-c{k:02}" for k in range(settings.numbered_gateways))
-    tallies = f"tallies-{prefix}"
+    tallies = tallies_prefix(settings)
     leftovers = tuple(sorted(match[0] for match in found))
     rings = Rings(epoch, f"{prefix}{epoch:016x}-e", command_rings, leftovers, f"{tallies}{epoch:016x}")
     for name in Ring.list(tallies):

@@ -54,7 +54,7 @@ def _left_behind(segments_before: set[str]) -> list[str]:
 
 
 def _segments() -> set[str]:
-    return {path.name for path in SHM_DIR.iterdir() if path.name.startswith("ringex")}
+    return {path.name for path in SHM_DIR.iterdir() if path.name.startswith(("ringex", "tallies-ringex"))}
 
 
 def _processes() -> list[tuple[int, str]]:

@@ -18,7 +18,7 @@ import pytest
 from ringex.config import Settings
 from ringex.preflight import CannotStart, check_endpoints, check_space, is_locked
 from ringex.ring import Ring
-from ringex.supervisor import ring_prefix
+from ringex.supervisor import ring_prefix, tallies_prefix
 
 ROOT = Path(__file__).parent.parent
 NAMES = ["matcher", "replica", "gateway-0", "publisher"]
@@ -97,8 +97,9 @@ def start(data_dir: Path) -> Iterator[Start]:
     for exchange in started:
         if exchange.process.poll() is None:
             exchange.stop()
-    for name in Ring.list(ring_prefix(Settings(data_dir))):
-        Ring.unlink(name)
+    for prefix in (ring_prefix(Settings(data_dir)), tallies_prefix(Settings(data_dir))):
+        for name in Ring.list(prefix):
+            Ring.unlink(name)
 
 
 def rings_of(data_dir: Path) -> tuple[str, ...]:

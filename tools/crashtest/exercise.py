@@ -30,7 +30,7 @@ from ringex.decimals import format_scaled, parse_scaled
 from ringex.messages import OrderStatus, Side
 from ringex.replica import SNAPSHOTS_KEPT
 from ringex.ring import Ring
-from ringex.supervisor import ring_prefix
+from ringex.supervisor import ring_prefix, tallies_prefix
 
 SYMBOLS: Final = ["AAAUSD", "BBBUSD"]
 PRICE_SCALE: Final = 2
@@ -209,7 +209,7 @@ class Exercise:
 
     def __exit__(self, *_: object) -> None:
         self.exchange.kill_group()
-        for name in Ring.list(self._prefix()):  # after an exercise that was broken off
+        for name in self._segments():  # after an exercise that was broken off
             Ring.unlink(name)
         for closing in (*self.traders, self.market, *self.streams.values(), self.public, self.truth):
             closing.close()
@@ -262,11 +262,12 @@ class Exercise:
         pairs = {path.partition(".")[0] for path in snapshots}
         complete = sorted(f"{stem}.{kind}" for stem in pairs for kind in ("model", "snap"))
         self._expect(snapshots == complete and len(pairs) <= SNAPSHOTS_KEPT, f"snapshots are no pairs: {snapshots}")
-        left = Ring.list(self._prefix())
+        left = self._segments()
         self._expect(not left, f"left in shared memory: {left}")
 
-    def _prefix(self) -> str:
-        return ring_prefix(Settings(data_dir=self.exchange.data))
+    def _segments(self) -> list[str]:
+        settings = Settings(data_dir=self.exchange.data)
+        return [name for prefix in (ring_prefix(settings), tallies_prefix(settings)) for name in Ring.list(prefix)]
 
     def _expect(self, holds: bool, otherwise: str) -> None:
         if not holds:
