@@ -57,7 +57,7 @@ def table_row(page: str, name: str) -> str:
 
 @pytest.fixture(scope="module")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    with running(tmp_path_factory.mktemp("docs")) as started:
+    with running(tmp_path_factory.mktemp("docs"), web=True) as started:
         yield started
 
 
@@ -68,6 +68,7 @@ def with_endpoints(code: str, exchange: Exchange) -> str:
         str(settings.data_dir): str(exchange.data),
         settings.zmq_endpoint: exchange.zmq_endpoint,
         settings.pub_endpoint: exchange.pub_endpoint,
+        "127.0.0.1:7080": exchange.http,
     }
     for default, here in places.items():
         assert code.count(default) <= 1, f"{default} is named more than once"
@@ -90,7 +91,7 @@ def output_of(code: str) -> str:
 
 
 def test_readme_first_order_and_subscriber(exchange: Exchange) -> None:
-    order, subscriber, _ = blocks(ROOT / "README.md")
+    order, _, subscriber, _ = blocks(ROOT / "README.md")
     with python(with_endpoints(subscriber, exchange)) as watching:
         assert watching.stdout is not None
         seen = b""
@@ -111,6 +112,11 @@ def test_readme_first_order_and_subscriber(exchange: Exchange) -> None:
             watching.kill()
     with exchange.client() as client:
         client.order("openOrders.cancelAll", symbol="BTCUSDT")
+
+
+def test_readme_order_with_ccxt(exchange: Exchange) -> None:
+    _, bot, *_ = blocks(ROOT / "README.md")
+    assert output_of(with_endpoints(bot, exchange)) == "open\n"
 
 
 def test_readme_library() -> None:
