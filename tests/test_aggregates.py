@@ -40,7 +40,7 @@ def test_no_trades_no_ids() -> None:
 
 @pytest.fixture(scope="module")
 def run() -> RandomRun:
-    return RandomRun(3, 600)
+    return RandomRun(7, 600)
 
 
 def plainly(run: RandomRun) -> list[int]:

@@ -264,7 +264,7 @@ def test_status_names_processes_and_rings(exchange: Exchange) -> None:
     assert (done.returncode, found["state"], found["pid"]) == (0, "ready", exchange.pid)
     assert found["durability"] == "fsync" and len(found["zmq"]) == 2
     assert {role: child["restarts"] for role, child in found["children"].items()} == dict.fromkeys(
-        ["matcher", "replica", "gateway-0", "gateway-1", "publisher"], 0
+        ["matcher", "replica", "gateway-0", "gateway-1", "publisher", "history"], 0
     )
     waiting = [ring["waiting"] for ring in found["rings"].values() if "waiting" in ring]
     assert waiting == [0, 0]

@@ -60,7 +60,7 @@ class Exchange:
         self._doorbells = tuple(os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2))
         self._children: list[subprocess.Popen[bytes]] = []
         self.settings = Settings(
-            data_dir=folder, gateways=1, pub_endpoint=f"tcp://127.0.0.1:{free_port()}", limits=SMALL
+            data_dir=folder, gateways=1, http_endpoint="", pub_endpoint=f"tcp://127.0.0.1:{free_port()}", limits=SMALL
         )
         self.epoch = Run(epoch=77, event_ring=name, command_rings=(), doorbells=self._doorbells)
         self.server = ReplicaServer(self.settings.replica_endpoint, self.model, self.log)
