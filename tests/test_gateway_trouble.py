@@ -16,8 +16,8 @@ import zmq
 from gateway_exchange import Client, Exchange, running
 
 from ringex.gateways import zmq as gateway_zmq
-from ringex.gateways.gateway import JOURNAL_FULL
 from ringex.gateways.orders import PLACE_PARAMETERS
+from ringex.gateways.outbox import JOURNAL_FULL
 from ringex.messages import CommandKind, commands
 
 ORDER = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "price": "50000", "quantity": "1"}

@@ -29,7 +29,6 @@ from ringex.gateways.errors import (
     NO_SUCH_ORDER,
     TOO_OLD,
     Refusal,
-    journal_full,
     malformed,
     missing,
     overloaded,
@@ -42,6 +41,7 @@ from ringex.gateways.limiter import Limiter, Meter, Use
 from ringex.gateways.listenkeys import ListenKeys
 from ringex.gateways.lookups import Lookup, LookupDesk, StoreBehind
 from ringex.gateways.methods import METHODS, Method, Security
+from ringex.gateways.outbox import Outbox
 from ringex.gateways.parameters import decode
 from ringex.gateways.pending import Deferred, Pending
 from ringex.gateways.requests import MSGPACK, Fault, RequestReader
@@ -67,12 +67,9 @@ UNREAD_BYTES_MAX: Final = 8 << 20
 """Large messages to one connection that it has not read. With more, its queries are refused until it reads."""
 EVENTS_PER_POLL: Final = 4096
 EVENTS_PER_TURN_MAX: Final = 1 << 16
-JOURNAL_FULL: Final = 1
-"""What the matcher tells in the event ring's state while its journal has no room; else 0."""
 EVENTS_KEPT_MAX: Final = 1 << 14
 """Events of one command that are kept for its reply: of a longer chain the first ones, and the last."""
 
-_RAW: Final = np.dtype("V256")
 ORDERING: Final = frozenset(
     name for name in METHODS if name.startswith(("order.place", "order.cancelReplace", "orderList.place"))
 )
@@ -122,8 +119,7 @@ class Gateway:
         self._pending: dict[int, Pending] = {}
         self._deferred: deque[Deferred] = deque()
         self._looking: dict[int, tuple[Deferred, Lookup]] = {}  # by the lookup's ticket
-        self._outgoing: list[np.ndarray] = []
-        self._outgoing_slots = 0
+        self._outbox = Outbox(self.number, self.incarnation, self.producer, self.follower, self.counts)
         self._gap = False
         self._look_again = False
 
@@ -206,15 +202,15 @@ class Gateway:
 
     def turn(self) -> bool:
         """Do what can be done without waiting. True if there is more to do at once."""
-        self._flush()
+        self._outbox.flush()
         more = self._take_events()
         more |= self.streams.go_on(self.model, time.time_ns())
-        self._flush()  # what replies have set off
+        self._outbox.flush()  # what replies have set off
         self._give_up_late()
         if not more:
             self._answer_lookups()
             self._answer_deferred()
-        return more or self._look_again or self._outgoing_slots > 0
+        return more or self._look_again or self._outbox.slots > 0
 
     def end_streams(self, why_code: str) -> None:
         """Tell every stream that it ends here: after a gap, or at a stop."""
@@ -328,12 +324,11 @@ class Gateway:
         self.limiter.take_order(known.account, connection.address, now_ns)
         binary.check_share(connection.binary_in_flight, count)
         self.binary.check_room(count)
-        self._check_ring(count)
+        self._outbox.check_room(count)
         records["correlation"] = self.binary.add(connection.number, theirs, _deadline())
-        self._stamp(records, connection, Transport.ZMQ_BINARY, known.account, connection.key.number, now_ns)
+        self._outbox.put(records, connection, Transport.ZMQ_BINARY, known.account, connection.key.number, now_ns)
         connection.binary_in_flight += count
         self.counts["binary_commands"] += count
-        self._queue(records)
 
     def _defer(self, deferred: Deferred) -> None:
         deferred.connection.check_room()
@@ -348,7 +343,7 @@ class Gateway:
         if len(self._pending) >= PENDING_MAX:
             raise overloaded()
         records, call = pending.submission.records, pending.call
-        self._check_ring(len(records))
+        self._outbox.check_room(len(records))
         correlation = self._next_correlation
         self._next_correlation += 1
         records["correlation"] = correlation
@@ -356,48 +351,10 @@ class Gateway:
         records["expires_ns"] = call.timing.expires_ns
         transport = pending.connection.transport
         account = call.account if transport != Transport.ADMIN else None
-        self._stamp(records, pending.connection, transport, account, call.key, call.now_ns)
+        self._outbox.put(records, pending.connection, transport, account, call.key, call.now_ns)
         self._pending[correlation] = pending
         pending.connection.in_flight[correlation] = None
         self.counts["commands"] += 1
-        self._queue(records)
-
-    def _stamp(
-        self, records: np.ndarray, connection: Connection, transport: int, account: int | None, key: int, now_ns: int
-    ) -> None:
-        records["gateway"] = self.number
-        records["incarnation"] = self.incarnation
-        records["connection"] = connection.number
-        records["transport"] = transport
-        records["receive_ns"] = now_ns
-        records["key"] = key
-        if account is not None:
-            records["account"] = account
-
-    def _check_ring(self, slots: int) -> None:
-        """Raises Refusal -1008 where the journal takes no commands, or the command ring has no room for `slots` more.
-
-        Nothing is queued elsewhere.
-        """
-        if self.follower.ring_state == JOURNAL_FULL:
-            self.counts["journal_full"] += 1
-            raise journal_full()
-        if self._outgoing_slots + slots > self.producer.space():
-            self.counts["overloads"] += 1
-            raise overloaded()
-
-    def _queue(self, records: np.ndarray) -> None:
-        self._outgoing.append(records.view(_RAW))
-        self._outgoing_slots += len(records)
-
-    def _flush(self) -> None:
-        if not self._outgoing:
-            return
-        batch = np.concatenate(self._outgoing) if len(self._outgoing) > 1 else self._outgoing[0]
-        self._outgoing.clear()
-        self._outgoing_slots = 0
-        published = self.producer.publish(batch, whole=True)
-        assert published == len(batch), "room was checked, and only this process fills the ring"
 
     # Events in
 

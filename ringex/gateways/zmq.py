@@ -15,6 +15,7 @@ import socket as sockets
 import threading
 import time
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from types import FrameType
 from typing import Any, Final
 
@@ -125,10 +126,10 @@ class _Front:
 
 
 def _address_of(frame: zmq.Frame) -> str:
-    """The IP address of the peer that sent it; empty over ipc://."""
+    """The IP address of the peer that sent it; empty over ipc://, where libzmq gives localhost:0:0:123."""
     try:
-        return str(frame.get("Peer-Address"))
-    except zmq.ZMQError:
+        return str(ip_address(str(frame.get("Peer-Address"))))
+    except (zmq.ZMQError, ValueError):
         return ""
 
 

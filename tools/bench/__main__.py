@@ -18,7 +18,19 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # tools/, where the l
 from bench.figure import Options, Report, report  # noqa: E402
 from bench.show import print_table, write_plot  # noqa: E402
 
-LEGS: Final = ("ring", "journal", "engine", "scale", "pipeline", "latency", "wire", "recovery", "history", "start")
+LEGS: Final = (
+    "ring",
+    "journal",
+    "engine",
+    "scale",
+    "pipeline",
+    "latency",
+    "wire",
+    "web",
+    "recovery",
+    "history",
+    "start",
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
