@@ -117,6 +117,8 @@ def test_readme_first_order_and_subscriber(exchange: Exchange) -> None:
 def test_readme_order_with_ccxt(exchange: Exchange) -> None:
     _, bot, *_ = blocks(ROOT / "README.md")
     assert output_of(with_endpoints(bot, exchange)) == "open\n"
+    with exchange.client() as client:
+        client.order("openOrders.cancelAll", symbol="BTCUSDT")
 
 
 def test_readme_library() -> None:

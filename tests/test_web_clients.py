@@ -126,6 +126,31 @@ def test_ccxt_places_orders_of_other_types(sync_ccxt: Any, maker: Any) -> None:
     assert len(sync_ccxt.cancel_all_orders(MARKET)) == 4
 
 
+def test_ccxt_reads_what_has_happened(sync_ccxt: Any, maker: Any) -> None:
+    bought = sync_ccxt.create_order(MARKET, "market", "buy", 0.02)
+    resting = sync_ccxt.create_order(MARKET, "limit", "buy", 0.01, 25000)
+    sync_ccxt.cancel_order(resting["id"], MARKET)
+    orders = sync_ccxt.fetch_orders(MARKET)
+    assert [(order["id"], order["status"]) for order in orders[-2:]] == [
+        (bought["id"], "closed"),
+        (resting["id"], "canceled"),
+    ]
+    assert sync_ccxt.fetch_closed_orders(MARKET)[-1]["id"] == bought["id"]
+    assert sync_ccxt.fetch_canceled_orders(MARKET)[-1]["id"] == resting["id"]
+    mine = sync_ccxt.fetch_my_trades(MARKET)[-1]
+    assert (mine["order"], mine["price"], mine["amount"], mine["fee"]["currency"]) == (
+        bought["id"],
+        30000.0,
+        0.02,
+        "BTC",
+    )
+    assert [trade["id"] for trade in sync_ccxt.fetch_order_trades(bought["id"], MARKET)] == [mine["id"]]
+    public = sync_ccxt.fetch_trades(MARKET)[-1]
+    assert (public["price"], public["amount"], public["side"]) == (30000.0, 0.02, "buy")
+    candle = sync_ccxt.fetch_ohlcv(MARKET, "1d")[-1]
+    assert candle[2] == 30000.0 and candle[5] >= 0.02
+
+
 def test_ccxt_names_what_is_refused(sync_ccxt: Any, maker: Any) -> None:
     with pytest.raises(ccxt.InsufficientFunds):
         sync_ccxt.create_order(MARKET, "limit", "buy", 5000, 100000)
@@ -204,6 +229,11 @@ def test_python_binance_trades(python_binance: PythonBinance, maker: Any) -> Non
     assert client.get_recent_trades(symbol="BTCUSDT", limit=1)[0]["price"] == "30000.00000000"
     assert client.get_ticker(symbol="BTCUSDT")["lastPrice"] == "30000.00000000"
     assert client.get_symbol_ticker(symbol="BTCUSDT")["price"] == "30000.00000000"
+    assert client.get_all_orders(symbol="BTCUSDT", limit=1)[0]["status"] == "FILLED"
+    assert client.get_my_trades(symbol="BTCUSDT", limit=1)[0]["qty"] == "0.01000000"
+    assert client.get_aggregate_trades(symbol="BTCUSDT", limit=1)[0]["p"] == "30000.00000000"
+    assert client.get_klines(symbol="BTCUSDT", interval="1h")[-1][4] == "30000.00000000"
+    assert float(client.get_avg_price(symbol="BTCUSDT")["price"]) > 0
     assert client.get_trade_fee(symbol="BTCUSDT")[0]["takerCommission"] == "0.00100000"
     with pytest.raises(BinanceAPIException) as raised:
         client.cancel_order(symbol="BTCUSDT", orderId=new_id)
@@ -235,6 +265,13 @@ def test_the_official_connector_trades(exchange: Exchange, maker: Any) -> None:
     assert client.book_ticker("BTCUSDT")["askPrice"] == "30000.00000000"
     assert {row["symbol"] for row in client.ticker_price(symbols=["BTCUSDT", "ETHUSDT"])} == {"BTCUSDT", "ETHUSDT"}
     assert client.trades("BTCUSDT", limit=1)[0]["qty"] == "0.10000000"
+    assert client.get_orders("BTCUSDT", limit=1)[0]["orderId"] == taken["orderId"]
+    assert client.my_trades("BTCUSDT", limit=1)[0]["orderId"] == taken["orderId"]
+    assert client.agg_trades("BTCUSDT", limit=1)[0]["q"] == "0.10000000"
+    assert client.klines("BTCUSDT", "1m")[-1][4] == "30000.00000000"
+    assert client.ticker_24hr("BTCUSDT")["lastPrice"] == "30000.00000000"
+    short, day = client.get_order_rate_limit()
+    assert (short["interval"], day["interval"]) == ("SECOND", "DAY") and day["count"] >= 5
     assert client.system_status() == {"status": 0, "msg": "normal"}
     assert {row["coin"] for row in client.coin_info()} >= {"BTC", "USDT"}
     with pytest.raises(ClientError) as raised:

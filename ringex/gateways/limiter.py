@@ -122,10 +122,14 @@ class Limiter:
             return []
         count = meter.used + self._tally.others(meter.used_id, meter.window)
         rows = [self._weight_row(meter.is_key) | {"count": count}]
-        if use.account:
-            counts = self.orders.of(use.account, now_ns)
-            rows += [row | {"count": count} for row, count in zip(self._order_rows(), counts, strict=True)]
-        return rows
+        return rows + self.order_rows(use.account, now_ns) if use.account else rows
+
+    def order_rows(self, account: int, now_ns: int) -> list[dict[str, Any]]:
+        """How many orders of an account were accepted, beside how many may be."""
+        if not self.limits.enabled:
+            return []
+        counts = self.orders.of(account, now_ns)
+        return [row | {"count": count} for row, count in zip(self._order_rows(), counts, strict=True)]
 
     def table(self) -> list[dict[str, Any]]:
         """`rateLimits` of exchangeInfo."""

@@ -99,6 +99,7 @@ METHODS: Final = table_of(
     Method("order.status", _DATA, orders.STATUS_PARAMETERS, orders.order_status, waits=True),
     Method("openOrders.status", _DATA, queries.OPEN_ORDERS_PARAMETERS, queries.open_orders, waits=True),
     Method("account.status", _DATA, queries.ACCOUNT_PARAMETERS, queries.account_status, waits=True),
+    Method("account.rateLimits.orders", _DATA, (), queries.order_rate_limits, waits=True),
     Method("account.commission", _DATA, commissions.PARAMETERS, commissions.commission, waits=True),
     Method("account.feeAsset.use", _TRADE, commissions.FEE_ASSET_PARAMETERS, commissions.pay_in_fee_asset),
     Method("account.assets", _DATA, money.ASSETS_PARAMETERS, money.assets, waits=True),

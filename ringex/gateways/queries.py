@@ -118,6 +118,11 @@ def account_status(call: Call) -> dict[str, Any]:
     }
 
 
+def order_rate_limits(call: Call) -> list[dict[str, Any]]:
+    """How many orders the account may place, and has."""
+    return call.office.limiter.order_rows(call.account, call.now_ns) if call.office is not None else []
+
+
 def prevented_matches(call: Call) -> list[dict[str, Any]]:
     """The caller's recent prevented matches: one by its number, or those of one of its orders."""
     market, arguments = call.market(), call.arguments

@@ -69,6 +69,7 @@ ROUTES: Final = _table(
     ("POST", "/api/v3/userDataStream", "userDataStream.start"),
     ("PUT", "/api/v3/userDataStream", "userDataStream.ping"),
     ("DELETE", "/api/v3/userDataStream", "userDataStream.stop"),
+    ("GET", "/api/v3/rateLimit/order", "account.rateLimits.orders"),
     ("GET", "/api/v3/account/commission", "account.commission"),
     ("POST", "/api/v3/account/feeAsset", "account.feeAsset.use"),
     ("GET", "/api/v3/account/subAccounts", "account.subAccounts"),
