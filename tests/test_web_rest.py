@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from exchange import Exchange, running
-from web_client import RestClient
+from web_client import SECONDS_MAX, RestClient
 
 from ringex.gateways.methods import METHODS
 from ringex.gateways.web.routes import ROUTES
@@ -128,3 +130,25 @@ def test_options_and_head(client: RestClient) -> None:
     head = client.ask("HEAD", "/api/v3/time")
     assert (head.status, head.body) == (200, None)
     assert int(head.headers["content-length"]) > 10
+
+
+def test_a_killed_gateway_comes_back_and_its_orders_are_there(exchange: Exchange, client: RestClient) -> None:
+    assert client.signed("POST", "/api/v3/order", **LIMIT, newClientOrderId="survivor").status == 200
+    life = exchange.child("web-0")
+    os.kill(life, signal.SIGKILL)
+    deadline = time.monotonic() + SECONDS_MAX
+    while exchange.child("web-0") in (0, life):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    again = RestClient(exchange.http, client.key, client.secret)
+    while True:
+        try:
+            found = again.signed("GET", "/api/v3/order", symbol="BTCUSDT", origClientOrderId="survivor")
+            break
+        except OSError:  # it does not listen yet
+            again.close()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert (found.status, found.body["status"]) == (200, "NEW")
+    assert again.signed("DELETE", "/api/v3/openOrders", symbol="BTCUSDT").status == 200
+    again.close()
