@@ -207,6 +207,27 @@ def key_rotate_master(data: Path | None) -> None:
     click.echo(f"master key: {kept}")
 
 
+@cli.group()
+def kill() -> None:
+    """Stop an account or a market, and cancel the orders."""
+
+
+@kill.command("account")
+@data_option
+@click.argument("name")
+def kill_account(data: Path | None, name: str) -> None:
+    """Block the account NAME and cancel all its orders, at one stroke."""
+    administer(data, "admin.account.kill", {"name": name})
+
+
+@kill.command("market")
+@data_option
+@click.argument("symbol")
+def kill_market(data: Path | None, symbol: str) -> None:
+    """Halt the market SYMBOL and cancel everybody's orders in it, at one stroke."""
+    administer(data, "admin.market.kill", {"symbol": symbol})
+
+
 for account_command in ACCOUNT_COMMANDS:
     cli.add_command(account_command)
 

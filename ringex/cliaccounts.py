@@ -58,14 +58,6 @@ def account_unblock(data: Path | None, name: str) -> None:
     administer(data, "admin.account.set", {"name": name, "status": "ACTIVE"})
 
 
-@account_group.command("kill")
-@data_option
-@click.argument("name")
-def account_kill(data: Path | None, name: str) -> None:
-    """Block the account NAME and cancel all its orders."""
-    administer(data, "admin.account.kill", {"name": name})
-
-
 @account_group.command("deposit")
 @data_option
 @click.argument("name")

@@ -9,6 +9,9 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
 
     commands   COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE TIMER
                BALANCE_COMMAND    DEPOSIT WITHDRAW TRANSFER WITHDRAW_HOLD WITHDRAW_COMPLETE WITHDRAW_RELEASE
+                                  SESSION_CLOSED MARKET_KILL ACCOUNT_KILL
+               COUNTDOWN_COMMAND  COUNTDOWN_SET
+               BALANCE_COMMAND    DEPOSIT WITHDRAW
                ASSET_COMMAND      ASSET_ADD
                MARKET_COMMAND     MARKET_ADD MARKET_SET
                ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD ACCOUNT_SET KEY_REVOKE
@@ -19,6 +22,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                ORDER_TERMS        ACCEPTED: an EVENT that ends otherwise
                TRADE              TRADE
                PREVENTED          PREVENTED
+               COUNTDOWN_EVENT    COUNTDOWN
                BALANCE_EVENT      BALANCE
                ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY KEY_REVOKED
                LIMITS_EVENT       LIMITS
@@ -164,6 +168,10 @@ class CommandKind(IntEnum):
     MARKET_FILTERS_SET = 21
     UNCROSS = 22
     """Never sent: what an uncross is called in the state while it is pending, and in its events."""
+    SESSION_CLOSED = 31
+    MARKET_KILL = 32
+    ACCOUNT_KILL = 33
+    COUNTDOWN_SET = 34
     KEY_REVOKE = 36
 
 
@@ -174,6 +182,8 @@ class TimerKind(IntEnum):
     """Subject: the id of an open GTD order."""
     MARKET_RESUME = 2
     """Subject: the number of a market that its circuit breaker has stopped."""
+    COUNTDOWN = 10
+    """Subject: an account, and a market or all, as `ringex.engine.countdowns` makes one number of them."""
 
 
 class CommandFlag(IntEnum):
@@ -185,6 +195,10 @@ class CommandFlag(IntEnum):
     """CANCEL, CANCEL_REPLACE: only an order that has not traded yet (cancelRestrictions=ONLY_NEW)."""
     ONLY_PARTIALLY_FILLED = 8
     """CANCEL, CANCEL_REPLACE: only an order that has traded (cancelRestrictions=ONLY_PARTIALLY_FILLED)."""
+    CANCEL_ON_DISCONNECT = 16
+    """PLACE: the order is canceled when its session ends."""
+    OF_SESSION = 32
+    """CANCEL_ALL: only orders that the command's own session has placed."""
 
 
 class EventKind(IntEnum):
@@ -210,6 +224,7 @@ class EventKind(IntEnum):
     BOOK = 21
     """A level has come to hold another quantity: `side`, and what flag LEVEL says."""
     INDICATIVE = 22
+    COUNTDOWN = 27
     KEY_REVOKED = 29
 
 
@@ -303,6 +318,10 @@ class Reason(IntEnum):
     UNKNOWN_WITHDRAWAL = 77
     WITHDRAWAL_CLOSED = 78
     TRANSFER_NOT_ALLOWED = 79
+    DISCONNECTED = 85
+    CANCELED_BY_OPERATOR = 86
+    COUNTDOWN_OVER = 87
+    INVALID_COUNTDOWN = 88
     UNKNOWN_KEY = 95
     INVALID_FILTERS = 60
     MARKET_QUANTITY_TOO_LOW = 61
@@ -396,6 +415,10 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
         "Before the market opens only limit orders that may rest and stop orders are taken.",
     ),
     Reason.MARKET_PAUSED: (0, "The market's circuit breaker has stopped it."),
+    Reason.DISCONNECTED: (0, "Canceled because its session has ended."),
+    Reason.CANCELED_BY_OPERATOR: (0, "Canceled by the operator."),
+    Reason.COUNTDOWN_OVER: (0, "Canceled because a countdown was not set anew in time."),
+    Reason.INVALID_COUNTDOWN: (-1130, "Invalid data sent for parameter 'countdownTime'."),
     Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""
@@ -486,6 +509,18 @@ BALANCE_COMMAND: Final = _record(
         ("reference", "u8", (5,)),  # booked once: (account, kind, reference). COMPLETE, RELEASE: the hold's
     ],
 )
+
+COUNTDOWN_COMMAND: Final = _record(
+    "COUNTDOWN_COMMAND",
+    [
+        *_COMMAND_HEADER,
+        ("market", "i4"),  # whose orders of the account are canceled; -1: of every market
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 4,)),
+        *_DURABLE,
+        ("countdown_ns", "i8"),  # how long from now; 0: no countdown
+    ],
+)
+COUNTDOWN_NS_MAX: Final = 7 * 86_400 * 1_000_000_000
 
 ASSET_COMMAND: Final = _record(
     "ASSET_COMMAND",
@@ -767,6 +802,8 @@ BALANCE_EVENT: Final = _record(
     ],
 )
 
+COUNTDOWN_EVENT: Final = _record("COUNTDOWN_EVENT", [*_EVENT_HEADER, ("due_ns", "i8")])
+"""COUNTDOWN: `account`'s orders in `market` (-1: every market) are canceled at `due_ns`; 0: there is no countdown."""
 ASSET_EVENT: Final = _record("ASSET_EVENT", [*_EVENT_HEADER, ("scale", "i4"), ("name", "S16")])
 MARKET_EVENT: Final = _record("MARKET_EVENT", [*_EVENT_HEADER, *_MARKET_BODY])
 ACCOUNT_EVENT: Final = _record(

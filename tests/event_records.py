@@ -21,6 +21,7 @@ _DTYPES = {
     EventKind.TRADE: messages.TRADE,
     EventKind.PREVENTED: messages.PREVENTED,
     EventKind.BALANCE: messages.BALANCE_EVENT,
+    EventKind.COUNTDOWN: messages.COUNTDOWN_EVENT,
     EventKind.ASSET: messages.ASSET_EVENT,
     EventKind.MARKET: messages.MARKET_EVENT,
     EventKind.ACCOUNT: messages.ACCOUNT_EVENT,

@@ -210,7 +210,8 @@ def test_stop_that_takes_too_long_says_so(tmp_path: Path) -> None:
         ),
         (["account", "block", "a"], "admin.account.set", {"name": "a", "status": "BLOCKED"}),
         (["account", "unblock", "a"], "admin.account.set", {"name": "a", "status": "ACTIVE"}),
-        (["account", "kill", "a"], "admin.account.kill", {"name": "a"}),
+        (["kill", "account", "a"], "admin.account.kill", {"name": "a"}),
+        (["kill", "market", "BTCUSDT"], "admin.market.kill", {"symbol": "BTCUSDT"}),
         (["market", "halt", "BTCUSDT"], "admin.market.set", {"symbol": "BTCUSDT", "status": "HALT"}),
         (
             ["market", "set", "BTCUSDT", "maxPosition=10", "applyMinToMarket=true"],

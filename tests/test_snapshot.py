@@ -115,12 +115,16 @@ def ring_positions(stream: np.ndarray) -> np.ndarray:
     return np.array([last[ring] for ring in sorted(last)], RING_OUT)
 
 
-def test_the_stream_fills_every_table_of_a_snapshot() -> None:
-    matcher, stream = Matcher(limits=SMALL), stream_records(seed=8, count=800)
+def test_the_streams_fill_every_table_of_a_snapshot() -> None:
+    """All but the order that is matching on: one that goes on in a later step needs a larger exchange than this."""
     counts: dict[str, int] = {}
-    for command in np.split(stream, [i for i in range(1, len(stream)) if stream["slots"][i - 1] != 2]):
-        follow(matcher, command)
-        counts = {name: max(counts.get(name, 0), len(table)) for name, table in matcher.export().items()}
+    for seed in range(1, 20):
+        matcher, stream = Matcher(limits=SMALL), stream_records(seed, count=1_000)
+        for command in np.split(stream, [i for i in range(1, len(stream)) if stream["slots"][i - 1] != 2]):
+            follow(matcher, command)
+            counts = {name: max(counts.get(name, 0), len(table)) for name, table in matcher.export().items()}
+        if sum(count == 0 for count in counts.values()) == 1:
+            break
     assert [name for name, count in counts.items() if count == 0] == ["pending_order"]
 
 

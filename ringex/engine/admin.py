@@ -286,11 +286,11 @@ def add_account(root: int, command: int) -> None:
     account.parent = parent
     copy_bytes(_name_of(root, int64(ACCOUNT_NAME), number), name, ACCOUNT_NAME_BYTES)
     name_enter(root, int64(ACCOUNT_NAME), number)
-    _emit_account(root, number)
+    emit_account(root, number)
 
 
 @compiled
-def _emit_account(root: int, number: int) -> None:
+def emit_account(root: int, number: int) -> None:
     """ACCOUNT: the account as it now is."""
     account = record_at(record_at(root, 0, ROOT).accounts, number, ACCOUNT)
     event = emit(root, int64(EventKind.ACCOUNT), number, int64(0))
@@ -315,7 +315,7 @@ def set_account(root: int, command: int) -> None:
         account = record_at(s.accounts, int64(c.account), ACCOUNT)
         account.trade_group = c.trade_group
         account.status = c.status
-        _emit_account(root, int64(c.account))
+        emit_account(root, int64(c.account))
 
 
 @compiled

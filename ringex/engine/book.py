@@ -27,6 +27,7 @@ from ringex.engine.records import (
     TERMS,
     TRAILING,
 )
+from ringex.engine.sessions import session_enter, session_leave
 from ringex.engine.tallies import tally_close, tally_open
 from ringex.engine.timers import timer_remove, timer_set
 from ringex.engine.trails import run_drop, trail_due
@@ -447,13 +448,14 @@ def order_open(root: int, slot: int, market: int) -> None:
 
 @compiled
 def order_enter(root: int, slot: int, market: int) -> None:
-    """Enter an order among the open ones: by id, by client order id, by account."""
+    """Enter an order among the open ones: by id, by client order id, by account, by gateway."""
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
     index_put(s.order_index, order.order_id, slot)
     client_id_add(root, slot)
     tally_open(root, slot, market)
+    session_enter(root, slot)
     account = record_at(s.accounts, int64(order.account), ACCOUNT)
     cold.older = account.youngest
     cold.younger = 0
@@ -476,6 +478,7 @@ def order_close(root: int, slot: int, market: int) -> None:
         timer_remove(root, int64(TimerKind.ORDER_EXPIRY), order.order_id)
     client_id_remove(root, slot)
     tally_close(root, slot, market)
+    session_leave(root, slot)
     account = record_at(s.accounts, int64(order.account), ACCOUNT)
     if cold.older != 0:
         record_at(s.orders_cold, int64(cold.older), ORDER_COLD).younger = cold.younger

@@ -41,6 +41,7 @@ from ringex.engine.records import (
     MARKET,
     ORDER,
     ORDER_COLD,
+    ORDER_SESSION,
     REFERENCE,
     REQUEST,
     ROOT,
@@ -59,11 +60,20 @@ from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES, CommandKind, Side
 from ringex.rules import MARKET_BODY_NAMES
 from ringex.tables import index_put, pool_take, words_copy
 
-COUNTERS: Final = ("command_sequence", "time_ns", "event_sequence", "order_id", "execution_id", "timer_sequence")
+COUNTERS: Final = (
+    "command_sequence",
+    "time_ns",
+    "event_sequence",
+    "order_id",
+    "execution_id",
+    "timer_sequence",
+    "countdowns",
+)
 FEE_ASSET: Final = ("fee_asset", "fee_multiplier")
 PENDING: Final = (
     *("continuation_pending", "pending_price", "pending_market", "pending_account", "pending_quote"),
     "pending_collar",
+    "pending_session",
     *("correlation", "connection", "incarnation", "gateway", "transport"),
 )
 MARKET_COUNTERS: Final = (
@@ -107,6 +117,10 @@ ORDER_OUT: Final = np.dtype(
         ("peg_price_type", "i2"),
         ("peg_offset", "i2"),
         ("anchor", "i8"),  # of a trailing stop that follows the market; 0: none yet
+        ("incarnation", "u4"),  # the session that placed it
+        ("connection", "u4"),
+        ("gateway", "u4"),
+        ("cancel_on_disconnect", "u4"),
         ("client_order_id", "u8", (5,)),
     ],
     align=True,
@@ -140,6 +154,9 @@ TABLES: Final[Mapping[str, np.dtype]] = {
 }
 """The arrays of an export and their records. `stops` are the stop orders that wait for a price, `trails` those that
 follow the market; `rings` is where the journal stands, not what the exchange is."""
+assert all(
+    dtype.itemsize == sum(field[0].itemsize for field in (dtype.fields or {}).values()) for dtype in TABLES.values()
+), "a gap between fields holds what was there before, and would change the hash"
 
 
 def export_state(state: State) -> dict[str, np.ndarray]:
@@ -400,6 +417,11 @@ def export_order(root: int, slot: int, market: int, price: int, out: int) -> Non
     o.order_type = order.order_type
     o.time_in_force = order.time_in_force
     o.self_trade_prevention = record_at(s.orders_cold, slot, ORDER_COLD).self_trade_prevention
+    session = record_at(s.orders_session, slot, ORDER_SESSION)
+    o.incarnation = session.incarnation
+    o.connection = session.connection
+    o.gateway = session.gateway
+    o.cancel_on_disconnect = session.cancel_on_disconnect
     if has_terms(order):
         terms = record_at(s.orders_terms, slot, TERMS)
         o.stop_price = terms.stop_price
@@ -445,6 +467,11 @@ def import_order(root: int, source: int) -> int:
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
     cold.created_ns = o.created_ns
     cold.self_trade_prevention = o.self_trade_prevention
+    session = record_at(s.orders_session, slot, ORDER_SESSION)
+    session.incarnation = o.incarnation
+    session.connection = o.connection
+    session.gateway = o.gateway
+    session.cancel_on_disconnect = o.cancel_on_disconnect
     words_copy(order_id_words(root, slot), source + ORDER_OUT_ID_OFFSET)
     return slot
 

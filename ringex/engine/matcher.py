@@ -16,15 +16,25 @@ from ringex.engine.admin import (
 )
 from ringex.engine.auctions import indicate, uncross
 from ringex.engine.closing import expire_order
-from ringex.engine.events import answer_duplicate, answer_plainly, emit_done, reject
+from ringex.engine.countdowns import countdown_over, set_countdown
+from ringex.engine.events import answer_duplicate, answer_plainly, reject
 from ringex.engine.fees import set_fee_asset, set_fees
 from ringex.engine.filters import set_filters
 from ringex.engine.ledger import account_exists
 from ringex.engine.lifecycle import change_status, set_market
 from ringex.engine.limits import set_limits
+from ringex.engine.masses import (
+    cancel_all,
+    close_session,
+    is_mass,
+    kill_account,
+    kill_market,
+    lose_sessions,
+    mass_step,
+)
 from ringex.engine.matching import match
 from ringex.engine.money import close_withdrawal, hold_withdrawal, move_money, transfer
-from ringex.engine.orders import amend, cancel, cancel_all, cancel_all_step, cancel_replace, place
+from ringex.engine.orders import amend, cancel, cancel_replace, place
 from ringex.engine.records import REQUEST, RING, ROOT, TIMER
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
 from ringex.engine.stops import fire
@@ -131,7 +141,15 @@ def _dispatch(root: int, command: int, second: int) -> None:
     elif kind == CommandKind.TIMER:
         _fire_timer(root, command)
     elif kind == CommandKind.SESSION_LOST:
-        emit_done(root, int64(CommandKind.SESSION_LOST), int64(0), int64(0), int64(0))
+        lose_sessions(root)
+    elif kind == CommandKind.SESSION_CLOSED:
+        close_session(root, command)
+    elif kind == CommandKind.ACCOUNT_KILL:
+        kill_account(root, command)
+    elif kind == CommandKind.MARKET_KILL:
+        kill_market(root, command)
+    elif kind == CommandKind.COUNTDOWN_SET:
+        set_countdown(root, command)
     elif kind <= CommandKind.WITHDRAW:
         move_money(root, command)
     elif kind == CommandKind.ASSET_ADD:
@@ -174,6 +192,7 @@ def _is_known(kind: int) -> bool:
         or kind == CommandKind.KEY_REVOKE
         or kind == CommandKind.TIMER
         or (kind >= CommandKind.FEES_SET and kind <= CommandKind.WITHDRAW_RELEASE)
+        or (kind >= CommandKind.SESSION_CLOSED and kind <= CommandKind.COUNTDOWN_SET)
     )
 
 
@@ -244,15 +263,16 @@ def _continue(root: int, command: int) -> None:
     market = record_at(root, 0, ROOT).pending_market
     if pending == 0:
         answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
-    elif pending == CommandKind.CANCEL_ALL:
-        cancel_all_step(root)
+    elif is_mass(pending):
+        mass_step(root, pending)
     elif pending == CommandKind.UNCROSS:
         uncross(root)
     elif pending == CommandKind.TRIGGER:
         fire(root)
     else:
         match(root, pending)
-    if pending != 0 and pending != CommandKind.UNCROSS and market >= 0:
+    tells = pending != CommandKind.UNCROSS and (pending == CommandKind.CANCEL_ALL or not is_mass(pending))
+    if pending != 0 and tells and market >= 0:
         indicate(root, market)
 
 
@@ -269,5 +289,7 @@ def _fire_timer(root: int, command: int) -> None:
     timer_remove(root, kind, subject)
     if kind == TimerKind.ORDER_EXPIRY:
         expire_order(root, subject)
+    elif kind == TimerKind.COUNTDOWN:
+        countdown_over(root, subject)
     else:
         change_status(root, subject, int64(MarketStatus.TRADING))

@@ -30,9 +30,7 @@ from ringex.engine.events import (
     COMMAND_ORIGINAL_OFFSET,
     EVENT_ID_OFFSET,
     EVENT_ORIGINAL_OFFSET,
-    emit_done,
     emit_order,
-    emitted,
     mark_level,
     reject,
 )
@@ -41,6 +39,7 @@ from ringex.engine.ledger import balance_free, balances_make, held_amount, held_
 from ringex.engine.matching import match, trade_quantity
 from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT, TERMS
 from ringex.engine.requests import request_outcome
+from ringex.engine.sessions import session_note
 from ringex.engine.tallies import tally_buying
 from ringex.engine.trailing import stop_wait
 from ringex.engine.walks import cost_within, is_available, lots_within
@@ -49,7 +48,6 @@ from ringex.memory import copy_bytes, record_at, zero_bytes
 from ringex.messages import (
     COMMAND,
     EVENT,
-    EVENTS_PER_COMMAND_MAX,
     ORDER_TERMS,
     RECORD_BYTES,
     AccountStatus,
@@ -271,6 +269,7 @@ def _accept(root: int, command: int) -> None:
     cold.older = 0
     cold.younger = 0
     cold.self_trade_prevention = c.self_trade_prevention
+    session_note(root, slot, 1 if int64(c.flag_bits) & CommandFlag.CANCEL_ON_DISCONNECT != 0 else 0)
     if has_terms(order):
         terms = record_at(s.orders_terms, slot, TERMS)
         terms.stop_price = c.stop_price
@@ -373,59 +372,18 @@ def cancel(root: int, command: int) -> int:
     if reason != Reason.NONE:
         reject(root, command, int64(c.kind), reason)
         return reason
-    event = _remove(root, slot, int64(c.kind), int64(Reason.CANCELED_BY_CLIENT))
+    event = remove(root, slot, int64(c.kind), int64(Reason.CANCELED_BY_CLIENT))
     words_copy(event + EVENT_ID_OFFSET, command + COMMAND_ID_OFFSET)
     return reason
 
 
 @compiled
-def _remove(root: int, slot: int, command_kind: int, reason: int) -> int:
+def remove(root: int, slot: int, command_kind: int, reason: int) -> int:
     """Cancel an open order. Returns the address of its CANCELED event, whose client_order_id is still empty."""
     event = close_open(root, slot, command_kind, int64(OrderStatus.CANCELED), reason)
     words_copy(event + EVENT_ORIGINAL_OFFSET, event + EVENT_ID_OFFSET)
     zero_bytes(event + EVENT_ID_OFFSET, WORDS_BYTES)
     return event
-
-
-@compiled
-def cancel_all(root: int, command: int) -> None:
-    """CANCEL_ALL: the account's open orders in a market, or in all."""
-    s = record_at(root, 0, ROOT)
-    c = record_at(command, 0, COMMAND)
-    s.pending_account = c.account
-    s.pending_market = c.market
-    if _next_of(root, int64(record_at(s.accounts, s.pending_account, ACCOUNT).oldest)) == 0:
-        reject(root, command, int64(CommandKind.CANCEL_ALL), int64(Reason.UNKNOWN_ORDER))
-        return
-    cancel_all_step(root)
-
-
-@compiled
-def _next_of(root: int, slot: int) -> int:
-    """The first order from `slot` on, in its account's list, that lies in the pending CANCEL_ALL's market, or 0."""
-    s = record_at(root, 0, ROOT)
-    while slot != 0 and s.pending_market >= 0:
-        order = record_at(s.orders, slot, ORDER)
-        if record_at(s.levels, int64(order.level), LEVEL).market == s.pending_market:
-            break
-        slot = int64(record_at(s.orders_cold, slot, ORDER_COLD).younger)
-    return slot
-
-
-@compiled
-def cancel_all_step(root: int) -> None:
-    """Cancel as many orders of the pending CANCEL_ALL as this step's events allow."""
-    s = record_at(root, 0, ROOT)
-    s.continuation_pending = 0
-    slot = _next_of(root, int64(record_at(s.accounts, s.pending_account, ACCOUNT).oldest))
-    while slot != 0:
-        if emitted(root) == EVENTS_PER_COMMAND_MAX - 1:
-            s.continuation_pending = CommandKind.CANCEL_ALL
-            return
-        younger = int64(record_at(s.orders_cold, slot, ORDER_COLD).younger)
-        _remove(root, slot, int64(CommandKind.CANCEL_ALL), int64(Reason.CANCELED_WITH_ALL))
-        slot = _next_of(root, younger)
-    emit_done(root, int64(CommandKind.CANCEL_ALL), s.pending_account, s.pending_market, emitted(root))
 
 
 @compiled

@@ -66,6 +66,24 @@ TERMS: Final = np.dtype(
 )
 """What only stop orders, icebergs and GTD orders have. Other orders never touch theirs."""
 
+ORDER_SESSION: Final = np.dtype(
+    [
+        ("incarnation", "u4"),  # who has placed the order
+        ("connection", "u4"),
+        ("gateway", "u2"),
+        ("cancel_on_disconnect", "u2"),
+        ("older", "i4"),  # neighbours among the gateway's open orders that are canceled on disconnect
+        ("younger", "i4"),
+        ("_pad", "u1", (12,)),  # two a cache line
+    ],
+    align=True,
+)
+assert CACHE_LINE_BYTES % ORDER_SESSION.itemsize == 0
+GATEWAY: Final = np.dtype([("oldest", "i4"), ("youngest", "i4")])
+"""Of its open orders that are canceled on disconnect, in order of acceptance."""
+GATEWAYS: Final = 1 << 16
+"""Gateway numbers are two bytes, so every gateway has its place."""
+
 ORDER_COLD_BYTES: Final = ORDER_COLD.itemsize
 CLIENT_ORDER_ID_OFFSET: Final[int] = ORDER_COLD.fields["client_order_id"][1]  # type: ignore[index]
 
@@ -256,6 +274,7 @@ _WORK: Final[list[tuple[Any, ...]]] = [
     ("pending_account", "i8"),
     ("pending_quote", "i8"),  # MARKET by quote amount: the whole amount
     ("pending_collar", "i8"),  # how far an order without a limit may walk; 0: as far as it likes
+    ("pending_session", "i8"),  # mass cancels: 1: only orders of the command's session; else 0
     ("correlation", "i8"),  # of the command that events are emitted for now; kept while it is pending
     ("connection", "i8"),
     ("incarnation", "i8"),
@@ -263,7 +282,7 @@ _WORK: Final[list[tuple[Any, ...]]] = [
     ("transport", "i8"),
 ]
 """`continuation_pending` is a CommandKind: PLACE, AMEND or (a stop order that has fired) CONTINUE where an order is
-matching on, CANCEL_ALL where orders are left to cancel, TRIGGER where a stop order is due."""
+matching on, a mass cancel's own kind where orders are left to cancel, TRIGGER where a stop order is due."""
 
 LIMITS: Final = np.dtype([(name, "i8") for name in LIMIT_NAMES])
 """As the body of LIMITS_COMMAND and LIMITS_EVENT, so that it moves by one copy."""
@@ -276,6 +295,7 @@ ROOT: Final = np.dtype(
         ("event_sequence", "i8"),  # the last given, as are the ids below
         ("order_id", "i8"),
         ("execution_id", "i8"),
+        ("countdowns", "i8"),  # how many there are
         ("timer_sequence", "i8"),
         ("timer_next_ns", "i8"),  # when the first timer is due; 0: there is none
         *_WORK,
@@ -293,6 +313,8 @@ ROOT: Final = np.dtype(
         ("orders", "i8"),  # addresses of tables, pools and indexes
         ("orders_cold", "i8"),
         ("orders_terms", "i8"),
+        ("orders_session", "i8"),
+        ("gateways", "i8"),
         ("order_pool", "i8"),
         ("order_index", "i8"),  # order id -> slot
         ("client_index", "i8"),  # hash of (account, client order id) -> slot

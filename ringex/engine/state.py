@@ -18,12 +18,15 @@ from ringex.engine.records import (
     BALANCE,
     CACHE_LINE_BYTES,
     EXPIRY,
+    GATEWAY,
+    GATEWAYS,
     KEY,
     LEVEL,
     MARKET,
     NUMBER_BITS,
     ORDER,
     ORDER_COLD,
+    ORDER_SESSION,
     REFERENCE,
     REQUEST,
     RING,
@@ -53,6 +56,8 @@ class State:
         self.orders = _lines(limits.orders_max + 1, ORDER)
         self.orders_cold = _lines(limits.orders_max + 1, ORDER_COLD)
         self.orders_terms = np.zeros(limits.orders_max + 1, TERMS)
+        self.orders_session = _lines(limits.orders_max + 1, ORDER_SESSION)
+        self.gateways = np.zeros(GATEWAYS, GATEWAY)
         self.levels = _lines(limits.levels_max + limits.orders_max + 1, LEVEL)  # any stop order may need its own
         self.tallies = _lines(limits.orders_max + 1, TALLY)  # one has an open order at least
         self.trails = np.zeros(limits.orders_max + 1, TRAIL)
@@ -138,8 +143,9 @@ class State:
 
     def _point(self) -> None:
         for name in (
-            *("orders", "orders_cold", "orders_terms", "levels", "trails", "scratch", "tallies", "balances"),
-            *("assets", "markets", "averages", "accounts", "keys"),
+            *("orders", "orders_cold", "orders_terms", "orders_session", "gateways", "levels", "tallies"),
+            *("trails", "scratch"),
+            *("balances", "assets", "markets", "averages", "accounts", "keys"),
             *("requests", "expiries", "references", "schedules", "rings", "timers"),
         ):
             self.root[name] = address_of(getattr(self, name))

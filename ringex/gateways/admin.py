@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.gateways import queries
-from ringex.gateways.adminarguments import account_of, expect, name_of, small
+from ringex.gateways.adminarguments import account_of, canceled_in, expect, name_of, small
 from ringex.gateways.adminfees import FEE_METHODS
 from ringex.gateways.adminmarkets import MARKET_METHODS
 from ringex.gateways.adminmoney import MONEY_METHODS
 from ringex.gateways.calls import Call, Submission
-from ringex.gateways.errors import invalid, of_reason
+from ringex.gateways.errors import invalid
 from ringex.gateways.keyadmin import KEY_METHODS
 from ringex.gateways.methods import Method, Security, table_of
 from ringex.gateways.parameters import Kind, Parameter
@@ -27,7 +27,6 @@ from ringex.messages import (
     AccountStatus,
     CommandKind,
     EventKind,
-    Reason,
     commands,
 )
 
@@ -69,12 +68,13 @@ def set_account(call: Call) -> Submission:
 
 
 def kill_account(call: Call) -> Submission:
-    """Blocks an account, then cancels all its orders."""
-    number = account_of(call, "name")
-    record = _account_set(number, AccountStatus.BLOCKED, call.model.catalogue.accounts[number].trade_group)
+    """Blocks an account and cancels all its orders, as one command."""
+    record = commands()
+    record["kind"] = CommandKind.ACCOUNT_KILL
+    record["account"] = _with_orders(account_of(call, "name"))
 
     def reply(events: list[Row]) -> Any:
-        return _cancel_all(number, _standing(expect(events, EventKind.ACCOUNT)))
+        return _standing(expect(events, EventKind.ACCOUNT)) | canceled_in(events)
 
     return Submission(record, reply)
 
@@ -106,35 +106,24 @@ def status(call: Call) -> dict[str, Any]:
 
 
 def _account_set(account: int, status: AccountStatus, trade_group: int) -> np.ndarray:
-    if account == 0:
-        raise invalid("name", "The fee account has no orders: it is neither blocked nor in a trade group.")
     record = commands().view(ACCOUNT_COMMAND)
     record["kind"] = CommandKind.ACCOUNT_SET
-    record["account"] = account
+    record["account"] = _with_orders(account)
     record["status"] = status
     record["trade_group"] = trade_group
     return record
 
 
+def _with_orders(account: int) -> int:
+    """An account's number, if it may have orders. Raises Refusal."""
+    if account == 0:
+        raise invalid("name", "The fee account has no orders: it is neither blocked nor in a trade group.")
+    return account
+
+
 def _standing(event: Row) -> dict[str, Any]:
     status = AccountStatus(event["status"]).name
     return {"account": event["name"], "status": status, "tradeGroup": event["trade_group"]}
-
-
-def _cancel_all(account: int, standing: dict[str, Any]) -> Submission:
-    """Of every market. `canceled` counts what the reply's events show; the rest is `omitted` beside the result."""
-    record = commands()
-    record["kind"] = CommandKind.CANCEL_ALL
-    record["account"] = account
-    record["market"] = -1
-
-    def reply(events: list[Row]) -> Any:
-        refused = events[0]["kind"] == EventKind.REJECTED
-        if refused and events[0]["reason"] != Reason.UNKNOWN_ORDER:  # that one says that there was none
-            raise of_reason(events[0]["reason"])
-        return standing | {"canceled": sum(event["kind"] == EventKind.CANCELED for event in events)}
-
-    return Submission(record, reply)
 
 
 _ACCOUNT: Final = Parameter("account", Kind.TEXT, required=True)

@@ -16,6 +16,11 @@ def expect(events: list[Row], kind: EventKind) -> Row:
     return events[0]
 
 
+def canceled_in(events: list[Row]) -> dict[str, int]:
+    """`canceled` counts what the reply's events show; the rest is `omitted` beside the result."""
+    return {"canceled": sum(event["kind"] == EventKind.CANCELED for event in events)}
+
+
 def name_of(call: Call, parameter: str, characters_max: int) -> str:
     name = str(call.arguments[parameter])
     if not name.isascii() or not name.isprintable() or " " in name or len(name) > characters_max:

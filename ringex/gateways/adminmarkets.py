@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.decimals import format_scaled
-from ringex.gateways.adminarguments import asset_of, expect, name_of, small
+from ringex.gateways.adminarguments import asset_of, canceled_in, expect, name_of, small
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import MULTIPLIER_SCALE, invalid, missing
 from ringex.gateways.methods import Method, Security
@@ -101,6 +101,20 @@ def add_market(call: Call) -> Submission:
 
     def reply(events: list[Row]) -> Any:
         return {"symbol": symbol, "number": expect(events, EventKind.MARKET)["market"]}
+
+    return Submission(record, reply)
+
+
+def kill_market(call: Call) -> Submission:
+    """Halts a market and cancels everybody's orders in it, as one command."""
+    market = call.market()
+    record = commands()
+    record["kind"] = CommandKind.MARKET_KILL
+    record["market"] = market.number
+
+    def reply(events: list[Row]) -> Any:
+        status = MarketStatus(expect(events, EventKind.MARKET)["status"]).name
+        return {"symbol": market.symbol, "status": status} | canceled_in(events)
 
     return Submission(record, reply)
 
@@ -201,5 +215,6 @@ _SETTINGS: Final = (
 
 MARKET_METHODS: Final = (
     Method("admin.market.add", Security.NONE, _ADDED, add_market),
+    Method("admin.market.kill", Security.NONE, (_SYMBOL,), kill_market),
     Method("admin.market.set", Security.NONE, _SETTINGS, set_market),
 )

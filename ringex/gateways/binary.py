@@ -36,7 +36,9 @@ CORRELATION_FROM: Final = 1 << 62
 """Correlations of binary commands lie from here on, those of other requests below."""
 
 _KINDS: Final = (CommandKind.PLACE, CommandKind.CANCEL, CommandKind.CANCEL_ALL, CommandKind.AMEND)
-_FLAGS: Final = CommandFlag.KEEP_PRIORITY | CommandFlag.ONLY_NEW | CommandFlag.ONLY_PARTIALLY_FILLED
+_FLAGS: Final = (
+    CommandFlag.KEEP_PRIORITY | CommandFlag.ONLY_NEW | CommandFlag.ONLY_PARTIALLY_FILLED | CommandFlag.OF_SESSION
+)
 _KEPT: Final = (
     *("kind", "market", "flag_bits", "side", "order_type", "time_in_force", "order_id", "price", "quantity"),
     *("quote_quantity", "client_order_id", "original_client_order_id", "timestamp_us"),

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ringex.gateways.auth import UNTIMED, Timing
+from ringex.gateways.disconnects import Disconnects
 from ringex.gateways.errors import missing, no_such_symbol
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.limiter import Limiter
@@ -31,6 +32,7 @@ class Office(Protocol):
     limiter: Limiter
     streams: UserStreams
     listen_keys: ListenKeys
+    disconnects: Disconnects
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ connection sent before is still unanswered.
 
 from __future__ import annotations
 
+import logging
+import math
 import sys
 import time
 import traceback
@@ -25,6 +27,7 @@ from ringex.gateways.auth import Proof, Timing, authenticate, proof_of, require_
 from ringex.gateways.backlog import Backlog
 from ringex.gateways.binary import BinaryCommands
 from ringex.gateways.calls import Call, Submission
+from ringex.gateways.disconnects import Disconnects
 from ringex.gateways.errors import (
     NO_SUCH_ORDER,
     TOO_OLD,
@@ -70,6 +73,8 @@ EVENTS_PER_TURN_MAX: Final = 1 << 16
 EVENTS_KEPT_MAX: Final = 1 << 14
 """Events of one command that are kept for its reply: of a longer chain the first ones, and the last."""
 
+log = logging.getLogger(__name__)
+
 ORDERING: Final = frozenset(
     name for name in METHODS if name.startswith(("order.place", "order.cancelReplace", "orderList.place"))
 )
@@ -114,6 +119,7 @@ class Gateway:
         self.streams = UserStreams(self.send, self.past)
         self.watchers: list[Watcher] = []
         self.counts: Counter[str] = Counter()
+        self.disconnects = Disconnects()
         self.binary = BinaryCommands(time.time_ns())
         self._next_correlation = time.time_ns()  # so that no two lives of a gateway ever use the same one
         self._pending: dict[int, Pending] = {}
@@ -141,6 +147,8 @@ class Gateway:
         `request_id` comes back in the reply. `proof` says who calls; None: it is among `params`, or the session's.
         """
         use = Use(params.get("returnRateLimits", connection.show_limits) not in (False, "false"))
+        if connection.disconnect_account:
+            connection.heard = time.monotonic()
         try:
             self._serve(connection, request_id, method, params, proof, use)
         except Refusal as refusal:
@@ -151,6 +159,7 @@ class Gateway:
 
     def records(self, connection: Connection, frame: bytes | memoryview) -> None:
         """Take one binary frame (see `ringex.gateways.binary`)."""
+        connection.heard = time.monotonic()
         try:
             self._serve_records(connection, frame)
         except Refusal as refusal:
@@ -168,6 +177,13 @@ class Gateway:
         except Refusal as limit:
             refusal = limit
         self._refuse(connection, request_id, refusal, use)
+
+    def closed(self, connection: Connection) -> None:
+        """Its peer has gone: it is forgotten. The matcher is told, if orders of it are to be canceled now."""
+        connection.subscriptions.clear()
+        connection.log_out()
+        self.connections.drop(connection)
+        self.disconnects.end(connection)
 
     def announce(self) -> None:
         """Say that the sessions of this gateway's earlier lives are lost: the first command of a life."""
@@ -196,12 +212,15 @@ class Gateway:
             firsts.append(self.binary.next_deadline)
         if self.streams.wait_seconds is not None:
             firsts.append(time.monotonic() + self.streams.wait_seconds)
+        if self.disconnects.next_look < math.inf:
+            firsts.append(self.disconnects.next_look)
         return min(firsts, default=None)
 
     # A turn: commands out, events in, replies out
 
     def turn(self) -> bool:
         """Do what can be done without waiting. True if there is more to do at once."""
+        self._tell_ends()
         self._outbox.flush()
         more = self._take_events()
         more |= self.streams.go_on(self.model, time.time_ns())
@@ -355,6 +374,17 @@ class Gateway:
         self._pending[correlation] = pending
         pending.connection.in_flight[correlation] = None
         self.counts["commands"] += 1
+
+    def _tell_ends(self) -> None:
+        """SESSION_CLOSED, behind everything that the session has sent. What finds no room waits for the next turn."""
+        for connection in self.disconnects.silent():
+            log.warning("connection %d is ended: it has been silent for too long", connection.number)
+            self.counts["silent_sessions"] += 1
+            self.closed(connection)
+        while (ended := self.disconnects.next_ended()) and self._outbox.has_room(1):
+            connection, record = ended
+            self._outbox.put(record, connection, connection.transport, None, 0, time.time_ns())
+            self.disconnects.told()
 
     # Events in
 

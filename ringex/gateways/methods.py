@@ -11,6 +11,7 @@ from typing import Final
 from ringex.gateways import (
     commissions,
     compatibility,
+    countdowns,
     klines,
     money,
     orders,
@@ -96,6 +97,8 @@ METHODS: Final = table_of(
     Method("order.amend.keepPriority", _TRADE, orders.KEEP_PRIORITY_PARAMETERS, orders.amend_keep_priority),
     Method("order.amend", _TRADE, orders.AMEND_PARAMETERS, orders.amend),
     Method("openOrders.cancelAll", _TRADE, orders.CANCEL_ALL_PARAMETERS, orders.cancel_all),
+    Method("countdownCancelAll", _TRADE, countdowns.PARAMETERS, countdowns.countdown),
+    Method("account.cancelAll", _TRADE, orders.CANCEL_EVERYWHERE_PARAMETERS, orders.cancel_everywhere),
     Method("order.status", _DATA, orders.STATUS_PARAMETERS, orders.order_status, waits=True),
     Method("openOrders.status", _DATA, queries.OPEN_ORDERS_PARAMETERS, queries.open_orders, waits=True),
     Method("account.status", _DATA, queries.ACCOUNT_PARAMETERS, queries.account_status, waits=True),
@@ -131,6 +134,13 @@ METHODS: Final = table_of(
         sessions.RESUME_PARAMETERS,
         sessions.subscribe,
         signed_always=True,
+    ),
+    Method(
+        "session.cancelOnDisconnect",
+        _TRADE,
+        sessions.DISCONNECT_PARAMETERS,
+        sessions.cancel_on_disconnect,
+        session_only=True,
     ),
     Method("userDataStream.unsubscribe", _NONE, sessions.UNSUBSCRIBE_PARAMETERS, sessions.unsubscribe),
 )

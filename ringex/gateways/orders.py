@@ -95,7 +95,9 @@ PLACE_PARAMETERS: Final = _NEW_ORDER
 TEST_PARAMETERS: Final = (*_NEW_ORDER, Parameter("computeCommissionRates", Kind.BOOLEAN))
 STATUS_PARAMETERS: Final = _WHICH_ORDER
 CANCEL_PARAMETERS: Final = (*_WHICH_ORDER, Parameter("newClientOrderId", Kind.CLIENT_ID), _RESTRICTIONS)
-CANCEL_ALL_PARAMETERS: Final = (_SYMBOL,)
+_SESSION_ONLY: Final = Parameter("sessionOnly", Kind.BOOLEAN)
+CANCEL_ALL_PARAMETERS: Final = (_SYMBOL, _SESSION_ONLY)
+CANCEL_EVERYWHERE_PARAMETERS: Final = (_SESSION_ONLY,)
 CANCEL_REPLACE_PARAMETERS: Final = (
     *_NEW_ORDER,
     Parameter("cancelReplaceMode", Kind.CHOICE, True, ("STOP_ON_FAILURE", "ALLOW_FAILURE")),
@@ -171,15 +173,26 @@ def cancel(call: Call) -> Submission:
 
 
 def cancel_all(call: Call) -> Submission:
-    market = call.market()
+    return _cancel_all(call, call.market().number)
+
+
+def cancel_everywhere(call: Call) -> Submission:
+    """Our own: the account's orders in every market."""
+    return _cancel_all(call, -1)
+
+
+def _cancel_all(call: Call, market: int) -> Submission:
     record = commands()
     record["kind"] = CommandKind.CANCEL_ALL
-    record["market"] = market.number
+    record["market"] = market
+    if call.arguments.get("sessionOnly"):
+        record["flag_bits"] = CommandFlag.OF_SESSION
 
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.REJECTED:
             raise replies.refusal_of(None, events[0])
-        return [replies.canceled(market, event, call.model) for event in events if event["kind"] == EventKind.CANCELED]
+        canceled = [event for event in events if event["kind"] == EventKind.CANCELED]
+        return [replies.canceled(call.model.markets[event["market"]], event, call.model) for event in canceled]
 
     return Submission(record, reply)
 

@@ -11,6 +11,7 @@ import numpy as np
 from ringex.gateways.errors import journal_full, overloaded
 from ringex.gateways.session import Connection
 from ringex.history.follower import Follower
+from ringex.messages import COMMAND, CommandFlag, CommandKind
 from ringex.ring import Producer
 
 JOURNAL_FULL: Final = 1
@@ -31,6 +32,10 @@ class Outbox:
     slots: int = 0
     """That wait to be published."""
     _waiting: list[np.ndarray] = field(default_factory=list)
+
+    def has_room(self, slots: int) -> bool:
+        """Whether `slots` more would be taken."""
+        return self.follower.ring_state != JOURNAL_FULL and self.slots + slots <= self.producer.space()
 
     def check_room(self, slots: int) -> None:
         """Raises Refusal -1008 where the journal takes no commands, or the command ring has no room for `slots` more.
@@ -59,6 +64,9 @@ class Outbox:
         records["key"] = key
         if account is not None:
             records["account"] = account
+        if connection.marks_orders and account == connection.disconnect_account:
+            orders = records.view(COMMAND)
+            orders["flag_bits"][orders["kind"] == CommandKind.PLACE] |= np.uint32(CommandFlag.CANCEL_ON_DISCONNECT)
         self._waiting.append(records.view(_RAW))
         self.slots += len(records)
 

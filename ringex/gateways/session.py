@@ -87,10 +87,17 @@ class Connection:
     """The transport's own object for it."""
     streaming: dict[Connection, None] = field(default_factory=dict)
     """Those of this gateway that had a subscription when they were last looked at, this one among them or not."""
+    disconnect_account: int = 0
+    """Whose orders are canceled when this connection ends; 0: nobody's. See `ringex.gateways.disconnects`."""
+    marks_orders: bool = False
+    """Orders that it places now are among them."""
+    heard: float = 0.0
+    """When it sent something last, by `time.monotonic`; kept once it has asked for that."""
 
     @property
     def idle(self) -> bool:
-        return not (self.in_flight or self.deferred or self.binary_in_flight or self.subscriptions)
+        busy = self.in_flight or self.deferred or self.binary_in_flight or self.subscriptions
+        return not (busy or self.disconnect_account)
 
     @property
     def anonymous(self) -> bool:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ringex.gateways.calls import Call
-from ringex.gateways.errors import Refusal, invalid, unsupported
+from ringex.gateways.disconnects import SILENCE_MS_DEFAULT, SILENCE_MS_MAX, SILENCE_MS_MIN
+from ringex.gateways.errors import Refusal, invalid, not_required, unsupported
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.replies import milliseconds
 from ringex.gateways.session import Connection
+from ringex.messages import Transport
 
+DISCONNECT_PARAMETERS: Final = (
+    Parameter("enabled", Kind.BOOLEAN, required=True),
+    Parameter("timeout", Kind.INTEGER),
+)
 UNSUBSCRIBE_PARAMETERS: Final = (Parameter("subscriptionId", Kind.INTEGER),)
 RESUME_PARAMETERS: Final = (Parameter("resumeAfter", Kind.INTEGER),)
 KEY_PARAMETERS: Final = (Parameter("listenKey", Kind.TEXT, required=True),)
@@ -32,6 +38,7 @@ def status(call: Call) -> dict[str, Any]:
         "returnRateLimits": connection.show_limits,
         "serverTime": milliseconds(call.now_ns),
         "userDataStream": bool(connection.subscriptions),
+        "cancelOnDisconnect": connection.marks_orders,
     }
 
 
@@ -39,6 +46,29 @@ def logout(call: Call) -> dict[str, Any]:
     """Streams that were subscribed stay: they were authorised when they began."""
     call.connection.log_out()
     return status(call)
+
+
+def cancel_on_disconnect(call: Call) -> dict[str, Any]:
+    """Orders that this connection places from now on are canceled when it ends; switched off, those from then on stay.
+
+    `timeout`: it also counts as ended when nothing was heard of it for so many milliseconds.
+    """
+    _require_own_identity(call.connection)
+    assert call.office is not None
+    connection, arguments = call.connection, call.arguments
+    if not arguments["enabled"]:
+        if "timeout" in arguments:
+            raise not_required("timeout", "It goes with enabled=true.")
+        connection.marks_orders = False
+        return {"cancelOnDisconnect": False}
+    if connection.disconnect_account not in (0, call.account):
+        raise invalid("enabled", "This connection cancels the orders of another account when it ends; open a new one.")
+    tells = connection.transport == Transport.WEB_SOCKET
+    timeout = int(arguments.get("timeout", 0 if tells else SILENCE_MS_DEFAULT))
+    if not (tells and timeout == 0) and not SILENCE_MS_MIN <= timeout <= SILENCE_MS_MAX:
+        raise invalid("timeout", f"{SILENCE_MS_MIN} to {SILENCE_MS_MAX} ms are allowed.")
+    call.office.disconnects.ask(connection, call.account, timeout)
+    return {"cancelOnDisconnect": True, "timeout": timeout}
 
 
 def subscribe(call: Call) -> dict[str, Any]:

@@ -201,9 +201,7 @@ class ZmqGateway:
             front.gateway.counts["peers_gone"] += 1
             if connection.subscriptions or connection.key is not None:
                 log.warning("connection %d is ended: its peer is gone, or does not read", connection.number)
-            connection.subscriptions.clear()
-            connection.log_out()
-            front.gateway.connections.drop(connection)
+            front.gateway.closed(connection)
 
     def _wait(self, gateway: Gateway) -> None:
         """Sleep until a socket, the doorbell or a deadline calls."""

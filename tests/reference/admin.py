@@ -53,7 +53,7 @@ class Administration:
     def account_add(self, command: Fields) -> None:
         _refuse_if(self.directory.check_account(command))
         self.directory.accounts.append(Account(command["name"], parent=command["parent"]))
-        self._report_account(len(self.directory.accounts) - 1)
+        self.reports.account(len(self.directory.accounts) - 1)
 
     def key_add(self, command: Fields) -> None:
         _refuse_if(self.directory.check_key(command))
@@ -74,7 +74,7 @@ class Administration:
         _refuse_if(self.directory.check_account_set(command))
         account = self.directory.accounts[command["account"]]
         account.trade_group, account.status = command["trade_group"], AccountStatus(command["status"])
-        self._report_account(command["account"])
+        self.reports.account(command["account"])
 
     def market_set(self, command: Fields) -> None:
         _refuse_if(self.directory.check_market_set(command))
@@ -166,11 +166,6 @@ class Administration:
             self.state.fees.asset, self.state.fees.multiplier = asset, command["multiplier"]
             told = {"market": asset, "multiplier": command["multiplier"], "in_force": 1}
             self.reports.emit(EventKind.FEE_ASSET, **told)
-
-    def _report_account(self, number: int) -> None:
-        account = self.directory.accounts[number]
-        standing = {"trade_group": account.trade_group, "status": account.status, "parent": account.parent}
-        self.reports.emit(EventKind.ACCOUNT, account=number, name=account.name, **standing)
 
 
 def _refuse_if(reason: Reason) -> None:

@@ -1,4 +1,4 @@
-"""CANCEL, CANCEL_ALL and AMEND: what a client does to orders that are open."""
+"""CANCEL and AMEND: what a client does to orders that are open."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from reference.directory import Market
 from reference.matching import Matching
 from reference.records import Fields
 from reference.reports import Reports
-from reference.state import CancelsLeft, RefusedError, State
+from reference.state import RefusedError, State
 from ringex.messages import (
     AMOUNT_MAX,
     CommandFlag,
@@ -26,7 +26,7 @@ class Amending:
         self.reports = reports
         self.matching = matching
 
-    # ---- CANCEL, CANCEL_ALL ----------------------------------------------------------------------------------------
+    # ---- CANCEL ----------------------------------------------------------------------------------------------------
 
     def cancel(self, command: Fields) -> None:
         order = self._find(command)
@@ -34,29 +34,7 @@ class Amending:
         only_partially_filled = command["flag_bits"] & CommandFlag.ONLY_PARTIALLY_FILLED
         if (only_new and order.executed_quantity > 0) or (only_partially_filled and order.executed_quantity == 0):
             raise RefusedError(Reason.CANCEL_RESTRICTED)
-        self._take_out(order, Reason.CANCELED_BY_CLIENT, command["client_order_id"])
-
-    def cancel_all(self, command: Fields) -> None:
-        if not self._orders_meant(command):
-            raise RefusedError(Reason.UNKNOWN_ORDER)
-        self.cancel_some(command)
-
-    def cancel_some(self, command: Fields) -> None:
-        """One step of a CANCEL_ALL."""
-        orders = self._orders_meant(command)
-        step = orders[: self.reports.room - 1]
-        for order in step:
-            self._take_out(order, Reason.CANCELED_WITH_ALL)
-        if len(step) < len(orders):
-            self.state.pending = CancelsLeft(command)
-        else:
-            self.reports.done(command["account"], command["market"], min(len(step), 65_535))
-
-    def _orders_meant(self, command: Fields) -> list[Order]:
-        """The orders that a CANCEL_ALL means, in order of acceptance."""
-        mine = [order for order in self.state.open_orders.values() if order.account == command["account"]]
-        meant = [order for order in mine if command["market"] in (-1, order.market)]
-        return sorted(meant, key=lambda order: order.order_id)
+        self.take_out(order, Reason.CANCELED_BY_CLIENT, command["client_order_id"])
 
     def _find(self, command: Fields) -> Order:
         """The open order that a CANCEL or AMEND means."""
@@ -70,7 +48,7 @@ class Amending:
             raise RefusedError(Reason.UNKNOWN_ORDER)
         return order
 
-    def _take_out(self, order: Order, reason: Reason, client_order_id: str = "") -> None:
+    def take_out(self, order: Order, reason: Reason, client_order_id: str = "") -> None:
         """Cancel an open order: one that rests, or a stop that waits."""
         if not order.is_waiting:
             self.state.market_of(order).book.remove(order)

@@ -27,6 +27,8 @@ class Order:
     client_order_id: str
     created_ns: int
     self_trade_prevention: int = 0
+    session: tuple[int, int, int] = (0, 0, 0)  # (gateway, incarnation, connection) that placed it
+    cancel_on_disconnect: bool = False
     stop_price: int = 0
     iceberg_quantity: int = 0
     executed_quantity: int = 0

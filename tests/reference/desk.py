@@ -135,8 +135,24 @@ class Desk:
     def cancel(self, account: int, order_id: int = 0, **fields: Any) -> Fields:
         return self.command(CommandKind.CANCEL, account=account, order_id=order_id, **fields)
 
-    def cancel_all(self, account: int, market: int = 0) -> Fields:
-        return self.command(CommandKind.CANCEL_ALL, account=account, market=market)
+    def cancel_all(self, account: int, market: int = 0, **fields: Any) -> Fields:
+        return self.command(CommandKind.CANCEL_ALL, account=account, market=market, **fields)
+
+    def session_closed(self, account: int, **session: int) -> Fields:
+        return self.command(CommandKind.SESSION_CLOSED, account=account, **session)
+
+    def session_lost(self, gateway: int, incarnation: int) -> Fields:
+        return self.command(CommandKind.SESSION_LOST, gateway=gateway, incarnation=incarnation)
+
+    def countdown(self, account: int, countdown_ns: int, market: int = -1, **fields: Any) -> Fields:
+        wanted = {"account": account, "market": market, "countdown_ns": countdown_ns}
+        return self.command(CommandKind.COUNTDOWN_SET, **wanted, **fields)
+
+    def account_kill(self, account: int) -> Fields:
+        return self.command(CommandKind.ACCOUNT_KILL, account=account)
+
+    def market_kill(self, market: int = 0) -> Fields:
+        return self.command(CommandKind.MARKET_KILL, market=market)
 
     def amend(self, account: int, order_id: int = 0, **fields: Any) -> Fields:
         return self.command(CommandKind.AMEND, account=account, order_id=order_id, **fields)

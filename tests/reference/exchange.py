@@ -9,11 +9,12 @@ from reference.admin import Administration
 from reference.amending import Amending
 from reference.auctions import Auctions
 from reference.bookings import Bookings
+from reference.masses import Masses
 from reference.matching import Matching
 from reference.placing import Placing
 from reference.records import Fields, command_fields
 from reference.reports import Reports
-from reference.state import CancelsLeft, RefusedError, Request, State, StopsDue, TakerLeft, UncrossLeft
+from reference.state import MassLeft, RefusedError, Request, State, StopsDue, TakerLeft, UncrossLeft
 from reference.stops import Stops
 from ringex.config import Limits
 from ringex.messages import (
@@ -38,6 +39,7 @@ class ReferenceExchange:
         self.matching = matching
         self.placing = Placing(self.state, self.reports, matching)
         self.amending = Amending(self.state, self.reports, matching)
+        self.masses = Masses(self.state, self.reports, self.amending)
         self.stops = Stops(self.state, self.reports, matching)
         self.auctions = Auctions(self.state, self.reports, matching)
         self.admin = Administration(self.state, self.reports, self.auctions)
@@ -90,7 +92,11 @@ class ReferenceExchange:
             CommandKind.CANCEL: self._cancel,
             CommandKind.CANCEL_ALL: self._cancel_all,
             CommandKind.AMEND: self._amend,
-            CommandKind.SESSION_LOST: self._session_lost,
+            CommandKind.SESSION_LOST: self.masses.cancel_some,
+            CommandKind.SESSION_CLOSED: self.masses.close_session,
+            CommandKind.ACCOUNT_KILL: self.masses.kill_account,
+            CommandKind.MARKET_KILL: self.masses.kill_market,
+            CommandKind.COUNTDOWN_SET: self.masses.countdown_set,
             CommandKind.CONTINUE: self._continue,
             CommandKind.TIMER: self._timer,
             CommandKind.DEPOSIT: self.bookings.deposit,
@@ -127,6 +133,8 @@ class ReferenceExchange:
                 self.amending.expire(self.open_orders[first.subject])
             case TimerKind.MARKET_RESUME:
                 self.admin.change_status(first.subject, MarketStatus.TRADING)
+            case TimerKind.COUNTDOWN:
+                self.masses.countdown_over(first.subject, command)
 
     def _follow_expiries(self) -> None:
         """Every open GTD order has a timer, and no other order has one."""
@@ -149,7 +157,7 @@ class ReferenceExchange:
 
     def _cancel_all(self, command: Fields) -> None:
         self._check_client(command)
-        self._try_and_indicate(self.amending.cancel_all, command)
+        self._try_and_indicate(self.masses.cancel_all, command)
 
     def _amend(self, command: Fields) -> None:
         self._check_client(command)
@@ -256,10 +264,11 @@ class ReferenceExchange:
                 self.reports.cause = cause
                 self.matching.match(order)
                 self._indicate(order.market)
-            case CancelsLeft(cause):
+            case MassLeft(cause):
                 self.reports.cause = cause
-                self.amending.cancel_some(cause)
-                self._indicate(cause["market"])
+                self.masses.cancel_some(cause)
+                if cause["kind"] == CommandKind.CANCEL_ALL:
+                    self._indicate(cause["market"])
             case UncrossLeft(cause, number, price):
                 self.reports.cause = cause
                 self.auctions.uncross(number, price)
@@ -281,6 +290,3 @@ class ReferenceExchange:
         assert len(with_stops_due) <= 1  # a command trades in one market, and no stop is accepted when due
         if with_stops_due:
             self.state.pending = StopsDue(with_stops_due[0])
-
-    def _session_lost(self, command: Fields) -> None:
-        self.reports.done(account=0, market=0, count=0)

@@ -10,6 +10,7 @@ from reference.reports import Reports
 from reference.state import RefusedError, State
 from reference.stops import is_due
 from ringex.messages import (
+    CommandFlag,
     EventFlag,
     EventKind,
     MarketStatus,
@@ -165,7 +166,14 @@ class Placing:
         if command["order_type"] == OrderType.MARKET:
             market = self.state.directory.markets[command["market"]]
             values["collar"] = market.collar(command["side"], self.reports.record["time_ns"])
-        return Order(order_id=0, created_ns=self.reports.record["time_ns"], is_waiting=is_waiting, **values)
+        return Order(
+            order_id=0,
+            created_ns=self.reports.record["time_ns"],
+            is_waiting=is_waiting,
+            session=tuple(self.reports.cause[name] for name in ("gateway", "incarnation", "connection")),
+            cancel_on_disconnect=bool(command["flag_bits"] & CommandFlag.CANCEL_ON_DISCONNECT),
+            **values,
+        )
 
     def _take_hold(self, market: Market, order: Order) -> None:
         """Lock what the order needs; of a MARKET order only check that it is there."""

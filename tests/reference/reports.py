@@ -109,6 +109,12 @@ class Reports:
             transport=self.cause["transport"],
         )
 
+    def account(self, number: int) -> None:
+        """An account as it now is."""
+        account = self.state.directory.accounts[number]
+        standing = {"trade_group": account.trade_group, "status": account.status, "parent": account.parent}
+        self.emit(EventKind.ACCOUNT, account=number, name=account.name, **standing)
+
     def next_execution_id(self) -> int:
         self.execution_id += 1
         return self.execution_id

@@ -39,8 +39,8 @@ class TakerLeft:
 
 
 @dataclass
-class CancelsLeft:
-    """Left to CONTINUE: a CANCEL_ALL that goes on canceling."""
+class MassLeft:
+    """Left to CONTINUE: a mass cancel that goes on canceling."""
 
     cause: Fields
 
@@ -80,7 +80,7 @@ class State:
     fees: Fees = field(init=False)
     open_orders: dict[int, Order] = field(default_factory=dict)
     requests: dict[tuple[int, str, int], Request] = field(default_factory=dict)
-    pending: TakerLeft | CancelsLeft | UncrossLeft | StopsDue | None = None
+    pending: TakerLeft | MassLeft | UncrossLeft | StopsDue | None = None
     order_id: int = 0
     timers: list[Timer] = field(default_factory=list)
     timer_sequence: int = 0

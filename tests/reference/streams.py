@@ -21,6 +21,7 @@ from ringex.messages import (
     AMOUNT_MAX,
     FILTER_NAMES,
     LIMIT_NAMES,
+    CommandFlag,
     CommandKind,
     MarketStatus,
     OrderType,
@@ -57,6 +58,7 @@ ORDER_TYPES = (
     OrderType.TAKE_PROFIT,
     OrderType.TAKE_PROFIT_LIMIT,
 )
+SESSIONS = ({}, {"gateway": 3, "incarnation": 4}, {"gateway": 3, "incarnation": 5}, {"gateway": 3, "incarnation": 5})
 PREVENTION_MODES = (*[SelfTradePrevention.NONE] * 6, *SelfTradePrevention)
 FLAG_BITS = (0, 0, 0, 0, 1, 2, 2, 4, 8, 14, 0xFFFF_FFF0)
 
@@ -173,6 +175,7 @@ class Stream:
             *[self._filters] * 2,
             *[self._auction] * 3,
             self._cancel_all,
+            self._mass,
             self._add,
             self._limits,
             self._odd,
@@ -211,6 +214,8 @@ class Stream:
         for record in records:
             record["correlation"] = self.desk.sequence
             record["connection"] = record["account"] if record["account"] >= 0 else 0
+            if record["kind"] != CommandKind.SESSION_LOST:
+                record |= SESSIONS[self.desk.sequence % len(SESSIONS)]
         if dice.below(12) == 11:
             self._spoil(dice, dice.one_of(records))
         return records
@@ -240,6 +245,7 @@ class Stream:
         if order["time_in_force"] == TimeInForce.GTD or dice.below(40) == 39:
             order["good_till_ns"] = self.desk.time_ns + dice.one_of((1, 10, 12, 30, 100, 0))
         order["self_trade_prevention"] = dice.one_of(PREVENTION_MODES)
+        order["flag_bits"] = dice.one_of((0, 0, CommandFlag.CANCEL_ON_DISCONNECT))
         order["iceberg_quantity"] = self._iceberg_quantity(dice, order, rules)
         if order["order_type"] in STOP_TYPES:
             order["stop_price"] = rules.tick * (4 + dice.below(8)) + dice.one_of(OFF_STEP)
@@ -302,7 +308,21 @@ class Stream:
         return (self.desk.cancel(**target, client_order_id=self._id(dice), flag_bits=dice.one_of(FLAG_BITS)),)
 
     def _cancel_all(self, dice: Dice) -> tuple[Fields, ...]:
-        return (self.desk.cancel_all(1 + dice.below(ACCOUNTS), dice.below(len(MARKETS) + 1) - 1),)
+        market, flag_bits = dice.below(len(MARKETS) + 1) - 1, dice.one_of((0, CommandFlag.OF_SESSION))
+        return (self.desk.cancel_all(1 + dice.below(ACCOUNTS), market, flag_bits=flag_bits),)
+
+    def _mass(self, dice: Dice) -> tuple[Fields, ...]:
+        """The end of a session, or of a gateway's life, an operator's kill switch. What was stopped may go on later."""
+        account, market = dice.one_of((1, 2, 3, 0, ACCOUNTS + 1)), dice.below(len(MARKETS) + 1)
+        how = dice.below(9)
+        if how < 2:
+            return (self.desk.session_closed(account),)
+        if how > 5:
+            countdown_ns = dice.one_of((0, 10, 20, 60, 1, -1, 10**18))
+            return (self.desk.countdown(account, countdown_ns, market - 1, expires_ns=dice.one_of((0, 0, 0, 1))),)
+        if how < 4:
+            return (self.desk.session_lost(3, 4) if how == 2 else self.desk.session_lost(0, 0),)
+        return (self.desk.account_kill(account) if how == 4 else self.desk.market_kill(market),)
 
     def _amend(self, dice: Dice) -> tuple[Fields, ...]:
         target = self._target(dice)

@@ -20,10 +20,10 @@ class Flow(Stream):
 
     def __init__(self, exchange: Any) -> None:
         super().__init__(exchange)
-        rare = [self._cancel_all, self._add, self._limits, self._odd, self._malformed, self._set, self._set]
         often = [self._place] * 60 + [self._cancel] * 12 + [self._amend] * 8 + [self._cancel_replace] * 6
-        others = [self._repeat] * 2 + [self._book] * 3
-        self.makers = (*often * 4, *others * 4, *rare)
+        often += [self._repeat] * 2 + [self._book] * 3
+        rare = [make for make in dict.fromkeys(self.makers) if make not in often]
+        self.makers = (*often * 5, *[self._set] * 5, *rare)
 
     def opening(self) -> list[tuple[Fields, ...]]:
         """Money and room for so many orders that canceling all of an account's takes several steps."""

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from reference.directory import Directory, Market
+from reference.directory import Account, Directory, Market
+from reference.ledger import Hold, Ledger
 from reference.records import Fields, event_fields
 
 from ringex.config import Limits
 from ringex.messages import LIMIT_NAMES, TRADE, EventFlag, EventKind, OrderStatus
 
 ORDERS_MAX: Final = 48
-_CATALOGUE: Final = (EventKind.ASSET, EventKind.MARKET, EventKind.LIMITS)
+HOLDS_MAX: Final = 16
+_CATALOGUE: Final = (EventKind.ASSET, EventKind.MARKET, EventKind.LIMITS, EventKind.ACCOUNT, EventKind.BALANCE)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Glimpse:
     def __post_init__(self) -> None:
         self.limits = self.room
         self.directory = Directory(self.room)
+        self.ledger = Ledger(self.room.balances_max)
         self._scales: list[int] = []
 
     def is_timer_due(self, time_ns: int) -> bool:
@@ -68,9 +71,29 @@ class Glimpse:
             self._scales.append(event["scale"])
         elif event["kind"] == EventKind.LIMITS:
             self.limits = _limits_of(event)
+        elif event["kind"] == EventKind.ACCOUNT:
+            standing = {name: event[name] for name in ("name", "trade_group", "status", "parent")}
+            self.directory.accounts[event["account"] :] = [
+                Account(**standing),
+                *self.directory.accounts[event["account"] + 1 :],
+            ]
+        elif event["kind"] == EventKind.BALANCE:
+            self._hold(event)
         elif event["market"] == len(self.directory.markets):
             scales = [self._scales[event[name]] for name in ("base_asset", "quote_asset")]
             self.directory.markets.append(Market(event, *scales))
+        else:
+            self.directory.markets[event["market"]].rules |= {"status": event["status"]}
+
+    def _hold(self, event: Fields) -> None:
+        """A withdrawal that is held, or is no longer."""
+        key = event["account"], event["reference"]
+        if event["held"] > 0:
+            self.ledger.holds[key] = Hold(event["market"], event["held"])
+            if len(self.ledger.holds) > HOLDS_MAX:
+                del self.ledger.holds[next(iter(self.ledger.holds))]
+        elif event["held"] < 0:
+            self.ledger.holds.pop(key, None)
 
 
 def _limits_of(event: Mapping[str, int]) -> Limits:

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ringex.engine.library import BATCH, apply_batch
+from ringex.engine.matcher import slots_of
 from ringex.engine.records import (
     ARMING_FALLING,
     ARMING_RISING,
@@ -37,6 +39,7 @@ from ringex.memory import address_of, record_at
 from ringex.messages import (
     BALANCE_EVENT,
     EVENT,
+    RECORD_BYTES,
     CommandKind,
     EventFlag,
     EventKind,
@@ -301,7 +304,8 @@ def _check_trails(c: Any, market: int, side: int) -> int:
                 _found(c, int64(Fault.LEVEL_ORDER), market, level.price)
             trigger = trailing_trigger(side, level.price, delta)
             due = m.last_price >= trigger if side == Side.BUY else m.last_price <= trigger
-            if s.continuation_pending == 0 and level.price != 0 and due:
+            may_fire = s.continuation_pending == 0 and m.status == MarketStatus.TRADING
+            if may_fire and level.price != 0 and due:
                 _found(c, int64(Fault.STOP_DUE), market, trigger)
             slot = int64(level.oldest)
             older = int64(0)
@@ -379,15 +383,16 @@ def _need(c: Any, order: Any, market: int, price: int) -> None:
 
 @compiled
 def _check_top(c: Any, market: int) -> None:
-    """The best prices: not crossed, and with nothing pending no stop order is due."""
+    """The best prices of a market that trades: not crossed, and with nothing pending no stop order is due."""
     s = record_at(c.root, 0, ROOT)
     m = record_at(s.markets, market, MARKET)
     bid = record_at(s.levels, int64(m.buy.best), LEVEL).price
     ask = record_at(s.levels, int64(m.sell.best), LEVEL).price
     settled = s.continuation_pending == 0
+    if m.status != MarketStatus.TRADING:  # it collects orders, or its circuit breaker has cut a cascade short
+        return
     if m.buy.best != 0 and m.sell.best != 0 and bid >= ask and (settled or s.pending_market != market):
-        if m.status == MarketStatus.TRADING:
-            _found(c, int64(Fault.CROSSED), market, bid)
+        _found(c, int64(Fault.CROSSED), market, bid)
     if settled and m.last_price != 0:
         rising = record_at(s.levels, int64(m.rising.best), LEVEL).price
         falling = record_at(s.levels, int64(m.falling.best), LEVEL).price
@@ -416,3 +421,29 @@ def _check_money(c: Any) -> None:
         total = record_at(c.totals, asset, _WORD).word
         if total != booked or record_at(s.assets, asset, ASSET).total != booked:
             _found(c, int64(Fault.CONSERVATION), asset, booked)
+
+
+@compiled
+def drive(batch: int, check: int, total: int, every: int) -> None:
+    """Apply up to `total` records of a BATCH, each with its continuations, and check the state after every `every`-th.
+
+    It stands here, beside what it calls, because machine code is kept by the sources of its own file and of ringex's.
+    Comes back early where the journal or half of the event ring is full, and where something does not hold.
+    """
+    b = record_at(batch, 0, BATCH)
+    c = record_at(check, 0, CHECK)
+    s = record_at(b.root, 0, ROOT)
+    full = s.event_sequence + ((b.event_mask + 1) >> 1)
+    commands = 0
+    while b.taken < total or s.continuation_pending != 0:
+        if b.journaled + 2 > b.journal_max or s.event_sequence > full:
+            return
+        if s.continuation_pending == 0:
+            b.count = b.taken + slots_of(b.commands + b.taken * RECORD_BYTES)
+            commands += 1
+        apply_batch(batch)
+        watch(check, b.event_base, b.event_mask, s.event_sequence)
+        if s.continuation_pending == 0 and commands % every == 0:
+            check_state(check)
+        if c.fault != Fault.NONE:
+            return

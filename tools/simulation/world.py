@@ -18,18 +18,15 @@ import numpy as np
 
 from ringex.config import Durability, Limits
 from ringex.engine.export import state_hash
-from ringex.engine.library import BATCH, apply_batch
-from ringex.engine.matcher import slots_of
-from ringex.engine.records import ROOT
+from ringex.engine.library import BATCH
 from ringex.engine.replay import recover_state
 from ringex.engine.snapshot import snapshot_paths, write_snapshot
 from ringex.engine.state import State
-from ringex.jit import compiled
 from ringex.journal import JournalWriter, recover, retire
 from ringex.journal.segment import list_segments
-from ringex.memory import address_of, record_at
+from ringex.memory import address_of
 from ringex.messages import COMMAND, EVENT, RECORD_BYTES, SEED_RING, CommandKind
-from simulation.invariants import CHECK, Check, Fault, check_state, watch
+from simulation.invariants import Check, drive, watch
 
 EVENT_SLOTS: Final = 1 << 16
 JOURNAL_SLOTS: Final = 1 << 14
@@ -45,31 +42,6 @@ class BrokenError(Exception):
     def __init__(self, message: str, taken: int = 0) -> None:
         super().__init__(message)
         self.taken = taken
-
-
-@compiled
-def drive(batch: int, check: int, total: int, every: int) -> None:
-    """Apply up to `total` records of a BATCH, each with its continuations, and check the state after every `every`-th.
-
-    Comes back early where the journal or half of the event ring is full, and where something does not hold.
-    """
-    b = record_at(batch, 0, BATCH)
-    c = record_at(check, 0, CHECK)
-    s = record_at(b.root, 0, ROOT)
-    full = s.event_sequence + ((b.event_mask + 1) >> 1)
-    commands = 0
-    while b.taken < total or s.continuation_pending != 0:
-        if b.journaled + 2 > b.journal_max or s.event_sequence > full:
-            return
-        if s.continuation_pending == 0:
-            b.count = b.taken + slots_of(b.commands + b.taken * RECORD_BYTES)
-            commands += 1
-        apply_batch(batch)
-        watch(check, b.event_base, b.event_mask, s.event_sequence)
-        if s.continuation_pending == 0 and commands % every == 0:
-            check_state(check)
-        if c.fault != Fault.NONE:
-            return
 
 
 @dataclass
@@ -186,9 +158,10 @@ class World:
         self.tally.crashes += 1
 
     def _last_kept(self, first: int, last: int) -> int:
-        """A sequence from `first` to `last`; half the time one that leaves a command half-way, if there is any."""
+        """A sequence from `first` to `last`; half the time one before a CONTINUE or TIMER, if there is any."""
         records = self._records.view(COMMAND)
-        goes_on = records["sequence"][records["kind"] == CommandKind.CONTINUE] - 1
+        own = np.isin(records["kind"], (CommandKind.CONTINUE, CommandKind.TIMER))
+        goes_on = records["sequence"][own] - 1
         within = goes_on[(goes_on >= first) & (goes_on <= last)].tolist()
         return int(self.rng.choice(within)) if within and self.rng.random() < 0.5 else self.rng.randint(first, last)
 

@@ -134,9 +134,8 @@ class Peer(asyncio.Protocol):
         """Give up the place at the gateway."""
         connection, self.connection = self.connection, None
         if connection is not None:
-            connection.subscriptions.clear()
-            connection.log_out()
-            self.site.gateway.connections.drop(connection)
+            self.site.gateway.closed(connection)
+            self.site.wake()
 
     def seat(self, transport: Transport) -> Connection:
         """The place at the gateway; taken with the first request."""

@@ -65,6 +65,8 @@ ROUTES: Final = _table(
     ("PUT", "/api/v3/order/amend", "order.amend"),
     ("GET", "/api/v3/openOrders", "openOrders.status"),
     ("DELETE", "/api/v3/openOrders", "openOrders.cancelAll"),
+    ("POST", "/api/v3/countdownCancelAll", "countdownCancelAll"),
+    ("DELETE", "/api/v3/account/openOrders", "account.cancelAll"),
     ("GET", "/api/v3/account", "account.status"),
     ("POST", "/api/v3/userDataStream", "userDataStream.start"),
     ("PUT", "/api/v3/userDataStream", "userDataStream.ping"),

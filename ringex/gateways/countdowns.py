@@ -1,0 +1,41 @@
+"""The dead-man's countdown: set anew again and again by a client that lives; its orders are canceled when it is not."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ringex.gateways.calls import Call, Submission
+from ringex.gateways.errors import invalid, of_reason
+from ringex.gateways.parameters import Kind, Parameter
+from ringex.gateways.replies import milliseconds
+from ringex.gateways.rows import Row
+from ringex.messages import COUNTDOWN_COMMAND, COUNTDOWN_NS_MAX, CommandKind, EventKind, commands
+
+PARAMETERS: Final = (
+    Parameter("symbol", Kind.TEXT),
+    Parameter("countdownTime", Kind.INTEGER, required=True),
+)
+_MS_MAX: Final = COUNTDOWN_NS_MAX // 1_000_000
+
+
+def countdown(call: Call) -> Submission:
+    """Of one symbol, or of all. 0 ms ends it."""
+    market = call.market() if "symbol" in call.arguments else None
+    countdown_ms = int(call.arguments["countdownTime"])
+    if countdown_ms > _MS_MAX:
+        raise invalid("countdownTime", f"0 to {_MS_MAX} ms are allowed.")
+    record = commands().view(COUNTDOWN_COMMAND)
+    record["kind"] = CommandKind.COUNTDOWN_SET
+    record["market"] = market.number if market is not None else -1
+    record["countdown_ns"] = countdown_ms * 1_000_000
+
+    def reply(events: list[Row]) -> Any:
+        if events[0]["kind"] != EventKind.COUNTDOWN:
+            raise of_reason(events[0]["reason"])
+        result: dict[str, Any] = {"symbol": market.symbol} if market is not None else {}
+        result["countdownTime"] = str(countdown_ms)
+        if countdown_ms:
+            result["cancelTime"] = milliseconds(events[0]["due_ns"])
+        return result
+
+    return Submission(record, reply)
