@@ -59,7 +59,6 @@ class End:
         self.subscriber = Subscriber(combined=combined, microseconds=microseconds)
         self.subscriber.socket = self.socket
         self.socket.on_close = self.leave
-        registry.subscribers[self.subscriber] = None
         self._dialog = Dialog(registry)
         for topic in self._dialog.subscribe(self.subscriber, [parse(name) for name in names]):
             hub.greet(self.subscriber, topic, 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -82,7 +83,7 @@ class Dialog:
             return subscriber.combined
         return None
 
-    def subscribe(self, subscriber: Subscriber, streams: list[Stream]) -> list[Topic]:
+    def subscribe(self, subscriber: Subscriber, streams: Sequence[Stream]) -> list[Topic]:
         """Join all of `streams`, or none. The topics that are new to the subscriber. Raises DialogError."""
         new = {stream.name: stream for stream in streams if stream.name not in subscriber.topics}
         if len(subscriber.topics) + len(new) > STREAMS_MAX:

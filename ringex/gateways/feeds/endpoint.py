@@ -82,8 +82,7 @@ class Streams:
         subscriber: Subscriber = socket.state
         subscriber.socket = socket
         socket.transport.set_write_buffer_limits(high=WAITING_BYTES_HIGH)
-        self._registry.subscribers[subscriber] = None
-        opening, subscriber.opening = subscriber.opening, []
+        opening, subscriber.opening = subscriber.opening, ()
         self._greet(subscriber, self._dialog.subscribe(subscriber, opening))
         subscriber.resume_after = None
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from ringex.gateways.feeds.payloads import MICROSECOND_NS, MILLISECOND_NS
-from ringex.gateways.feeds.subscriber import WAITING_BYTES_MAX, Subscriber
+from ringex.gateways.feeds.subscriber import NO_TOPICS, WAITING_BYTES_MAX, Subscriber
 from ringex.gateways.feeds.topics import Kind, Stream
 from ringex.gateways.web.frames import CloseCode, Opcode, frame
 
@@ -56,7 +56,6 @@ class Registry:
         self._counts = counts
         self._topics: dict[str, Topic] = {}
         self.demand: Demand
-        self.subscribers: dict[Subscriber, None] = {}
 
     def __len__(self) -> int:
         return len(self._topics)
@@ -72,15 +71,17 @@ class Registry:
         if topic is None:
             topic = self._topics[stream.name] = Topic(stream)
         topic.members[subscriber.form][subscriber] = None
+        if subscriber.topics is NO_TOPICS:
+            subscriber.topics = {}
         subscriber.topics[stream.name] = topic
         if len(topic) == 1:
             self.demand.opened(topic)
 
     def leave(self, subscriber: Subscriber, name: str) -> None:
         """Follow a stream no more; nothing happens where it does not."""
-        topic = subscriber.topics.pop(name, None)
-        if topic is None:
+        if name not in subscriber.topics:
             return
+        topic = subscriber.topics.pop(name)
         topic.members[subscriber.form].pop(subscriber, None)
         if not len(topic):
             del self._topics[name]
@@ -88,7 +89,6 @@ class Registry:
 
     def forget(self, subscriber: Subscriber) -> None:
         """The connection is gone."""
-        self.subscribers.pop(subscriber, None)
         for name in list(subscriber.topics):
             self.leave(subscriber, name)
 

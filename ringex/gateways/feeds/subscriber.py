@@ -7,6 +7,7 @@ kept, in order, up to a bound; a connection that passes it is closed with a reas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ WAITING_BYTES_MAX: Final = 4 << 20
 MESSAGES_PER_SECOND: Final = 5
 MESSAGES_AT_ONCE: Final = 10
 STREAMS_MAX: Final = 1024
+
+
+NO_TOPICS: Final[dict[str, Topic]] = {}
+"""What a connection follows that follows nothing; the same for all of them, for they are many. Nothing is put in."""
 
 
 class Socket(Protocol):
@@ -55,14 +60,14 @@ class Subscriber:
         self.socket: Socket
         self.combined = combined
         self.microseconds = microseconds
-        self.opening: list[Stream] = []
+        self.opening: Sequence[Stream] = ()
         """What its address named, until its socket is open."""
         self.resume_after: int | None = None
         """Behind which event the user stream begins that its address named; None: with the next one."""
-        self.topics: dict[str, Topic] = {}
+        self.topics = NO_TOPICS
         self.latest: dict[str, bytes] | None = None
         """Of a slow connection: the last message of each stream whose messages replace each other."""
-        self._allowance = float(MESSAGES_AT_ONCE)
+        self._allowance: float = MESSAGES_AT_ONCE
         self._counted_at = 0.0
 
     @property
