@@ -19,11 +19,13 @@ from typing import Any
 
 import msgpack
 import msgspec
+import numpy as np
 import psutil
 import zmq
 
 from ringex.config import Settings
 from ringex.gateways.keystore import open_keystore
+from ringex.messages import EVENT, EventFlag
 
 START_SECONDS_MAX = 120.0  # a cold compile on a busy machine included
 STOP_SECONDS_MAX = 60.0
@@ -79,6 +81,18 @@ class Client:
             if reply is not None and "event" in reply:
                 self.pushed.append(reply)
         raise TimeoutError(f"{method}: no reply within {timeout_s} s")
+
+    def records(self, orders: np.ndarray, timeout_s: float = 60.0) -> int:
+        """Send COMMAND records by the binary path, and wait for the last event of each. How many came to an end."""
+        self._socket.send_multipart([b"RXB1", orders.tobytes()])
+        ended = 0
+        while ended < len(orders):
+            if not self._socket.poll(int(timeout_s * 1000)):
+                raise TimeoutError(f"{ended} of {len(orders)} commands have been answered")
+            frames = self._socket.recv_multipart()
+            assert len(frames) == 2, frames
+            ended += int(((np.frombuffer(frames[1], EVENT)["flag_bits"] & EventFlag.LAST) != 0).sum())
+        return ended
 
     def order(self, method: str, timeout_s: float = 10.0, **params: Any) -> dict[str, Any]:
         return self.call(method, self.signed(params), timeout_s)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import websockets
 from exchange import Exchange, running
 from feed_ends import Book
-from web_client import RestClient, Stream
+from web_client import SECONDS_MAX, RestClient, Stream
+
+from ringex.messages import CommandKind, OrderType, Side, TimeInForce, commands
 
 LIMIT = {"symbol": "BTCUSDT", "type": "LIMIT", "timeInForce": "GTC"}
 
@@ -146,6 +153,94 @@ def test_who_sends_too_much_is_told_so(exchange: Exchange) -> None:
             ask_and_ask()
         assert caught.value.rcvd is not None
         assert (caught.value.rcvd.code, "messages a second" in caught.value.rcvd.reason) == (1008, True)
+
+
+def upgraded(address: str, target: str, receive_bytes: int = 0) -> socket.socket:
+    """A socket behind the handshake of a WebSocket; what comes from then on are frames."""
+    host, _, port = address.rpartition(":")
+    peer = socket.socket()
+    if receive_bytes:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    peer.settimeout(SECONDS_MAX)
+    peer.connect((host, int(port)))
+    lines = [f"GET {target} HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade"]
+    lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""]
+    peer.sendall("\r\n".join(lines).encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += peer.recv(1)
+    assert head.startswith(b"HTTP/1.1 101"), head
+    return peer
+
+
+def frames_of(data: bytes) -> list[tuple[int, bytes]]:
+    """(opcode, payload) of whole frames; of what is not there in full, nothing."""
+    found, at = [], 0
+    while len(data) - at >= 2:
+        length, start = data[at + 1], at + 2
+        if length == 126:
+            length, start = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4
+        if start + length > len(data):
+            break
+        found.append((data[at] & 15, data[start : start + length]))
+        at = start + length
+    return found
+
+
+def test_a_thousand_subscribers_get_the_same(exchange: Exchange, client: RestClient) -> None:
+    peers = [upgraded(exchange.http, "/ws/btcusdt@depth@100ms") for _ in range(1000)]
+    for step in range(5):
+        order(client, "BUY", f"{15000 + step}", "0.01")
+    last = client.ask("GET", "/api/v3/depth?symbol=BTCUSDT&limit=5").body["lastUpdateId"]
+    end = f'"u":{last},'.encode()
+    found = set()
+    for peer in peers:
+        data = b""
+        while end not in data or not data.endswith(b"}"):
+            data += peer.recv(1 << 16)
+        found.add(data)
+        peer.close()
+    assert len(found) == 1
+    (data,) = found
+    messages = [json.loads(payload) for _, payload in frames_of(data)]
+    assert all(later["U"] == before["u"] + 1 for before, later in pairwise(messages))
+
+
+def test_a_reader_that_stops_reading_is_closed_with_a_reason_and_the_others_get_all(exchange: Exchange) -> None:
+    slow = upgraded(exchange.http, "/stream?streams=btcusdt@trade/btcusdt@aggTrade", receive_bytes=4096)
+    quick = Stream(exchange.http, "/ws/btcusdt@trade", max_size=None)
+    rounds, makers = 16, 2000
+    trades: list[int] = []
+
+    def read() -> None:
+        while len(trades) < rounds * makers:
+            trades.append(quick.next()["t"])
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    with exchange.client("demo") as trader:
+        assert trader.call("session.logon", trader.signed({}))["status"] == 200
+        for _ in range(rounds):
+            orders = commands(makers + 1)
+            orders["kind"], orders["market"] = CommandKind.PLACE, 0
+            orders["side"], orders["order_type"] = Side.SELL, OrderType.LIMIT
+            orders["time_in_force"] = TimeInForce.GTC
+            orders["price"], orders["quantity"] = 2_000_000 + np.arange(makers + 1), 100
+            orders["side"][-1], orders["quantity"][-1] = Side.BUY, 100 * makers
+            answered = trader.records(orders)
+            assert answered == makers + 1
+    reading.join(SECONDS_MAX)
+    assert not reading.is_alive() and trades == list(range(trades[0], trades[0] + rounds * makers))
+    quick.close()
+    data = b""
+    while part := slow.recv(1 << 20):
+        data += part
+    *_, (opcode, payload) = frames_of(data)
+    assert (opcode, int.from_bytes(payload[:2], "big")) == (8, 1008), (opcode, payload[:80])
+    assert b"wait to be read" in payload
+    shown = [json.loads(text)["data"]["t"] for code, text in frames_of(data) if code == 1 and b'"e":"trade"' in text]
+    assert shown == list(range(shown[0], shown[0] + len(shown))), "what it was sent has no gap"
+    assert len(shown) < rounds * makers
 
 
 def test_a_planned_stop_is_announced(tmp_path: Path) -> None:

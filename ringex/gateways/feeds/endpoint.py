@@ -44,13 +44,15 @@ _UNITS: Final = {"MILLISECOND": False, "MICROSECOND": True}
 
 
 class Streams:
-    """Serves the sockets at PATHS, and follows the events of the gateway (`Watcher`). `wake` asks for a turn of it."""
+    """Serves the sockets at PATHS, and follows the events of the gateway (`Watcher`). `wake` asks for a turn of it,
+    `flush` sends what sockets have been given."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         gateway: Gateway,
         wake: Callable[[], None],
+        flush: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._counts = gateway.counts
@@ -60,6 +62,7 @@ class Streams:
         self._dialog = Dialog(self._registry)
         self._timer: asyncio.TimerHandle | None = None
         self._wake = wake
+        self._flush = flush
 
     # Sockets
 
@@ -120,6 +123,7 @@ class Streams:
     def events(self, events: np.ndarray, model: ReadModel) -> None:
         self._hub.on_events(events)
         self._tick()
+        self._flush()  # a turn can have many batches, and who reads slowly must be seen before all of it is there
 
     def quiet(self) -> None:
         self._hub.on_quiet()

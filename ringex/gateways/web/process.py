@@ -102,7 +102,7 @@ class WebGateway:
             return
         gateway = self._gateway = self._joining.gateway(model, self._send)
         deadlines = Deadlines(self._loop)
-        streams = Streams(self._loop, gateway, self._wake)
+        streams = Streams(self._loop, gateway, self._wake, lambda: self._site.flush())
         gateway.watchers.append(streams)
         channels = Channels(self._loop, model, self._wake)
         gateway.watchers.append(channels)
