@@ -295,8 +295,8 @@ def test_a_status_is_the_last_one_told() -> None:
         account = model.catalogue.accounts[1]
         assert (account.status, account.trade_group) == (AccountStatus.BLOCKED, 5)
     assert loaded == told.model
-    with pytest.raises(FrameError, match="its rules cannot change"):
-        told(EventKind.MARKET, MARKET_EVENT, quote_asset=1, symbol="BTCUSDT", tick=2, status=MarketStatus.TRADING)
+    with pytest.raises(FrameError, match="its symbol, assets and scales cannot change"):
+        told(EventKind.MARKET, MARKET_EVENT, quote_asset=1, symbol="BTCUSD", tick=1, status=MarketStatus.TRADING)
     with pytest.raises(FrameError, match="AccountStatus 3 is not known"):
         told(EventKind.ACCOUNT, ACCOUNT_EVENT, account=1, name="one", status=3)
 

@@ -101,8 +101,8 @@ def test_refusals_of_settings(scene: Scene) -> None:
         (desk.account_set(ALICE, trade_group=-1), Reason.INVALID_COMMAND),
         (desk.market_set(1, MarketStatus.HALT), Reason.INVALID_SYMBOL),
         (desk.market_set(0, 0), Reason.INVALID_COMMAND),
-        (desk.market_set(0, 3), Reason.INVALID_COMMAND),
-        (desk.market("MORE", status=3), Reason.INVALID_MARKET),
+        (desk.market_set(0, 6), Reason.INVALID_COMMAND),
+        (desk.market("MORE", status=6), Reason.INVALID_MARKET),
     ):
         refused = scene.one(command)
         assert (refused["kind"], Reason(refused["reason"])) == (EventKind.REJECTED, reason)
