@@ -262,7 +262,7 @@ def market_status(data: Path | None, symbol: str, new_status: str) -> None:
 @click.argument("symbol")
 @click.argument("settings", nargs=-1, required=True, metavar="NAME=VALUE…")
 def market_set(data: Path | None, symbol: str, settings: tuple[str, ...]) -> None:
-    """Change filters of the market SYMBOL, such as maxPosition=10 bidMultiplierUp=1.2; 0 takes one away.
+    """Change rules and filters of the market SYMBOL, such as tickSize=0.1 maxPosition=10; a filter of 0 is none.
 
     docs/runbook.md names them. What is not named stays.
     """

@@ -349,7 +349,7 @@ def check_market_notional(market: Any, quantity: int, reference: int) -> int:
     bits = int64(market.filter_bits) & (FilterFlag.MIN_TO_MARKET | FilterFlag.MAX_TO_MARKET)
     if bits == 0 or reference == 0 or quantity == 0:
         return int64(Reason.NONE)
-    amount = notional(market, reference, quantity)
+    amount = notional(market, min(reference, market.price_max), quantity)
     if bits & FilterFlag.MIN_TO_MARKET != 0 and amount < market.notional_min:
         return int64(Reason.NOTIONAL_TOO_LOW)
     if bits & FilterFlag.MAX_TO_MARKET != 0 and amount > market.notional_max:
@@ -436,6 +436,30 @@ def _product_exceeds(a: int, b: int, bound: int) -> bool:
 
 
 @compiled
+def grid_fits(tick: int, lot: int, price: int, quantity: int, exponent: int, shift: int) -> bool:
+    """Whether prices up to `price` in steps of `tick`, and quantities likewise, give exact amounts, none too large.
+
+    A notional is price x quantity x 10^`exponent`, a base amount quantity x 10^`shift`.
+    """
+    if _product_exceeds(price, quantity, AMOUNT_MAX) or _product_exceeds(quantity, power_of_ten(shift), AMOUNT_MAX):
+        return False
+    if exponent >= 0:
+        if _product_exceeds(price * quantity, power_of_ten(exponent), AMOUNT_MAX):
+            return False
+    elif exponent < -SCALE_MAX or tick * lot % power_of_ten(-exponent) != 0:
+        return False
+    return (price // tick) >> TICK_NUMBER_BITS == 0
+
+
+@compiled
+def gcd(a: int, b: int) -> int:
+    """The greatest common divisor of two numbers >= 0."""
+    while b != 0:
+        a, b = b, a % b
+    return a
+
+
+@compiled
 def market_reason(market: Any, base_scale: int, quote_scale: int) -> int:
     """Why a market with this body (any record with its fields) may not be: INVALID_MARKET, or NONE.
 
@@ -455,21 +479,15 @@ def market_reason(market: Any, base_scale: int, quote_scale: int) -> int:
         return int64(Reason.INVALID_MARKET)
     if market.notional_min < 0 or market.notional_min > market.notional_max or market.notional_max > AMOUNT_MAX:
         return int64(Reason.INVALID_MARKET)
-    if _product_exceeds(market.price_max, market.quantity_max, AMOUNT_MAX):
-        return int64(Reason.INVALID_MARKET)
-    if _product_exceeds(market.quantity_max, power_of_ten(base_scale - quantity_scale), AMOUNT_MAX):
-        return int64(Reason.INVALID_MARKET)
     exponent = quote_scale - price_scale - quantity_scale
-    if exponent >= 0:
-        if _product_exceeds(market.price_max * market.quantity_max, power_of_ten(exponent), AMOUNT_MAX):
-            return int64(Reason.INVALID_MARKET)
-    elif exponent < -SCALE_MAX or market.tick * market.lot % power_of_ten(-exponent) != 0:
+    shift = base_scale - quantity_scale
+    if not grid_fits(market.tick, market.lot, market.price_max, market.quantity_max, exponent, shift):
         return int64(Reason.INVALID_MARKET)
     maker_fee = int64(market.maker_fee)
     taker_fee = int64(market.taker_fee)
     if abs(maker_fee) >= FEE_RATE_ONE or abs(taker_fee) >= FEE_RATE_ONE or maker_fee + taker_fee < 0:
         return int64(Reason.INVALID_MARKET)
-    if market.orders_per_account_max <= 0 or (market.price_max // market.tick) >> TICK_NUMBER_BITS != 0:
+    if market.orders_per_account_max <= 0:
         return int64(Reason.INVALID_MARKET)
     if market.status > MarketStatus.CLOSED:
         return int64(Reason.INVALID_MARKET)

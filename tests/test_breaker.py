@@ -76,6 +76,10 @@ def test_fill_or_kill_does_not_count_what_lies_beyond_the_band_and_trips_nothing
     events = scene.place(ALICE, BUY, 120, 2, time_in_force=TimeInForce.FOK)
     assert events[-1]["reason"] == Reason.NOT_FILLED_AT_ONCE and statuses(events) == []
     assert trades(scene.place(ALICE, BUY, 120, 1, time_in_force=TimeInForce.FOK)) == [(1, 110, 1)]
+    scene = guarded()
+    scene.rest(BOB, BUY, 111, 1)  # too high a price, for who sells as well
+    events = scene.place(ALICE, SELL, 100, 1, time_in_force=TimeInForce.FOK)
+    assert events[-1]["reason"] == Reason.NOT_FILLED_AT_ONCE and statuses(events) == []
 
 
 def test_the_breaker_may_call_an_auction() -> None:

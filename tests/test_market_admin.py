@@ -124,6 +124,29 @@ def test_the_breaker_halts_and_an_operator_resumes(exchange: Exchange, traders: 
     assert float(trade["price"]) == 22000
 
 
+def test_rules_change_while_the_market_runs(exchange: Exchange, traders: tuple[Client, Client]) -> None:
+    buyer, seller = traders
+    before = filter_shown(buyer, "PRICE_FILTER")
+    assert before is not None and float(before["tickSize"]) == 0.01
+    assert seller.place("SELL", "20000.03", "0.1")["status"] == 200
+    told = settings(exchange, tickSize="0.5", minPrice="0.5", makerFee="-0.0001", maxNumOrders="50")
+    assert told == {
+        "symbol": "BTCUSDT",
+        "tickSize": "0.5",
+        "minPrice": "0.5",
+        "makerFee": "-0.0001",
+        "maxNumOrders": 50,
+        "status": "TRADING",
+    }
+    after = filter_shown(buyer, "PRICE_FILTER")
+    assert after is not None and (float(after["tickSize"]), after["maxPrice"]) == (0.5, before["maxPrice"])
+    code, text = refusal(buyer.place("BUY", "20000.03", "0.1"))
+    assert code == -1013 and text.endswith("is not a multiple of 0.5; 20000 or 20000.5 would pass")
+    bought = buyer.place("BUY", "20000.5", "0.1")["result"]
+    assert [float(fill["price"]) for fill in bought["fills"]] == [20000.03]
+    settings(exchange, tickSize="0.01", minPrice="0.01", makerFee="0.001", maxNumOrders="200")
+
+
 def test_what_operators_set_wrongly_is_said(exchange: Exchange, traders: tuple[Client, Client]) -> None:
     for values, text in (
         ({"status": "PRE_OPEN"}, "The market's status cannot change so."),
@@ -132,6 +155,8 @@ def test_what_operators_set_wrongly_is_said(exchange: Exchange, traders: tuple[C
         ({"bidMultiplierUp": "300000"}, "0 to 214748.3647 are allowed"),
         ({"maxNumAlgoOrders": 1 << 31}, "0 to 2147483647 are allowed"),
         ({"applyMinToMarket": "perhaps"}, "It must be true or false"),
+        ({"tickSize": "0.03"}, "scales, tick, lot or bounds do not fit together"),
+        ({"tickSize": "0.001"}, "Parameter 'tickSize' has too much precision"),
         ({"breakerBand": "0.1"}, "The market's filters do not fit together."),
     ):
         with pytest.raises(AdminError, match=text):

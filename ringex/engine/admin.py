@@ -247,6 +247,10 @@ def market_enter(root: int, number: int) -> None:
     market.breaker_since_ns = 0
     if market.status == 0:
         market.status = MarketStatus.TRADING
+    market.price_grid = market.tick
+    market.quantity_grid = market.lot
+    market.price_top = market.price_max
+    market.quantity_top = market.quantity_max
     market.depth = prices_depth(market.price_max // market.tick)
     market.fee_base_balance = balance_find(root, FEE_ACCOUNT, market.base_asset)
     market.fee_quote_balance = balance_find(root, FEE_ACCOUNT, market.quote_asset)

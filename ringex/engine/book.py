@@ -117,7 +117,7 @@ def level_find(root: int, market: int, side: int, price: int) -> int:
     s = record_at(root, 0, ROOT)
     m = record_at(s.markets, market, MARKET)
     prices = record_at(book_side(root, market, side), 0, BOOK_SIDE)
-    return prices_find(side_prices(root, side), int64(prices.root), m.depth, price // m.tick)
+    return prices_find(side_prices(root, side), int64(prices.root), m.depth, price // m.price_grid)
 
 
 @compiled
@@ -136,7 +136,7 @@ def _level_make(root: int, market: int, side: int, price: int) -> int:
     s = record_at(root, 0, ROOT)
     m = record_at(s.markets, market, MARKET)
     prices = record_at(book_side(root, market, side), 0, BOOK_SIDE)
-    tick = price // m.tick
+    tick = price // m.price_grid
     prices_root = int64(prices.root)
     ordered = side_prices(root, side)
     number = pool_take(s.level_pool)
@@ -187,7 +187,7 @@ def _level_drop(root: int, number: int) -> None:
         record_at(s.levels, int64(level.better), LEVEL).worse = level.worse
     else:
         prices.best = level.worse
-    prices_remove(side_prices(root, level.side), int64(prices.root), m.depth, level.price // m.tick)
+    prices_remove(side_prices(root, level.side), int64(prices.root), m.depth, level.price // m.price_grid)
     if level.side > Side.SELL:
         s.stop_levels -= 1
     pool_give(s.level_pool, number)

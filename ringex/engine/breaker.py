@@ -14,7 +14,7 @@ from ringex.engine.records import MARKET, ROOT
 from ringex.engine.timers import timer_set
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
-from ringex.messages import AMOUNT_MAX, MULTIPLIER_ONE, FilterFlag, MarketStatus, Side, TimerKind
+from ringex.messages import AMOUNT_MAX, MULTIPLIER_ONE, FilterFlag, MarketStatus, TimerKind
 from ringex.rules import price_share
 
 SECOND_NS: Final = 1_000_000_000
@@ -60,14 +60,6 @@ def trips(root: int, market: int, price: int) -> bool:
     if record_at(record_at(root, 0, ROOT).markets, market, MARKET).breaker_band == 0:
         return False
     return price > _highest(root, market) or price < _lowest(root, market)
-
-
-@compiled
-def within_band(root: int, market: int, side: int, price: int) -> int:
-    """The limit of an order of this side, no further than the market may trade now."""
-    if record_at(record_at(root, 0, ROOT).markets, market, MARKET).breaker_band == 0:
-        return price
-    return min(price, _highest(root, market)) if side == Side.BUY else max(price, _lowest(root, market))
 
 
 @compiled

@@ -58,7 +58,7 @@ from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
 from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES, CommandKind, Side
 from ringex.rules import MARKET_BODY_NAMES
-from ringex.tables import index_put, pool_take, words_copy
+from ringex.tables import index_put, pool_take, prices_depth, words_copy
 
 COUNTERS: Final = (
     "command_sequence",
@@ -78,6 +78,7 @@ PENDING: Final = (
 )
 MARKET_COUNTERS: Final = (
     *("trade_id", "book_update_id", "prevented_match_id", "last_price"),
+    *("price_grid", "quantity_grid", "price_top", "quantity_top"),
     *("indicative_price", "indicative_quantity", "indicative_imbalance"),
     *("breaker_price", "breaker_since_ns"),
 )
@@ -324,6 +325,7 @@ def _import_market(state: State, number: int, market: np.void) -> None:
     market_enter(state.address, number)
     for name in MARKET_COUNTERS:
         record[name] = market[name]
+    record["depth"] = prices_depth(int(market["price_top"]) // int(market["price_grid"]))
 
 
 def _import_orders(state: State, tables: Mapping[str, np.ndarray]) -> None:

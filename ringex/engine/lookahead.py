@@ -98,7 +98,7 @@ def look_second(root: int, command: int) -> None:
         index_prefetch(s.balance_index, account_key(c.account, int64(m.quote_asset)))
         index_prefetch(s.tally_index, account_key(c.account, c.market))
         side = record_at(book_side(root, c.market, c.side), 0, BOOK_SIDE)
-        prices_prefetch(side_prices(root, c.side), int64(side.root), m.depth, c.price // m.tick)
+        prices_prefetch(side_prices(root, c.side), int64(side.root), m.depth, c.price // m.price_grid)
 
 
 @compiled

@@ -78,7 +78,7 @@ def _wanted(root: int, maker_slot: int, offered: int) -> int:
     market = record_at(s.markets, s.pending_market, MARKET)
     price = record_at(s.levels, int64(record_at(s.orders, maker_slot, ORDER).level), LEVEL).price
     lots = (s.pending_quote - order.executed_quote) // notional(market, price, market.lot)
-    return min(lots, offered // market.lot) * market.lot
+    return min(min(lots, offered // market.lot + 1) * market.lot, offered)  # what is offered may be of an earlier lot
 
 
 @compiled

@@ -23,7 +23,6 @@ from ringex.engine.book import (
     peg_price,
     reaches,
 )
-from ringex.engine.breaker import within_band
 from ringex.engine.closing import close_open, close_taker
 from ringex.engine.events import (
     COMMAND_ID_OFFSET,
@@ -307,8 +306,7 @@ def _accept(root: int, command: int) -> None:
     _emit_accepted(root, command, slot)
     mode = int64(c.self_trade_prevention)
     if c.time_in_force == TimeInForce.FOK:
-        reach = within_band(root, market, c.side, c.price)
-        if not is_available(root, market, c.side, reach, c.quantity, c.account, mode):
+        if not is_available(root, market, c.side, c.price, c.quantity, c.account, mode):
             expired = int64(OrderStatus.EXPIRED)
             close_taker(root, int64(CommandKind.PLACE), expired, int64(Reason.NOT_FILLED_AT_ONCE))
             return

@@ -136,6 +136,10 @@ MARKET: Final = np.dtype(
         ("book_update_id", "i8"),  # the last given
         ("prevented_match_id", "i8"),  # the last given
         ("last_price", "i8"),  # of the last trade; 0: there was none
+        ("price_grid", "i8"),  # every price in the books is a multiple of it, and at most `price_top`
+        ("quantity_grid", "i8"),  # every order's quantity likewise
+        ("price_top", "i8"),
+        ("quantity_top", "i8"),
         ("indicative_price", "i8"),  # what the last INDICATIVE of an auction said
         ("indicative_quantity", "i8"),
         ("indicative_imbalance", "i8"),

@@ -7,7 +7,6 @@ of any length, in bounded steps (law 9).
 from __future__ import annotations
 
 from ringex.engine.book import book_leave, level_overflows, levels_full, peg_price, stop_due
-from ringex.engine.breaker import within_band
 from ringex.engine.closing import close_taker
 from ringex.engine.events import emit_order
 from ringex.engine.filters import check_price, market_reach
@@ -92,8 +91,7 @@ def _obstacle(root: int, slot: int) -> int:
             if not cost_within(root, market, order.quantity, free, order.account, mode, s.pending_collar):
                 return int64(Reason.INSUFFICIENT_BALANCE)
     elif order.time_in_force == TimeInForce.FOK:
-        reach = within_band(root, market, order.side, price)
-        if not is_available(root, market, order.side, reach, order.quantity, order.account, mode):
+        if not is_available(root, market, order.side, price, order.quantity, order.account, mode):
             return int64(Reason.NOT_FILLED_AT_ONCE)
     elif may_rest(order.time_in_force):
         if levels_full(root) or level_overflows(root, market, order.side, price, order.quantity, 0):

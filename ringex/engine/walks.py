@@ -7,6 +7,7 @@ with do not count; if meeting one would end the taker, nothing from there on doe
 from __future__ import annotations
 
 from ringex.engine.book import best_level, opposite, order_shown, reaches
+from ringex.engine.breaker import trips
 from ringex.engine.prevention import are_related
 from ringex.engine.records import LEVEL, MARKET, ORDER, ROOT
 from ringex.jit import compiled, int64
@@ -42,7 +43,7 @@ def _on_offer(root: int, number: int, wanted: int, account: int, mode: int) -> i
 
 @compiled
 def is_available(root: int, market: int, side: int, price: int, quantity: int, account: int, mode: int) -> bool:
-    """Whether the other side has `quantity` at `price` or better."""
+    """Whether the other side has `quantity` at `price` or better, and the circuit breaker lets it trade."""
     s = record_at(root, 0, ROOT)
     number = best_level(root, market, opposite(side))
     while number != 0 and quantity > 0:
@@ -50,6 +51,8 @@ def is_available(root: int, market: int, side: int, price: int, quantity: int, a
         if not reaches(side, price, level.price):
             return False
         offer = _on_offer(root, number, quantity, account, mode)
+        if offer != 0 and offer != ~int64(0) and trips(root, int64(market), level.price):
+            return False
         if offer < 0:
             return quantity <= ~offer
         quantity -= offer

@@ -1,4 +1,4 @@
-"""Administrative methods for markets: adding one, its status and its filters."""
+"""Administrative methods for markets: adding one; its rules, its status and its filters."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ def add_market(call: Call) -> Submission:
     record["base_asset"], record["quote_asset"] = base.number, quote.number
     record["price_scale"], record["quantity_scale"] = scales["price"], scales["quantity"]
     for name, (column, unit) in _DECIMALS.items():
-        text = str(arguments[name])
-        value = decimal(name, text.removeprefix("-") if unit == "fee" else text, scales[unit])
-        record[column] = -value if unit == "fee" and text.startswith("-") else value
+        record[column] = _rule(name, str(arguments[name]), unit, scales)
     record["orders_per_account_max"] = small(call, "maxNumOrders", COUNT_MAX)
 
     def reply(events: list[Row]) -> Any:
@@ -120,33 +118,60 @@ def kill_market(call: Call) -> Submission:
 
 
 def set_market(call: Call) -> Submission:
-    """Another status, or other filters, or both: filters first. What is not sent stays; 0 is "no such filter"."""
+    """Other filters; other rules and another status: in this order. What is not sent stays; 0 is "no such filter"."""
     market = call.market()
-    named = call.arguments.keys() & {*_FILTER_DECIMALS, *_FILTER_COUNTS, *_FILTER_FLAGS}
-    if not named and "status" not in call.arguments:
-        raise missing("status", "Send a status, or a filter.")
-    if not named:
-        return _set_status(call, market, {"symbol": market.symbol})
+    rules = call.arguments.keys() & {*_DECIMALS, "maxNumOrders"}
+    filters = call.arguments.keys() & {*_FILTER_DECIMALS, *_FILTER_COUNTS, *_FILTER_FLAGS}
+    if not rules and not filters and "status" not in call.arguments:
+        raise missing("status", "Send a status, a rule or a filter.")
+    told: dict[str, Any] = {"symbol": market.symbol}
+    if not filters:
+        return _set_rules(call, market, told)
     record = _filters(call, market)
 
     def reply(events: list[Row]) -> Any:
-        told = {"symbol": market.symbol} | _shown(market, expect(events, EventKind.MARKET_FILTERS))
-        return _set_status(call, market, told) if "status" in call.arguments else told
+        event = expect(events, EventKind.MARKET_FILTERS)
+        shown = told | _shown(market, event)
+        return _set_rules(call, market, shown) if rules or "status" in call.arguments else shown
 
     return Submission(record, reply)
 
 
-def _set_status(call: Call, market: Market, told: dict[str, Any]) -> Submission:
+def _set_rules(call: Call, market: Market, told: dict[str, Any]) -> Submission:
+    """A MARKET_SET with the rules, if any, and the status, if any, that were sent."""
+    arguments, scales = call.arguments, _scales(market)
     record = commands().view(MARKET_COMMAND)
     record["kind"] = CommandKind.MARKET_SET
     record["market"] = market.number
-    record["status"] = MarketStatus[call.arguments["status"]]
+    if "status" in arguments:
+        record["status"] = MarketStatus[arguments["status"]]
+    named = arguments.keys() & _DECIMALS.keys()
+    if named or "maxNumOrders" in arguments:  # rules are set all together
+        record["base_asset"], record["quote_asset"] = market.base.number, market.quote.number
+        record["price_scale"], record["quantity_scale"] = market.price_scale, market.quantity_scale
+        for name, (column, unit) in _DECIMALS.items():
+            sent = name in arguments
+            record[column] = _rule(name, arguments[name], unit, scales) if sent else getattr(market, column)
+        record["orders_per_account_max"] = market.orders_per_account_max
+        if "maxNumOrders" in arguments:
+            record["orders_per_account_max"] = small(call, "maxNumOrders", COUNT_MAX)
 
     def reply(events: list[Row]) -> Any:
         event = expect(events, EventKind.MARKET)
-        return told | {"status": MarketStatus(event["status"]).name}
+        shown = {
+            name: format_scaled(event[_DECIMALS[name][0]], scales[_DECIMALS[name][1]], 0) for name in sorted(named)
+        }
+        if "maxNumOrders" in arguments:
+            shown["maxNumOrders"] = event["orders_per_account_max"]
+        return told | shown | {"status": MarketStatus(event["status"]).name}
 
     return Submission(record, reply)
+
+
+def _rule(name: str, text: str, unit: str, scales: dict[str, int]) -> int:
+    """One of a market's rules, scaled; a fee may be negative."""
+    value = decimal(name, text.removeprefix("-") if unit == "fee" else text, scales[unit])
+    return -value if unit == "fee" and text.startswith("-") else value
 
 
 def _filters(call: Call, market: Market) -> np.ndarray:
@@ -189,6 +214,8 @@ def _scales(market: Market) -> dict[str, int]:
         "price": market.price_scale,
         "quantity": market.quantity_scale,
         "base": market.base.scale,
+        "notional": market.quote.scale,
+        "fee": 8,
         "multiplier": MULTIPLIER_SCALE,
     }
 
@@ -208,7 +235,8 @@ _ADDED: Final = (
 _SETTINGS: Final = (
     _SYMBOL,
     Parameter("status", Kind.CHOICE, choices=tuple(MarketStatus.__members__)),
-    *(Parameter(name, Kind.DECIMAL) for name in _FILTER_DECIMALS),
+    *(Parameter(name, Kind.DECIMAL) for name in (*_DECIMALS, *_FILTER_DECIMALS)),
+    Parameter("maxNumOrders", Kind.INTEGER),
     *(Parameter(name, Kind.INTEGER) for name in _FILTER_COUNTS),
     *(Parameter(name, Kind.BOOLEAN) for name in _FILTER_FLAGS),
 )

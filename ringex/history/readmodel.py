@@ -8,6 +8,7 @@ event T and then fed the later ones equals one that saw them all.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import gcd
 from typing import Final
 
 import msgspec
@@ -32,6 +33,7 @@ from ringex.history.prevented import PREVENTED_MATCH, PreventedMatches, prevente
 from ringex.history.trades import RECENT_TRADE, RecentTrades, trades_record
 from ringex.jit import compiled, entry, int64
 from ringex.marketdata.depth import LEVEL, Depth, Quote, depth_apply_one
+from ringex.markets import LEVELS_BY_PRICE_MAX
 from ringex.memory import address_of, array_at, record_at
 from ringex.messages import (
     BALANCE_EVENT,
@@ -464,13 +466,13 @@ class ReadModel:
         at = 0
         for market, (bids, asks) in zip(self.markets, counts, strict=True):
             self._pairs[market.number] = (market.base.number, market.quote.number)
-            self.books.add_market(market.tick, market.price_max)
             sides = levels[at : at + bids], levels[at + bids : at + bids + asks]
+            found = [int(price) for price in levels["price"][at : at + bids + asks]]  # by earlier rules, perhaps
+            grid, top = gcd(market.tick, *found), max(market.price_max, *found, 0)
+            check(top // grid < LEVELS_BY_PRICE_MAX, f"levels: the prices of {market.symbol} are too far apart")
+            self.books.add_market(grid, top)
             for side in sides:
-                prices = side["price"]
-                fits = (
-                    (prices > 0) & (prices <= market.price_max) & (prices % market.tick == 0) & (side["quantity"] > 0)
-                )
+                fits = (side["price"] > 0) & (side["quantity"] > 0)
                 check(bool(fits.all()), f"levels: one breaks the rules of {market.symbol}")
             self.books.load_book(market.number, int(headers["update_id"][market.number]), *sides)
             at += bids + asks

@@ -13,6 +13,7 @@ import numpy as np
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import address_of, record_at
 from ringex.messages import EVENT, MARKET_EVENT, RECORD_BYTES, TRADE, EventFlag, EventKind, Side
+from ringex.rules import gcd
 from ringex.tables import (
     Pool,
     Prices,
@@ -21,6 +22,7 @@ from ringex.tables import (
     prices_above,
     prices_below,
     prices_depth,
+    prices_drop,
     prices_find,
     prices_insert,
     prices_remove,
@@ -43,7 +45,7 @@ BOOK: Final = np.dtype(
         ("bids", "i8"),  # roots of the sets of ticks
         ("asks", "i8"),
         ("height", "i8"),  # of these sets
-        ("tick", "i8"),
+        ("tick", "i8"),  # every price is a multiple of it
         ("tick_number_max", "i8"),  # price_max ÷ tick
         ("update_id", "i8"),  # of the last change
     ],
@@ -67,7 +69,7 @@ class Depth:
         self._books = np.zeros(markets_max, BOOK)
         self._levels = np.zeros(levels_max + 1, LEVEL)
         self._level_pool = Pool(self._levels)
-        self._prices = Prices(levels_max, 2 * markets_max)
+        self._prices = Prices(levels_max, 2 * markets_max + 1)  # one more while a set is entered anew
         self._root = np.zeros(1, DEPTH)
         self._root["books"] = address_of(self._books)
         self._root["books_max"] = markets_max
@@ -147,8 +149,10 @@ def depth_apply_one(depth: int, event: int) -> None:
             _update(depth, int64(e.market), int64(e.side), e.level_price, e.level_quantity, e.book_update_id)
     elif e.kind == EventKind.MARKET:
         m = record_at(event, 0, MARKET_EVENT)
-        if int64(m.market) >= record_at(depth, 0, DEPTH).books_count:  # else only its status is new
+        if int64(m.market) >= record_at(depth, 0, DEPTH).books_count:
             depth_add_book(depth, int64(m.market), m.tick, m.price_max)
+        else:
+            _widen(depth, int64(m.market), m.tick, m.price_max)
 
 
 @entry
@@ -165,6 +169,37 @@ def depth_add_book(depth: int, market: int, tick: int, price_max: int) -> None:
     book.height = prices_depth(book.tick_number_max)
     book.update_id = 0
     d.books_count += 1
+
+
+@compiled
+def _widen(depth: int, market: int, tick: int, price_max: int) -> None:
+    """Let a book hold prices by other rules too, besides those that it has: its levels are entered anew."""
+    d = record_at(depth, 0, DEPTH)
+    book = record_at(d.books, market, BOOK)
+    grid = gcd(book.tick, tick)
+    top = max(book.tick_number_max * book.tick, price_max)
+    height = prices_depth(top // grid)
+    if grid != book.tick or height != book.height:
+        book.bids = _entered_anew(depth, book.bids, book.height, book.tick, height, grid)
+        book.asks = _entered_anew(depth, book.asks, book.height, book.tick, height, grid)
+    book.tick = grid
+    book.height = height
+    book.tick_number_max = top // grid
+
+
+@compiled
+def _entered_anew(depth: int, root: int, height: int, tick: int, new_height: int, new_tick: int) -> int:
+    """The levels of a set of ticks in a new one; the old one goes. Returns its root."""
+    d = record_at(depth, 0, DEPTH)
+    new_root = prices_root(d.prices)
+    slot = prices_above(d.prices, root, height, 0)
+    while slot != 0:
+        price = record_at(d.levels, slot, LEVEL).price
+        prices_remove(d.prices, root, height, price // tick)
+        prices_insert(d.prices, new_root, new_height, price // new_tick, slot)
+        slot = prices_above(d.prices, root, height, 0)
+    prices_drop(d.prices, root)
+    return new_root
 
 
 @inlined

@@ -63,6 +63,13 @@ def prices_root(prices: int) -> int:
     return _node_take(prices)
 
 
+@compiled
+def prices_drop(prices: int, root: int) -> None:
+    """Give back an empty set."""
+    assert _bitmap(prices, root) == 0
+    pool_give(record_at(prices, 0, PRICES).pool, root)
+
+
 @inlined
 def _node(prices: int, node: int) -> int:
     """The address of a node."""

@@ -23,6 +23,12 @@ from ringex.messages import (
     TimerKind,
 )
 
+CHANGEABLE = (
+    *("tick", "lot", "price_min", "price_max", "quantity_min", "quantity_max", "notional_min", "notional_max"),
+    *("maker_fee", "taker_fee", "orders_per_account_max"),
+)
+"""The rules of a market that MARKET_SET changes."""
+
 
 class Administration:
     def __init__(self, state: State, reports: Reports, auctions: Auctions) -> None:
@@ -48,6 +54,8 @@ class Administration:
             raise RefusedError(Reason.ENGINE_FULL)
         self.ledger.open(FEE_ACCOUNT, market.base_asset, market.quote_asset)
         self.directory.markets.append(market)
+        number = len(self.directory.markets) - 1
+        market.has_orders = lambda: any(order.market == number for order in self.state.open_orders.values())
         self.reports.market(len(self.directory.markets) - 1)
 
     def account_add(self, command: Fields) -> None:
@@ -78,8 +86,16 @@ class Administration:
 
     def market_set(self, command: Fields) -> None:
         _refuse_if(self.directory.check_market_set(command))
-        self.state.remove_timer(TimerKind.MARKET_RESUME, command["market"])
-        self.change_status(command["market"], command["status"])
+        market = self.directory.markets[command["market"]]
+        if command["tick"]:
+            market.made_by = market.with_earlier(command)[0]
+            market.rules |= {name: command[name] for name in CHANGEABLE}
+        if command["status"]:
+            self.state.remove_timer(TimerKind.MARKET_RESUME, command["market"])
+            self.change_status(command["market"], command["status"])
+        else:
+            self.reports.market(command["market"])
+            self.auctions.indicate(command["market"])
 
     def change_status(self, number: int, status: int) -> None:
         market = self.directory.markets[number]

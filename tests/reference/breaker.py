@@ -31,11 +31,14 @@ class Breaker:
         highest = price * (MULTIPLIER_ONE + market.breaker_band) // MULTIPLIER_ONE
         return min(AMOUNT_MAX, lowest), min(AMOUNT_MAX, highest)
 
+    def is_beyond(self, market: Market, price: int) -> bool:
+        lowest, highest = self.bounds(market)
+        return not lowest <= price <= highest
+
     def trips(self, order: Order, price: int) -> bool:
         """Whether the order must not trade at this price: then its market stands still from now on."""
         market = self.state.market_of(order)
-        lowest, highest = self.bounds(market)
-        if lowest <= price <= highest:
+        if not self.is_beyond(market, price):
             return False
         to_auction = market.filter_bits & FilterFlag.BREAK_TO_AUCTION
         market.rules["status"] = int(MarketStatus.AUCTION if to_auction else MarketStatus.HALT)

@@ -75,8 +75,9 @@ class Desk:
     def key_revoke(self, key: int) -> Fields:
         return self.command(CommandKind.KEY_REVOKE, key_added=key)
 
-    def market_set(self, market: int, status: int) -> Fields:
-        return self.command(CommandKind.MARKET_SET, market=market, status=status)
+    def market_set(self, market: int, status: int, **rules: Any) -> Fields:
+        """A status; with `rules`, all of a market's, those too."""
+        return self.command(CommandKind.MARKET_SET, market=market, status=status, **rules)
 
     def fees(self, account: int, maker: int, taker: int, market: int = -1, in_force: int = 1) -> Fields:
         """A fee schedule; `in_force` 0 takes it back."""

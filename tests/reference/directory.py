@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Any
 
 from reference.averages import Average
@@ -23,6 +25,7 @@ from ringex.messages import (
     Side,
 )
 
+UNCHANGEABLE = ("base_asset", "quote_asset", "price_scale", "quantity_scale")
 MAY_FOLLOW = {
     MarketStatus.PRE_OPEN: (MarketStatus.AUCTION, MarketStatus.TRADING, MarketStatus.HALT, MarketStatus.CLOSED),
     MarketStatus.AUCTION: (MarketStatus.TRADING, MarketStatus.HALT, MarketStatus.CLOSED),
@@ -56,6 +59,8 @@ class Market:
         self.base_scale = base_scale
         self.quote_scale = quote_scale
         self.book = Book()
+        self.made_by = rules  # the rules that open orders were made by, as far as they matter: see `with_earlier`
+        self.has_orders: Callable[[], bool] = lambda: False
         self.trade_id = 0
         self.book_update_id = 0
         self.prevented_match_id = 0
@@ -69,6 +74,17 @@ class Market:
             return self.rules[name]
         except KeyError:
             raise AttributeError(name) from None
+
+    def with_earlier(self, rules: Fields) -> tuple[Fields, int, int]:
+        """These rules, as wide and as fine as those that its open orders were made by, and the scales."""
+        before = self.made_by
+        both = {
+            "tick": gcd(before["tick"], rules["tick"]),
+            "lot": gcd(before["lot"], rules["lot"]),
+            "price_max": max(before["price_max"], rules["price_max"]),
+            "quantity_max": max(before["quantity_max"], rules["quantity_max"]),
+        }
+        return rules | (both if self.has_orders() else {}), self.base_scale, self.quote_scale
 
     def notional(self, price: int, quantity: int) -> int:
         """What `quantity` costs at `price`, in quote units; exact for multiples of tick and lot."""
@@ -147,7 +163,7 @@ class Market:
         if order_type not in MARKET_TYPES:
             lowest, highest = self._bounds(side, usual)
             return Reason.NONE if lowest <= price <= highest else Reason.PRICE_FAR_FROM_AVERAGE
-        amount = self.notional(usual, quantity)
+        amount = self.notional(min(usual, self.price_max), quantity)
         if quantity and self.filter_bits & FilterFlag.MIN_TO_MARKET and amount < self.notional_min:
             return Reason.NOTIONAL_TOO_LOW
         if quantity and self.filter_bits & FilterFlag.MAX_TO_MARKET and amount > self.notional_max:
@@ -250,10 +266,21 @@ class Directory:
     def check_market_set(self, command: Fields) -> Reason:
         if not self.has_market(command["market"]):
             return Reason.INVALID_SYMBOL
-        if command["status"] not in list(MarketStatus):
+        market = self.markets[command["market"]]
+        if command["status"] not in (0, *MarketStatus) or (command["status"] == command["tick"] == 0):
             return Reason.INVALID_COMMAND
-        status = self.markets[command["market"]].status
-        return Reason.NONE if command["status"] in (status, *MAY_FOLLOW[status]) else Reason.ILLEGAL_TRANSITION
+        if command["status"] not in (0, market.status, *MAY_FOLLOW[market.status]):
+            return Reason.ILLEGAL_TRANSITION
+        return self._check_rules(market, command) if command["tick"] else Reason.NONE
+
+    def _check_rules(self, market: Market, command: Fields) -> Reason:
+        """Whether the market may have these rules instead of its own."""
+        if any(command[name] != market.rules[name] for name in UNCHANGEABLE):
+            return Reason.INVALID_MARKET
+        changed = Market(command | {"status": command["status"] or 1}, market.base_scale, market.quote_scale)
+        if not _fits_together(changed) or not _fits_together(Market(*market.with_earlier(changed.rules))):
+            return Reason.INVALID_MARKET
+        return Reason.INVALID_FILTERS if market.reference_price > command["price_max"] else Reason.NONE
 
     def check_filters(self, command: Fields) -> Reason:
         if not self.has_market(command["market"]):

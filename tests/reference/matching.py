@@ -12,7 +12,7 @@ from reference.fees import Bargain, Fee
 from reference.prevention import ENDING_TAKER, Prevention
 from reference.reports import Reports
 from reference.state import State, TakerLeft
-from ringex.messages import AMOUNT_MAX, EventFlag, EventKind, MarketStatus, OrderStatus, Reason, Side, TimeInForce
+from ringex.messages import EventFlag, EventKind, MarketStatus, OrderStatus, Reason, Side, TimeInForce
 
 STEP_EVENTS_MAX = 3
 """What one trade with its refill, or one prevention, emits at most."""
@@ -27,8 +27,7 @@ class Matching:
 
     def enter(self, order: Order) -> None:
         """An order that has just been accepted or has just fired takes what it can get."""
-        bounds = self.breaker.bounds(self.state.market_of(order)) if order.time_in_force == TimeInForce.FOK else None
-        if bounds and self.walk(order, bounds)[0] < order.quantity:
+        if order.time_in_force == TimeInForce.FOK and self.walk(order, within_band=True)[0] < order.quantity:
             self.expire(order, Reason.NOT_FILLED_AT_ONCE)
         else:
             self.match(order)
@@ -75,15 +74,15 @@ class Matching:
         market = self.state.market_of(order)
         return int(order.quote_left // market.notional(price, market.lot) * market.lot)
 
-    def walk(self, order: Order, bounds: tuple[int, int] = (0, AMOUNT_MAX)) -> tuple[int, int]:
-        """What the order would execute on the present book, within these prices: (quantity, quote amount)."""
+    def walk(self, order: Order, within_band: bool = False) -> tuple[int, int]:
+        """What it would execute on the present book: (quantity, quote amount); perhaps until the breaker trips."""
         market = self.state.market_of(order)
         quantity = quote = 0
         for price, offered in self._offers_to(order):
             wanted = order.quantity - quantity
             if order.is_by_quote:
                 wanted = (order.quote_quantity - quote) // market.notional(price, market.lot) * market.lot
-            if wanted == 0 or not bounds[0] <= price <= bounds[1]:
+            if wanted == 0 or (within_band and self.breaker.is_beyond(market, price)):
                 break
             quantity += min(wanted, offered)
             quote += market.notional(price, min(wanted, offered))

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from reference.admin import CHANGEABLE
 from reference.book import MARKET_TYPES, RESTING, STOP_TYPES
 from reference.desk import Desk
-from reference.directory import Market
+from reference.directory import UNCHANGEABLE, Market
 from reference.exchange import ReferenceExchange
 from reference.placing import ANY_TIME_IN_FORCE
 from reference.records import Fields
@@ -174,6 +175,7 @@ class Stream:
             *[self._withdraw] * 2,
             *[self._filters] * 2,
             *[self._auction] * 3,
+            *[self._rules] * 2,
             self._cancel_all,
             self._mass,
             self._add,
@@ -416,6 +418,31 @@ class Stream:
         market = dice.one_of(MARKET_NUMBERS)
         trades = self.exchange.directory.markets[market].status == MarketStatus.TRADING
         return (self.desk.market_set(market, MarketStatus.AUCTION if trades else MarketStatus.TRADING),)
+
+    def _rules(self, dice: Dice) -> tuple[Fields, ...]:
+        """A market's rules, some of them changed; sometimes with a status."""
+        number = dice.below(len(MARKETS))
+        market = self.exchange.directory.markets[number]
+        rules = {name: market.rules[name] for name in (*CHANGEABLE, *UNCHANGEABLE)}
+        for _ in range(1 + dice.below(3)):
+            name = dice.one_of(("tick", "tick", "lot", "taker_fee", "maker_fee", "orders_per_account_max", "bounds"))
+            if name in ("tick", "lot"):
+                first = MARKETS[number].get(name, 1)
+                rules[name] = dice.one_of((first, first * 2, first * 3, max(1, first // 2)))
+            elif name == "bounds":
+                tick, lot = rules["tick"], rules["lot"]
+                rules |= {"price_min": tick * dice.one_of((1, 4)), "price_max": tick * dice.one_of((11, 9, 16))}
+                rules |= {"quantity_min": lot, "quantity_max": lot * dice.one_of((9, 8, 12))}
+            else:
+                rules[name] = dice.one_of((0, 100_000, 3, 20))
+        tick, lot = rules["tick"], rules["lot"]
+        rules["price_min"] = max(tick, rules["price_min"] // tick * tick)
+        rules["price_max"] = max(tick, rules["price_max"] // tick * tick)
+        rules["quantity_min"] = max(lot, rules["quantity_min"] // lot * lot)
+        rules["quantity_max"] = max(lot, rules["quantity_max"] // lot * lot)
+        if dice.below(20) == 19:
+            rules[dice.one_of(UNCHANGEABLE)] += 1
+        return (self.desk.market_set(number, dice.one_of((0, 0, 0, 0, int(market.status))), **rules),)
 
     def _filters(self, dice: Dice) -> tuple[Fields, ...]:
         """Some filters of a market on, the others off."""
