@@ -40,7 +40,7 @@ def test_no_trades_no_ids() -> None:
 
 @pytest.fixture(scope="module")
 def run() -> RandomRun:
-    return RandomRun(7, 600)
+    return RandomRun(6, 1600)
 
 
 def plainly(run: RandomRun) -> list[int]:

@@ -173,9 +173,9 @@ class Stream:
             *[self._fees] * 2,
             self._move,
             *[self._withdraw] * 2,
-            *[self._filters] * 2,
-            *[self._auction] * 3,
-            *[self._rules] * 2,
+            self._filters,
+            *[self._auction] * 4,
+            self._rules,
             self._cancel_all,
             self._mass,
             self._add,
@@ -255,7 +255,7 @@ class Stream:
                 order["trailing_delta"] = dice.one_of((1_000, 2_000, 500, 3_333, 1, 9_999, 10_000))
                 order["stop_price"] *= dice.below(2)
         elif order["order_type"] == OrderType.MARKET and dice.below(2):
-            amount = rules.notional(order["price"], order["quantity"])
+            amount = min(AMOUNT_MAX, rules.notional(order["price"], order["quantity"]))
             order |= {"quantity": 0, "quote_quantity": max(1, amount - dice.below(3))}
         if order["order_type"] in MARKET_TYPES:
             order["price"] = 0
@@ -414,10 +414,14 @@ class Stream:
         return (self.desk.fees(account, *rates, dice.below(len(MARKETS) + 3) - 2, in_force),)
 
     def _auction(self, dice: Dice) -> tuple[Fields, ...]:
-        """A busy market's auction begins, or ends."""
-        market = dice.one_of(MARKET_NUMBERS)
-        trades = self.exchange.directory.markets[market].status == MarketStatus.TRADING
-        return (self.desk.market_set(market, MarketStatus.AUCTION if trades else MarketStatus.TRADING),)
+        """A market that does not trade comes nearer to it; if all do, an auction begins in a busy one."""
+        statuses = [market.status for market in self.exchange.directory.markets[: len(MARKETS)]]
+        idle = [number for number, status in enumerate(statuses) if status != MarketStatus.TRADING]
+        if idle and dice.below(4):
+            market = dice.one_of(idle)
+            closed = statuses[market] == MarketStatus.CLOSED
+            return (self.desk.market_set(market, MarketStatus.PRE_OPEN if closed else MarketStatus.TRADING),)
+        return (self.desk.market_set(dice.one_of(MARKET_NUMBERS), MarketStatus.AUCTION),)
 
     def _rules(self, dice: Dice) -> tuple[Fields, ...]:
         """A market's rules, some of them changed; sometimes with a status."""
@@ -436,6 +440,9 @@ class Stream:
             else:
                 rules[name] = dice.one_of((0, 100_000, 3, 20))
         tick, lot = rules["tick"], rules["lot"]
+        if dice.below(4):  # what orders ask for passes
+            rules["price_min"] = min(rules["price_min"], 4 * tick)
+            rules["price_max"] = max(rules["price_max"], 11 * tick)
         rules["price_min"] = max(tick, rules["price_min"] // tick * tick)
         rules["price_max"] = max(tick, rules["price_max"] // tick * tick)
         rules["quantity_min"] = max(lot, rules["quantity_min"] // lot * lot)
@@ -466,7 +473,7 @@ class Stream:
             "trailing_below_min": (5,),
             "filter_bits": (1, 2, 3, 8),
         }
-        names = [dice.one_of(list(choices)) for _ in range(dice.below(5))]
+        names = [dice.one_of(list(choices)) for _ in range(dice.one_of((0, 0, 1, 2, 4)))]
         filters = {name: dice.one_of(choices[name]) for name in names}
         if dice.below(2):
             band = {"breaker_band": dice.one_of((1_500, 3_000, 500, 20_000, -1))}

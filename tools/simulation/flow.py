@@ -47,6 +47,20 @@ class Flow(Stream):
     def _id(self, dice: Dice) -> str:
         return super()._id(dice) if dice.below(8) == 0 else ""
 
+    def _filters(self, dice: Dice) -> tuple[Fields, ...]:
+        """Most of a market's filters are soon taken away again."""
+        (record,) = super()._filters(dice)
+        return (self.desk.filters(record["market"]) if dice.below(4) else record,)
+
+    def _rules(self, dice: Dice) -> tuple[Fields, ...]:
+        """What makes a book deep stays."""
+        (record,) = super()._rules(dice)
+        if record["market"] == DEEP_MARKET:
+            tick, lot = record["tick"], record["lot"]
+            wide = {"price_max": 1_000_000 // tick * tick, "quantity_max": 1_000_000 // lot * lot}
+            return (record | wide | {"orders_per_account_max": ORDERS_PER_ACCOUNT_MAX},)
+        return (record,)
+
     def _set(self, dice: Dice) -> tuple[Fields, ...]:
         """What is halted or blocked is soon let go again."""
         (record,) = super()._set(dice)
