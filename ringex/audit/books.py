@@ -31,7 +31,7 @@ MOVE_NOTHING: Final = frozenset(
         *(EventKind.ACCEPTED, EventKind.RESTED, EventKind.CANCELED, EventKind.AMENDED, EventKind.REJECTED),
         *(EventKind.DUPLICATE, EventKind.DONE, EventKind.ACCOUNT, EventKind.KEY, EventKind.KEY_REVOKED),
         *(EventKind.PREVENTED, EventKind.TRIGGERED, EventKind.LIMITS, EventKind.FEES, EventKind.FEE_ASSET),
-        *(EventKind.MARKET_FILTERS, EventKind.BOOK, EventKind.INDICATIVE),
+        *(EventKind.MARKET_FILTERS, EventKind.BOOK, EventKind.INDICATIVE, EventKind.COUNTDOWN),
     }
 )
 """Events after which everybody owns what they owned before; they lock and release at most."""
