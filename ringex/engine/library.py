@@ -10,23 +10,13 @@ import numpy as np
 from ringex import administration
 from ringex.config import Limits
 from ringex.engine.export import export_state, state_hash
-from ringex.engine.lookahead import (
-    FIRST,
-    FOURTH,
-    SECOND,
-    THIRD,
-    is_worthwhile,
-    look_first,
-    look_fourth,
-    look_second,
-    look_third,
-)
+from ringex.engine.lookahead import look_ahead
 from ringex.engine.matcher import apply, slots_of
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
 from ringex.engine.timers import is_timer_due
 from ringex.engine.views import account_balances, market_depth, market_orders
-from ringex.jit import compiled, entry, inlined, int64
+from ringex.jit import compiled, entry, int64
 from ringex.markets import DEFAULT_ASSETS, Asset, Market, market_fault
 from ringex.memory import address_of, copy_bytes, record_at, zero_bytes
 from ringex.messages import (
@@ -84,8 +74,7 @@ def apply_batch(batch: int) -> None:
             continue
         if b.taken == b.count:
             break
-        if is_worthwhile(b.root):
-            _look_ahead(b)
+        look_ahead(b.root, b.commands, int64(-1), b.taken, b.count)
         command = b.commands + b.taken * RECORD_BYTES
         slots = slots_of(command)
         if b.stamps != 0:
@@ -94,21 +83,6 @@ def apply_batch(batch: int) -> None:
         _journal(b, command, slots)
         apply(b.root, command, second, b.event_base, b.event_mask, s.event_sequence)
         b.taken += slots
-
-
-@inlined
-def _look_ahead(b) -> None:  # type: ignore[no-untyped-def]
-    """Begin to fetch what the next commands of a batch will touch."""
-    left = b.count - b.taken
-    command = b.commands + b.taken * RECORD_BYTES
-    if left > FIRST:
-        look_first(b.root, command + FIRST * RECORD_BYTES)
-    if left > SECOND:
-        look_second(b.root, command + SECOND * RECORD_BYTES)
-    if left > THIRD:
-        look_third(b.root, command + THIRD * RECORD_BYTES)
-    if left > FOURTH:
-        look_fourth(b.root, command + FOURTH * RECORD_BYTES)
 
 
 @compiled

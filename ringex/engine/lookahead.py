@@ -31,7 +31,7 @@ from ringex.engine.records import (
 from ringex.engine.tallies import account_key, tally_find
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import prefetch, record_at
-from ringex.messages import COMMAND, CommandKind, Side
+from ringex.messages import COMMAND, RECORD_BYTES, CommandKind, Side
 from ringex.tables import index_find, index_prefetch, pool_used, prices_prefetch
 
 FIRST: Final = 16
@@ -51,7 +51,26 @@ _TALLY_BYTES: Final = TALLY.itemsize
 
 
 @inlined
-def is_worthwhile(root: int) -> bool:
+def look_ahead(root: int, records: int, mask: int, at: int, end: int) -> None:
+    """Command `at` is about to be applied, and those up to `end` are known: look at some of them.
+
+    Command n is the record n & `mask` at address `records`: of a ring, or (mask -1) of an array.
+    """
+    if not _is_worthwhile(root):
+        return
+    left = end - at
+    if left > FIRST:
+        _look_first(root, records + ((at + FIRST) & mask) * RECORD_BYTES)
+    if left > SECOND:
+        _look_second(root, records + ((at + SECOND) & mask) * RECORD_BYTES)
+    if left > THIRD:
+        _look_third(root, records + ((at + THIRD) & mask) * RECORD_BYTES)
+    if left > FOURTH:
+        _look_fourth(root, records + ((at + FOURTH) & mask) * RECORD_BYTES)
+
+
+@inlined
+def _is_worthwhile(root: int) -> bool:
     """Whether the exchange has outgrown the caches: below that, looking costs more (a sixth) than it saves."""
     return pool_used(record_at(root, 0, ROOT).order_pool) > ORDERS_CACHED_MAX or _is_wide(root)
 
@@ -68,7 +87,7 @@ def _is_wide(root: int) -> bool:
 
 
 @compiled
-def look_first(root: int, command: int) -> None:
+def _look_first(root: int, command: int) -> None:
     """Where its order's id is looked up; its market and its account."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
@@ -84,7 +103,7 @@ def look_first(root: int, command: int) -> None:
 
 
 @compiled
-def look_second(root: int, command: int) -> None:
+def _look_second(root: int, command: int) -> None:
     """Its order; where its balances and its price are looked up."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
@@ -102,7 +121,7 @@ def look_second(root: int, command: int) -> None:
 
 
 @compiled
-def look_third(root: int, command: int) -> None:
+def _look_third(root: int, command: int) -> None:
     """What its order is linked with; its balances, its level, the account's youngest order."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
@@ -128,7 +147,7 @@ def look_third(root: int, command: int) -> None:
 
 
 @compiled
-def look_fourth(root: int, command: int) -> None:
+def _look_fourth(root: int, command: int) -> None:
     """The order that it would queue behind."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)

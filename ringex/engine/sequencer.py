@@ -21,17 +21,7 @@ from typing import Final
 import numpy as np
 
 from ringex.atomics import load_acquire, pause, store_relaxed
-from ringex.engine.lookahead import (
-    FIRST,
-    FOURTH,
-    SECOND,
-    THIRD,
-    is_worthwhile,
-    look_first,
-    look_fourth,
-    look_second,
-    look_third,
-)
+from ringex.engine.lookahead import look_ahead
 from ringex.engine.matcher import apply
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
@@ -55,6 +45,7 @@ from ringex.ring import HEADER_BYTES as RING_HEADER_BYTES
 from ringex.ring import (
     Ring,
     park_on,
+    ring_capacity,
     ring_claim,
     ring_consume,
     ring_publish,
@@ -176,10 +167,10 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
     """Take what source `index` has, at most a turn's worth. Returns how many records."""
     source = record_at(s.sources, index, SOURCE)
     published = ring_published(source.ring)
+    records, mask = ring_slot(source.ring, 0), ring_capacity(source.ring) - 1
     taken = 0
     while source.cursor < published and taken < COMMANDS_PER_TURN_MAX and _may_take(s):
-        if is_worthwhile(s.root):
-            _look_ahead(s.root, source.ring, source.cursor, published)
+        look_ahead(s.root, records, mask, source.cursor, published)
         command = ring_slot(source.ring, source.cursor)
         second = int64(0)
         slots = 1
@@ -193,20 +184,6 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
     if taken > 0:
         journal_sequence_to(s.journal, s.next_sequence - 1)
     return taken
-
-
-@inlined
-def _look_ahead(root: int, ring: int, cursor: int, published: int) -> None:
-    """Begin to fetch what the ring's next commands will touch."""
-    left = published - cursor
-    if left > FIRST:
-        look_first(root, ring_slot(ring, cursor + FIRST))
-    if left > SECOND:
-        look_second(root, ring_slot(ring, cursor + SECOND))
-    if left > THIRD:
-        look_third(root, ring_slot(ring, cursor + THIRD))
-    if left > FOURTH:
-        look_fourth(root, ring_slot(ring, cursor + FOURTH))
 
 
 @compiled
