@@ -19,11 +19,10 @@ from ringex.messages import (
     BALANCE_COMMAND,
     LIMITS_COMMAND,
     MARKET_COMMAND,
-    CommandKind,
-    Transport,
     commands,
     words_of,
 )
+from ringex.terms import CommandKind, Transport
 
 _COPIED_RULES: Final = (
     "price_scale",

@@ -14,7 +14,7 @@ from ringex.engine.snapshot import SnapshotCorrupt, read_snapshot, snapshot_path
 from ringex.engine.state import State
 from ringex.journal.errors import JournalError, JournalGone
 from ringex.journal.reader import JournalReader
-from ringex.messages import CommandKind
+from ringex.terms import CommandKind
 
 
 class ReplayError(Exception):

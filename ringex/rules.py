@@ -20,14 +20,9 @@ from ringex.messages import (
     FILTERS_EVENT,
     MARKET_EVENT,
     MULTIPLIER_ONE,
-    FilterFlag,
-    MarketStatus,
-    OrderType,
-    PegPriceType,
-    Reason,
-    Side,
-    TimeInForce,
 )
+from ringex.reasons import Reason
+from ringex.terms import FilterFlag, MarketStatus, OrderType, PegPriceType, Side, TimeInForce
 
 SCALE_MAX: Final = 18
 DELTA_ONE: Final = 10_000

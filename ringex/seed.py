@@ -14,7 +14,8 @@ from ringex.config import Settings
 from ringex.gateways.keystore import Key, open_keystore, stored_keys
 from ringex.gateways.masterkey import write_private
 from ringex.markets import DEMO_ACCOUNT
-from ringex.messages import COMMAND, KeyScope
+from ringex.messages import COMMAND
+from ringex.terms import KeyScope
 
 
 def seed(settings: Settings) -> np.ndarray:

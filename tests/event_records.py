@@ -12,7 +12,8 @@ from reference.records import Fields, command_record, empty_event
 from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
 
 from ringex import messages
-from ringex.messages import COMMAND, EVENT, RECORD_BYTES, EventKind
+from ringex.messages import COMMAND, EVENT, RECORD_BYTES
+from ringex.terms import EventKind
 
 _RAW = np.dtype((np.void, RECORD_BYTES))
 """NumPy copies the fields of a record and drops what lies between and behind them; a body may use those bytes."""

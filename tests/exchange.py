@@ -25,7 +25,8 @@ import zmq
 
 from ringex.config import Settings
 from ringex.gateways.keystore import open_keystore
-from ringex.messages import EVENT, EventFlag
+from ringex.messages import EVENT
+from ringex.terms import EventFlag
 
 START_SECONDS_MAX = 120.0  # a cold compile on a busy machine included
 STOP_SECONDS_MAX = 60.0

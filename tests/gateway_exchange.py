@@ -25,9 +25,10 @@ from ringex.gateways.auth import sign
 from ringex.gateways.zmq import ZmqGateway
 from ringex.history.eventlog import EventLog
 from ringex.history.readmodel import ReadModel
-from ringex.messages import BALANCE_COMMAND, COMMAND, SEED_RING, CommandKind, commands
+from ringex.messages import BALANCE_COMMAND, COMMAND, SEED_RING, commands
 from ringex.ring import Consumer, Producer, Ring, ring_claim, ring_published, ring_set_state
 from ringex.seed import seed
+from ringex.terms import CommandKind
 
 LIMITS = Limits(
     assets_max=16,

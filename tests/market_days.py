@@ -22,7 +22,8 @@ from ringex.history.readmodel import ReadModel
 from ringex.history.store.extract import Extractor
 from ringex.history.store.sqlite import SqliteStore
 from ringex.history.store.store import Store
-from ringex.messages import COMMAND, EVENT, Side
+from ringex.messages import COMMAND, EVENT
+from ringex.terms import Side
 
 
 def at(text: str) -> int:

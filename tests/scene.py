@@ -15,7 +15,8 @@ from reference.records import Fields, event_fields, records_of
 
 from ringex.config import Limits
 from ringex.engine import Matcher
-from ringex.messages import CommandKind, EventFlag, EventKind, Reason, Side
+from ringex.reasons import Reason
+from ringex.terms import CommandKind, EventFlag, EventKind, Side
 
 STEP = 10_000
 UNIT = 1_000_000

@@ -11,7 +11,8 @@ from reference.streams import SMALL
 
 from ringex.history.readmodel import ReadModel
 from ringex.marketdata.aggregates import Aggregates
-from ringex.messages import EVENT, EventKind
+from ringex.messages import EVENT
+from ringex.terms import EventKind
 
 
 def trade(sequence: int, command: int, order_id: int, price: int, market: int = 0) -> np.ndarray:

@@ -17,15 +17,15 @@ from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
 from ringex.history.readmodel import ReadModel
 from ringex.marketdata.changes import changes_by_market
-from ringex.messages import (
-    EVENTS_PER_COMMAND_MAX,
+from ringex.messages import EVENTS_PER_COMMAND_MAX
+from ringex.reasons import Reason
+from ringex.terms import (
     CommandKind,
     EventFlag,
     EventKind,
     MarketStatus,
     OrderStatus,
     OrderType,
-    Reason,
     SelfTradePrevention,
     Side,
     TimeInForce,

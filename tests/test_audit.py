@@ -25,7 +25,8 @@ from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
 from ringex.journal import JournalWriter
 from ringex.journal.segment import retire
-from ringex.messages import BALANCE_EVENT, EVENT, TRADE, CommandKind, EventKind, OrderType
+from ringex.messages import BALANCE_EVENT, EVENT, TRADE
+from ringex.terms import CommandKind, EventKind, OrderType
 
 ROOT = Path(__file__).parent.parent
 Tables = dict[str, np.ndarray]

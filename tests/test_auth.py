@@ -26,7 +26,7 @@ from ringex.gateways.auth import (
 from ringex.gateways.errors import Refusal
 from ringex.gateways.keystore import Keystore, KeystoreError, ed25519_key, open_keystore, rotate_master_key, stored_keys
 from ringex.gateways.masterkey import ENVIRONMENT, MasterKey, MasterKeyError
-from ringex.messages import KeyScope
+from ringex.terms import KeyScope
 
 NOW_NS = 1_700_000_000_000_000_000
 NOW_MS = NOW_NS // 1_000_000

@@ -13,7 +13,8 @@ from scene import LIMITS, Scene, kinds, trades
 
 from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
-from ringex.messages import EventKind, FilterFlag, MarketStatus, OrderStatus, Reason, TimeInForce
+from ringex.reasons import Reason
+from ringex.terms import EventKind, FilterFlag, MarketStatus, OrderStatus, TimeInForce
 
 SECOND_NS = 1_000_000_000
 BREAKER = {"breaker_band": 1_000, "breaker_window_seconds": 60, "breaker_pause_seconds": 30, "reference_price": 100}

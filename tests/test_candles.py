@@ -22,7 +22,7 @@ from ringex.history.intervals import (
     end_of,
     open_of,
 )
-from ringex.messages import EventKind, Side
+from ringex.terms import EventKind, Side
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Trade = tuple[int, int, int, int, Side]  # time_ns, price, quantity, quote amount, side of the taker

@@ -19,10 +19,10 @@ from ringex.messages import (
     BALANCE_COMMAND,
     COMMAND,
     MARKET_COMMAND,
-    CommandKind,
     text_of,
 )
 from ringex.seed import make_demo_key, seed
+from ringex.terms import CommandKind
 
 ASSETS = {asset.name: asset for asset in DEFAULT_ASSETS}
 MARKET = """

@@ -10,7 +10,7 @@ from event_records import RandomRun, event
 
 from ringex.marketdata.changes import MarketChanges, changes_by_market
 from ringex.marketdata.depth import Depth, Quote
-from ringex.messages import EventFlag, EventKind, Side
+from ringex.terms import EventFlag, EventKind, Side
 
 TICK = 5
 PRICE_MAX = 1_000_000

@@ -22,7 +22,9 @@ from exchange import Exchange, running
 from ringex.config import Limits, Settings
 from ringex.gateways.methods import METHODS
 from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS
-from ringex.messages import EVENT, REASON_TEXT, EventFlag, EventKind, Reason
+from ringex.messages import EVENT
+from ringex.reasons import REASON_TEXT, Reason
+from ringex.terms import EventFlag, EventKind
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

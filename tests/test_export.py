@@ -18,7 +18,7 @@ from ringex.history.store.schema import CANDLES, TABLES
 from ringex.history.store.sqlite import SqliteStore
 from ringex.history.store.store import Batch, Store
 from ringex.journal.writer import JournalWriter
-from ringex.messages import Side
+from ringex.terms import Side
 
 
 def lived() -> MarketDays:

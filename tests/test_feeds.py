@@ -24,7 +24,7 @@ from ringex.gateways.feeds.subscriber import MESSAGES_AT_ONCE, STREAMS_MAX, WAIT
 from ringex.gateways.feeds.topics import BadName, Kind, parse
 from ringex.history.intervals import DAY_NS, MINUTE_NS, SECOND_NS
 from ringex.history.readmodel import ReadModel
-from ringex.messages import EventKind, Side
+from ringex.terms import EventKind, Side
 
 
 class Exchange:

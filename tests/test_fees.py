@@ -15,7 +15,9 @@ from reference.scene import Scene as ReferenceScene
 from scene import Scene as EngineScene
 
 from ringex.engine.fees import MORE_THAN_ANYBODY_HAS, divided_up
-from ringex.messages import AMOUNT_MAX, EventKind, OrderType, Reason, TimeInForce
+from ringex.messages import AMOUNT_MAX
+from ringex.reasons import Reason
+from ringex.terms import EventKind, OrderType, TimeInForce
 
 Scene = Any
 FEES = {"taker_fee": 100_000, "maker_fee": 50_000}

@@ -14,7 +14,8 @@ from scene import LIMITS, RICH, UNIT, Scene, kinds, trades
 
 from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
-from ringex.messages import EventKind, FilterFlag, OrderStatus, Reason
+from ringex.reasons import Reason
+from ringex.terms import EventKind, FilterFlag, OrderStatus
 
 MINUTE_NS = 60_000_000_000
 

@@ -19,7 +19,7 @@ from websockets.sync import client as websockets_client
 from ringex.adminclient import request
 from ringex.gateways.disconnects import Disconnects
 from ringex.gateways.session import Connection
-from ringex.messages import CommandKind
+from ringex.terms import CommandKind
 
 WAIT_SECONDS_MAX = 60.0
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001"}

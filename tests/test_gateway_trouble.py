@@ -18,7 +18,8 @@ from gateway_exchange import Client, Exchange, running
 from ringex.gateways import zmq as gateway_zmq
 from ringex.gateways.orders import PLACE_PARAMETERS
 from ringex.gateways.outbox import JOURNAL_FULL
-from ringex.messages import CommandKind, commands
+from ringex.messages import commands
+from ringex.terms import CommandKind
 
 ORDER = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "price": "50000", "quantity": "1"}
 GROWTH_BYTES_MAX = 96 << 20

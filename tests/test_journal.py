@@ -27,7 +27,8 @@ from ringex.journal import (
 from ringex.journal.segment import HEADER_BYTES, POOL_SEGMENTS, SCHEMA_VERSION, header_bytes, list_segments, opened
 from ringex.journal.tail import read_records, refuse_if_known_durable
 from ringex.memory import address_of
-from ringex.messages import CommandKind, Side, commands, words_of
+from ringex.messages import commands, words_of
+from ringex.terms import CommandKind, Side
 
 TESTS = Path(__file__).parent
 

@@ -10,7 +10,8 @@ import pytest
 from ringex.config import Durability
 from ringex.journal import JournalCorrupt, JournalError, JournalReader, JournalWriter, recover, verify
 from ringex.journal.segment import HEADER_BYTES, retire
-from ringex.messages import CommandKind, commands
+from ringex.messages import commands
+from ringex.terms import CommandKind
 
 RECORDS = 40
 KNOWN = 36  # a record of the last batch carries this as durable

@@ -14,7 +14,8 @@ from ringex.config import Limits
 from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
 from ringex.history.catalogue import Catalogue
-from ringex.messages import EventKind, KeyScope, Reason
+from ringex.reasons import Reason
+from ringex.terms import EventKind, KeyScope
 
 FEW = Limits(
     assets_max=4,

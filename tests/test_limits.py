@@ -17,7 +17,7 @@ from ringex.gateways.methods import METHODS
 from ringex.gateways.ordercounts import OrderCounts
 from ringex.gateways.tally import Tally, id_of, make_tallies, remove_tallies
 from ringex.gateways.weights import WEIGHTS, weight_of, weights_of
-from ringex.messages import EventKind
+from ringex.terms import EventKind
 
 SECOND = 10**9
 START = 1_700_000_040 * SECOND  # the beginning of a minute

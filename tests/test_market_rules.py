@@ -16,7 +16,8 @@ from scene import LIMITS, Scene, kinds, trades
 from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
 from ringex.history.readmodel import ReadModel
-from ringex.messages import EventKind, MarketStatus, Reason, Side
+from ringex.reasons import Reason
+from ringex.terms import EventKind, MarketStatus, Side
 
 RULES = {
     "base_asset": BTC,

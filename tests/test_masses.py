@@ -17,17 +17,9 @@ from ringex.engine.matcher import is_continuation_pending
 from ringex.engine.replay import recover_state
 from ringex.engine.snapshot import load_snapshot, write_snapshot
 from ringex.journal import JournalWriter
-from ringex.messages import (
-    COUNTDOWN_NS_MAX,
-    EVENTS_PER_COMMAND_MAX,
-    AccountStatus,
-    CommandFlag,
-    CommandKind,
-    EventKind,
-    MarketStatus,
-    OrderStatus,
-    Reason,
-)
+from ringex.messages import COUNTDOWN_NS_MAX, EVENTS_PER_COMMAND_MAX
+from ringex.reasons import Reason
+from ringex.terms import AccountStatus, CommandFlag, CommandKind, EventKind, MarketStatus, OrderStatus
 
 STAYS = {"gateway": 1, "incarnation": 1, "connection": 5}
 """A session, and one that is canceled on disconnect."""

@@ -23,19 +23,9 @@ from ringex.engine.replay import Replayer
 from ringex.engine.snapshot import load_snapshot, snapshot_paths, write_snapshot
 from ringex.engine.state import State
 from ringex.markets import Asset, default_markets
-from ringex.messages import (
-    AMOUNT_MAX,
-    EVENTS_PER_COMMAND_MAX,
-    CommandFlag,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    OrderStatus,
-    OrderType,
-    Reason,
-    TimeInForce,
-    commands,
-)
+from ringex.messages import AMOUNT_MAX, EVENTS_PER_COMMAND_MAX, commands
+from ringex.reasons import Reason
+from ringex.terms import CommandFlag, CommandKind, EventFlag, EventKind, OrderStatus, OrderType, TimeInForce
 
 IOC = {"time_in_force": TimeInForce.IOC}
 FOK = {"time_in_force": TimeInForce.FOK}

@@ -15,21 +15,18 @@ from ringex.gateways.parameters import decode, derived_order_id
 from ringex.gateways.session import Connection
 from ringex.history.catalogue import Asset, Market
 from ringex.history.readmodel import ReadModel
-from ringex.messages import (
-    ACCOUNT_EVENT,
-    ASSET_EVENT,
-    MARKET_EVENT,
+from ringex.messages import ACCOUNT_EVENT, ASSET_EVENT, MARKET_EVENT, text_of
+from ringex.reasons import Reason
+from ringex.terms import (
     AccountStatus,
     CommandFlag,
     CommandKind,
     EventKind,
     MarketStatus,
     OrderType,
-    Reason,
     SelfTradePrevention,
     Side,
     TimeInForce,
-    text_of,
 )
 
 BTC, USDT = Asset(0, "BTC", 8), Asset(1, "USDT", 8)

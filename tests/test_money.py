@@ -13,7 +13,8 @@ from reference.scene import Scene as ReferenceScene
 from scene import LIMITS
 from scene import Scene as EngineScene
 
-from ringex.messages import AccountStatus, CommandKind, EventKind, Reason
+from ringex.reasons import Reason
+from ringex.terms import AccountStatus, CommandKind, EventKind
 
 Scene = Any
 FEE_ACCOUNT = 0

@@ -15,8 +15,8 @@ from replica_server import ReplicaServer
 from ringex.history.eventlog import EventLog
 from ringex.history.past import Past, PastGone
 from ringex.history.readmodel import ReadModel
-from ringex.messages import EventKind
 from ringex.ring import Producer, Ring
+from ringex.terms import EventKind
 
 RING = 64
 LOG = 256

@@ -13,7 +13,7 @@ from reference.desk import ALICE, BOB
 from ringex.gateways.errors import Refusal
 from ringex.gateways.lookups import StoreBehind
 from ringex.history.store.store import Store
-from ringex.messages import Side
+from ringex.terms import Side
 
 NOW = "2024-03-04T12:00:30"
 DAY_MS = 86_400_000

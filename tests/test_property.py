@@ -27,14 +27,8 @@ from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
 from ringex.config import Limits
 from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
-from ringex.messages import (
-    EVENTS_PER_COMMAND_MAX,
-    CommandKind,
-    EventKind,
-    OrderType,
-    SelfTradePrevention,
-    TimeInForce,
-)
+from ringex.messages import EVENTS_PER_COMMAND_MAX
+from ringex.terms import CommandKind, EventKind, OrderType, SelfTradePrevention, TimeInForce
 
 settings.register_profile("ci", max_examples=1_000, derandomize=True, deadline=None)
 settings.register_profile("long", max_examples=50_000, deadline=None)

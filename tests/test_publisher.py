@@ -34,8 +34,8 @@ from ringex.history.join import ReplicaClient
 from ringex.history.readmodel import ReadModel
 from ringex.marketdata.position import Position
 from ringex.marketdata.publisher import WAIT_S
-from ringex.messages import EventKind, Side
 from ringex.ring import Producer, Ring
+from ringex.terms import EventKind, Side
 
 PATIENCE_S = 30.0
 """For what takes milliseconds on an idle machine; a test that waits as long has failed."""

@@ -18,20 +18,14 @@ from ringex.history.eventlog import EventLog
 from ringex.history.frames import FORMAT_VERSION, FrameError
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError, answer
 from ringex.history.readmodel import ReadModel
-from ringex.messages import (
-    ACCOUNT_EVENT,
-    ASSET_EVENT,
-    EVENT,
-    MARKET_EVENT,
-    ORDER_TERMS,
-    PREVENTED,
-    SCHEMA_VERSION,
+from ringex.messages import ACCOUNT_EVENT, ASSET_EVENT, EVENT, MARKET_EVENT, ORDER_TERMS, PREVENTED, SCHEMA_VERSION
+from ringex.reasons import Reason
+from ringex.terms import (
     AccountStatus,
     EventKind,
     MarketStatus,
     OrderStatus,
     OrderType,
-    Reason,
     SelfTradePrevention,
     Side,
     TimeInForce,

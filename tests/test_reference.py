@@ -12,16 +12,9 @@ from reference.desk import ALICE, BOB, BTC, BUY, CAROL, SELL, USDT
 from reference.scene import RICH, STEP, UNIT, Scene, kinds, trades
 
 from ringex.config import Limits
-from ringex.messages import (
-    AMOUNT_MAX,
-    CommandFlag,
-    EventFlag,
-    EventKind,
-    OrderStatus,
-    OrderType,
-    Reason,
-    TimeInForce,
-)
+from ringex.messages import AMOUNT_MAX
+from ringex.reasons import Reason
+from ringex.terms import CommandFlag, EventFlag, EventKind, OrderStatus, OrderType, TimeInForce
 
 
 @pytest.fixture

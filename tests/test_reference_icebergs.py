@@ -6,15 +6,8 @@ import pytest
 from reference.desk import ALICE, BOB, BUY, CAROL, SELL, USDT
 from reference.scene import RICH, STEP, UNIT, Scene, kinds, trades
 
-from ringex.messages import (
-    EventFlag,
-    EventKind,
-    OrderStatus,
-    OrderType,
-    Reason,
-    SelfTradePrevention,
-    TimeInForce,
-)
+from ringex.reasons import Reason
+from ringex.terms import EventFlag, EventKind, OrderStatus, OrderType, SelfTradePrevention, TimeInForce
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 from reference.desk import ALICE, BOB, BTC, BUY, SELL, USDT
 from reference.scene import Scene, kinds
 
-from ringex.messages import AccountStatus, CommandFlag, EventKind, MarketStatus, Reason
+from ringex.reasons import Reason
+from ringex.terms import AccountStatus, CommandFlag, EventKind, MarketStatus
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from reference.records import Fields
 from reference.scene import RICH, STEP, UNIT, Scene, kinds, trades
 
 from ringex.config import Limits
-from ringex.messages import (
+from ringex.reasons import Reason
+from ringex.terms import (
     AccountStatus,
     CommandFlag,
     CommandKind,
@@ -16,7 +17,6 @@ from ringex.messages import (
     EventKind,
     OrderStatus,
     OrderType,
-    Reason,
     SelfTradePrevention,
     TimeInForce,
 )

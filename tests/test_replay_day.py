@@ -31,7 +31,7 @@ from ringex.config import Durability
 from ringex.configfile import load_settings
 from ringex.engine import Matcher
 from ringex.journal import JournalReader, JournalWriter
-from ringex.messages import CommandKind, TimeInForce
+from ringex.terms import CommandKind, TimeInForce
 
 ROOT = Path(__file__).resolve().parent.parent
 DAY_CONFIG = ROOT / "tools" / "marketreplay" / "esh4.toml"

@@ -22,8 +22,9 @@ from simulation.shrinking import shrink
 from simulation.world import BrokenError, World
 
 from ringex.engine.export import state_hash
-from ringex.messages import EVENT, EventKind
+from ringex.messages import EVENT
 from ringex.tables import index_find
+from ringex.terms import EventKind
 
 SEED = 20_261_125
 

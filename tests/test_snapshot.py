@@ -34,8 +34,8 @@ from ringex.engine.snapshot import (
 )
 from ringex.engine.state import State
 from ringex.journal import JournalReader, JournalWriter
-from ringex.messages import CommandKind, EventKind
 from ringex.replaying import replay_directory
+from ringex.terms import CommandKind, EventKind
 
 ROOMY = Limits(
     assets_max=20,

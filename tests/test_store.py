@@ -29,7 +29,7 @@ from ringex.history.store.schema import (
 )
 from ringex.history.store.sqlite import SqliteStore
 from ringex.history.store.store import ID_MAX, Batch, Progress, Row, Store, StoreAway, StoreError, Value, candle_of_row
-from ringex.messages import EventKind
+from ringex.terms import EventKind
 
 Open = Callable[[bool], Store]
 SEEDS = range(3)

@@ -8,7 +8,7 @@ import pytest
 from market_days import MarketDays, ms
 from reference.desk import ALICE
 
-from ringex.messages import MarketStatus, Side
+from ringex.terms import MarketStatus, Side
 
 NOW = "2024-03-02T12:00:30"
 

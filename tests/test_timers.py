@@ -21,21 +21,12 @@ from ringex.engine.replay import Replayer
 from ringex.engine.sequencer import Sequencer
 from ringex.engine.snapshot import load_snapshot, write_snapshot
 from ringex.journal import JournalReader, JournalWriter
-from ringex.messages import (
-    COMMAND,
-    SEED_RING,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    OrderStatus,
-    OrderType,
-    Reason,
-    TimeInForce,
-    TimerKind,
-)
+from ringex.messages import COMMAND, SEED_RING
+from ringex.reasons import Reason
 from ringex.ring import Producer, Ring
 from ringex.system import now_ns
 from ringex.tables import Heap, heap_first, heap_first_key, heap_push, heap_remove
+from ringex.terms import CommandKind, EventFlag, EventKind, OrderStatus, OrderType, TimeInForce, TimerKind
 
 GTD = TimeInForce.GTD
 START = 1_000_000_000  # the desk's time

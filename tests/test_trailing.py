@@ -14,8 +14,9 @@ from scene import LIMITS, RICH, STEP, UNIT, Scene, kinds, trades
 
 from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
-from ringex.messages import EventKind, OrderStatus, OrderType, PegPriceType, Reason, Side, TimeInForce
+from ringex.reasons import Reason
 from ringex.rules import trailing_trigger
+from ringex.terms import EventKind, OrderStatus, OrderType, PegPriceType, Side, TimeInForce
 
 STOP_LOSS, STOP_LOSS_LIMIT = OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT
 TAKE_PROFIT, TAKE_PROFIT_LIMIT = OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT

@@ -17,7 +17,8 @@ from exchange import Exchange, running
 from feed_ends import Book
 from web_client import SECONDS_MAX, RestClient, Stream
 
-from ringex.messages import CommandKind, OrderType, Side, TimeInForce, commands
+from ringex.messages import commands
+from ringex.terms import CommandKind, OrderType, Side, TimeInForce
 
 LIMIT = {"symbol": "BTCUSDT", "type": "LIMIT", "timeInForce": "GTC"}
 

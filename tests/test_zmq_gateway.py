@@ -14,19 +14,9 @@ import pytest
 import zmq
 from gateway_exchange import Client, Exchange, running
 
-from ringex.messages import (
-    EVENT,
-    ORDER_TERMS,
-    CommandKind,
-    EventKind,
-    OrderType,
-    Reason,
-    SelfTradePrevention,
-    Side,
-    TimeInForce,
-    commands,
-    words_of,
-)
+from ringex.messages import EVENT, ORDER_TERMS, commands, words_of
+from ringex.reasons import Reason
+from ringex.terms import CommandKind, EventKind, OrderType, SelfTradePrevention, Side, TimeInForce
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.messages import (
-    ASSET_EVENT,
-    BALANCE_EVENT,
-    EVENT,
-    FEE_ACCOUNT,
-    MARKET_EVENT,
-    RECORD_BYTES,
-    TRADE,
-    CommandKind,
-    EventKind,
-    Side,
-    text_of,
-)
+from ringex.messages import ASSET_EVENT, BALANCE_EVENT, EVENT, FEE_ACCOUNT, MARKET_EVENT, RECORD_BYTES, TRADE, text_of
+from ringex.terms import CommandKind, EventKind, Side
 
 MOVE_NOTHING: Final = frozenset(
     {

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from ringex.audit.books import Books, MarketTerms, NotUnderstoodError, Place, holds_of
-from ringex.messages import OrderType, Side
+from ringex.terms import OrderType, Side
 
 KNOWN_ORDER_TYPES: Final = frozenset(
     {

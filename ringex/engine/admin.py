@@ -38,12 +38,8 @@ from ringex.messages import (
     FEE_ACCOUNT,
     MARKET_COMMAND,
     MARKET_EVENT,
-    AccountStatus,
-    EventKind,
-    MarketStatus,
-    Reason,
-    Side,
 )
+from ringex.reasons import Reason
 from ringex.rules import SCALE_MAX, market_reason, power_of_ten
 from ringex.tables import (
     index_find,
@@ -62,6 +58,7 @@ from ringex.tables import (
     words_hash,
 )
 from ringex.tables.words import WORDS_BYTES
+from ringex.terms import AccountStatus, EventKind, MarketStatus, Side
 
 ASSET_NAME: Final = 1
 SYMBOL: Final = 2

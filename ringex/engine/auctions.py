@@ -16,20 +16,9 @@ from ringex.engine.records import LEVEL, MARKET, ORDER, ROOT
 from ringex.engine.trailing import follow_prices
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import (
-    AMOUNT_MAX,
-    EVENT,
-    EVENTS_PER_COMMAND_MAX,
-    INDICATIVE_EVENT,
-    TRADE,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    MarketStatus,
-    OrderStatus,
-    Side,
-)
+from ringex.messages import AMOUNT_MAX, EVENT, EVENTS_PER_COMMAND_MAX, INDICATIVE_EVENT, TRADE
 from ringex.tables import pool_give
+from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, OrderStatus, Side
 
 EVENTS_PER_STEP_MAX = 7
 """TRADE, RESTED of two icebergs that show fresh slices, BOOK of two levels that are gone; BOOK of two that stay."""

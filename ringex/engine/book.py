@@ -33,7 +33,7 @@ from ringex.engine.timers import timer_remove, timer_set
 from ringex.engine.trails import run_drop, trail_due
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import AMOUNT_MAX, MarketStatus, PegPriceType, Side, TimeInForce, TimerKind
+from ringex.messages import AMOUNT_MAX
 from ringex.rules import is_stop, rises
 from ringex.tables import (
     index_first,
@@ -54,6 +54,7 @@ from ringex.tables import (
     words_equal,
     words_hash,
 )
+from ringex.terms import MarketStatus, PegPriceType, Side, TimeInForce, TimerKind
 
 
 @inlined

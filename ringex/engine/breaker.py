@@ -14,8 +14,9 @@ from ringex.engine.records import MARKET, ROOT
 from ringex.engine.timers import timer_set
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
-from ringex.messages import AMOUNT_MAX, MULTIPLIER_ONE, FilterFlag, MarketStatus, TimerKind
+from ringex.messages import AMOUNT_MAX, MULTIPLIER_ONE
 from ringex.rules import price_share
+from ringex.terms import FilterFlag, MarketStatus, TimerKind
 
 SECOND_NS: Final = 1_000_000_000
 

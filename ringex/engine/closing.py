@@ -8,8 +8,10 @@ from ringex.engine.ledger import held_amount, held_balance, hold
 from ringex.engine.records import LEVEL, MARKET, ORDER, ROOT
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
-from ringex.messages import EVENT, CommandKind, EventKind, OrderStatus, OrderType, Reason
+from ringex.messages import EVENT
+from ringex.reasons import Reason
 from ringex.tables import index_find, pool_give
+from ringex.terms import CommandKind, EventKind, OrderStatus, OrderType
 
 
 @compiled

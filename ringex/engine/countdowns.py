@@ -14,16 +14,9 @@ from ringex.engine.records import NUMBER_BITS, ROOT
 from ringex.engine.timers import timer_due_ns, timer_remove, timer_set
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import (
-    COUNTDOWN_COMMAND,
-    COUNTDOWN_EVENT,
-    COUNTDOWN_NS_MAX,
-    FEE_ACCOUNT,
-    CommandKind,
-    EventKind,
-    Reason,
-    TimerKind,
-)
+from ringex.messages import COUNTDOWN_COMMAND, COUNTDOWN_EVENT, COUNTDOWN_NS_MAX, FEE_ACCOUNT
+from ringex.reasons import Reason
+from ringex.terms import CommandKind, EventKind, TimerKind
 
 _MARKET_BITS: Final = NUMBER_BITS + 1
 """Of a market's number + 1; 0 stands for every market."""

@@ -8,19 +8,9 @@ from ringex.engine.book import order_id_words
 from ringex.engine.records import BALANCE, MARKET, ORDER, ORDER_COLD, ROOT
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at, zero_bytes
-from ringex.messages import (
-    BALANCE_COMMAND,
-    COMMAND,
-    EVENT,
-    RECORD_BYTES,
-    SCHEMA_VERSION,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    OrderStatus,
-    Side,
-)
+from ringex.messages import BALANCE_COMMAND, COMMAND, EVENT, RECORD_BYTES, SCHEMA_VERSION
 from ringex.tables import words_copy
+from ringex.terms import CommandKind, EventFlag, EventKind, OrderStatus, Side
 
 COMMAND_ID_OFFSET: Final[int] = COMMAND.fields["client_order_id"][1]  # type: ignore[index]
 COMMAND_ORIGINAL_OFFSET: Final[int] = COMMAND.fields["original_client_order_id"][1]  # type: ignore[index]

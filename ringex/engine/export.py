@@ -56,9 +56,10 @@ from ringex.engine.timers import timer_restore
 from ringex.engine.trailing import trail_enter
 from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
-from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES, CommandKind, Side
+from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES
 from ringex.rules import MARKET_BODY_NAMES
 from ringex.tables import index_put, pool_take, prices_depth, words_copy
+from ringex.terms import CommandKind, Side
 
 COUNTERS: Final = (
     "command_sequence",

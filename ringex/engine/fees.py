@@ -24,18 +24,11 @@ from ringex.engine.records import (
 from ringex.engine.tallies import account_key
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import (
-    AMOUNT_MAX,
-    FEE_ACCOUNT,
-    FEE_RATE_ONE,
-    FEES_COMMAND,
-    FEES_EVENT,
-    EventKind,
-    Reason,
-    Side,
-)
+from ringex.messages import AMOUNT_MAX, FEE_ACCOUNT, FEE_RATE_ONE, FEES_COMMAND, FEES_EVENT
+from ringex.reasons import Reason
 from ringex.rules import base_amount, fee, part_of, power_of_ten
 from ringex.tables import index_find, index_put, index_remove, pool_full, pool_give, pool_take, pool_used
+from ringex.terms import EventKind, Side
 
 EVERY_MARKET: Final = -1
 _EVERY_MARKET_KEY: Final = 1 << 60

@@ -27,17 +27,10 @@ from ringex.engine.records import (
 from ringex.engine.tallies import tally_buying, tally_find
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import copy_bytes, record_at
-from ringex.messages import (
-    COMMAND,
-    FILTER_NAMES,
-    FILTERS_COMMAND,
-    FILTERS_EVENT,
-    EventKind,
-    OrderType,
-    Reason,
-    Side,
-)
+from ringex.messages import COMMAND, FILTER_NAMES, FILTERS_COMMAND, FILTERS_EVENT
+from ringex.reasons import Reason
 from ringex.rules import check_market_notional, check_near, collar, filters_reason, is_stop
+from ringex.terms import EventKind, OrderType, Side
 
 COMMAND_FILTERS_OFFSET: Final[int] = FILTERS_COMMAND.fields[FILTER_NAMES[0]][1]  # type: ignore[index]
 EVENT_FILTERS_OFFSET: Final[int] = FILTERS_EVENT.fields[FILTER_NAMES[0]][1]  # type: ignore[index]

@@ -8,9 +8,9 @@ from ringex.engine.records import ACCOUNT, BALANCE, IN_FEE_ASSET, ROOT, SCHEDULE
 from ringex.engine.tallies import account_key
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import Side
 from ringex.rules import base_amount, notional
 from ringex.tables import index_find, index_put, pool_left, pool_take
+from ringex.terms import Side
 
 
 @inlined

@@ -19,19 +19,9 @@ from ringex.engine.views import account_balances, market_depth, market_orders
 from ringex.jit import compiled, entry, int64
 from ringex.markets import DEFAULT_ASSETS, Asset, Market, market_fault
 from ringex.memory import address_of, copy_bytes, record_at, zero_bytes
-from ringex.messages import (
-    COMMAND,
-    EVENT,
-    EVENTS_PER_COMMAND_MAX,
-    REASON_TEXT,
-    RECORD_BYTES,
-    SCHEMA_VERSION,
-    SEED_RING,
-    CommandKind,
-    EventKind,
-    Reason,
-    Side,
-)
+from ringex.messages import COMMAND, EVENT, EVENTS_PER_COMMAND_MAX, RECORD_BYTES, SCHEMA_VERSION, SEED_RING
+from ringex.reasons import REASON_TEXT, Reason
+from ringex.terms import CommandKind, EventKind, Side
 
 EVENT_SLOTS: Final = 1 << 14
 _RAW: Final = np.dtype(f"V{RECORD_BYTES}")
@@ -179,7 +169,8 @@ class Matcher:
     `ringex.messages` for the units, docs/trading-rules.md for what each command does.
 
     >>> from ringex.markets import default_markets
-    >>> from ringex.messages import CommandKind, EventKind, OrderType, Side, TimeInForce, commands
+    >>> from ringex.messages import commands
+    >>> from ringex.terms import CommandKind, EventKind, OrderType, Side, TimeInForce
     >>> matcher = Matcher(default_markets())
     >>> alice, bob = matcher.account_add("alice"), matcher.account_add("bob")
     >>> matcher.deposit(alice, "USDT", 100_000 * 10**8, "a wire"), matcher.deposit(bob, "BTC", 10**8, "a block")

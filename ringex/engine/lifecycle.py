@@ -16,9 +16,11 @@ from ringex.engine.records import ARMING_RISING, ASSET, BOOK_SIDE, LEVEL, MARKET
 from ringex.engine.timers import timer_remove
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
-from ringex.messages import MARKET_COMMAND, EventKind, MarketStatus, Reason, Side, TimerKind
+from ringex.messages import MARKET_COMMAND
+from ringex.reasons import Reason
 from ringex.rules import gcd, grid_fits, market_reason, may_follow
 from ringex.tables import prices_depth, prices_insert, prices_remove
+from ringex.terms import EventKind, MarketStatus, Side, TimerKind
 
 
 @compiled

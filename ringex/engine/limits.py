@@ -14,8 +14,10 @@ from ringex.engine.events import answer_plainly, emit
 from ringex.engine.records import ACCOUNT, LIMITS, LIMITS_BYTES, ROOT, ROOT_LIMITS_OFFSET, ROOT_ROOM_OFFSET
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import copy_bytes, record_at
-from ringex.messages import LIMIT_NAMES, LIMITS_COMMAND, LIMITS_EVENT, EventKind, Reason
+from ringex.messages import LIMIT_NAMES, LIMITS_COMMAND, LIMITS_EVENT
+from ringex.reasons import Reason
 from ringex.tables import pool_bound, pool_used
+from ringex.terms import EventKind
 
 COMMAND_LIMITS_OFFSET: Final[int] = LIMITS_COMMAND.fields[LIMIT_NAMES[0]][1]  # type: ignore[index]
 EVENT_LIMITS_OFFSET: Final[int] = LIMITS_EVENT.fields[LIMIT_NAMES[0]][1]  # type: ignore[index]

@@ -31,8 +31,9 @@ from ringex.engine.records import (
 from ringex.engine.tallies import account_key, tally_find
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import prefetch, record_at
-from ringex.messages import COMMAND, RECORD_BYTES, CommandKind, Side
+from ringex.messages import COMMAND, RECORD_BYTES
 from ringex.tables import index_find, index_prefetch, pool_used, prices_prefetch
+from ringex.terms import CommandKind, Side
 
 FIRST: Final = 16
 SECOND: Final = 11

@@ -17,18 +17,9 @@ from ringex.engine.sessions import is_of_session
 from ringex.engine.timers import timer_remove
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import (
-    COMMAND,
-    EVENTS_PER_COMMAND_MAX,
-    FEE_ACCOUNT,
-    AccountStatus,
-    CommandFlag,
-    CommandKind,
-    EventKind,
-    MarketStatus,
-    Reason,
-    TimerKind,
-)
+from ringex.messages import COMMAND, EVENTS_PER_COMMAND_MAX, FEE_ACCOUNT
+from ringex.reasons import Reason
+from ringex.terms import AccountStatus, CommandFlag, CommandKind, EventKind, MarketStatus, TimerKind
 
 
 @compiled

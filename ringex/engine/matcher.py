@@ -41,18 +41,9 @@ from ringex.engine.stops import fire
 from ringex.engine.timers import is_timer_due, timer_first, timer_remove
 from ringex.jit import inlined, int64, separate
 from ringex.memory import record_at
-from ringex.messages import (
-    COMMAND,
-    EVENT,
-    FEE_ACCOUNT,
-    RECORD_BYTES,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    MarketStatus,
-    Reason,
-    TimerKind,
-)
+from ringex.messages import COMMAND, EVENT, FEE_ACCOUNT, RECORD_BYTES
+from ringex.reasons import Reason
+from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, TimerKind
 
 WHOLE_EXCHANGE = -1
 """CANCEL_ALL's market number for "every market"."""

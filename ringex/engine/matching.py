@@ -33,20 +33,11 @@ from ringex.engine.tallies import tally_buying
 from ringex.engine.trailing import follow_prices
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
-from ringex.messages import (
-    EVENTS_PER_COMMAND_MAX,
-    TRADE,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    MarketStatus,
-    OrderStatus,
-    OrderType,
-    Reason,
-    Side,
-)
+from ringex.messages import EVENTS_PER_COMMAND_MAX, TRADE
+from ringex.reasons import Reason
 from ringex.rules import base_amount, may_rest, notional
 from ringex.tables import pool_give
+from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, OrderStatus, OrderType, Side
 
 EVENTS_PER_STEP_MAX: Final = 4
 """PREVENTED, what becomes of maker and taker, and of the taker's rest. A trade gives fewer: TRADE, RESTED of an iceberg

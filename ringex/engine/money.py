@@ -17,16 +17,8 @@ from ringex.engine.records import (
 )
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import (
-    AMOUNT_MAX,
-    BALANCE_COMMAND,
-    BALANCE_EVENT,
-    FEE_ACCOUNT,
-    AccountStatus,
-    CommandKind,
-    EventKind,
-    Reason,
-)
+from ringex.messages import AMOUNT_MAX, BALANCE_COMMAND, BALANCE_EVENT, FEE_ACCOUNT
+from ringex.reasons import Reason
 from ringex.tables import (
     index_first,
     index_next,
@@ -39,6 +31,7 @@ from ringex.tables import (
     words_equal,
     words_hash,
 )
+from ringex.terms import AccountStatus, CommandKind, EventKind
 
 REFERENCE_OFFSET: Final[int] = BALANCE_COMMAND.fields["reference"][1]  # type: ignore[index]
 EVENT_REFERENCE_OFFSET: Final[int] = BALANCE_EVENT.fields["reference"][1]  # type: ignore[index]

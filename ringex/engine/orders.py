@@ -44,25 +44,8 @@ from ringex.engine.trailing import stop_wait
 from ringex.engine.walks import cost_within, is_available, lots_within
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import copy_bytes, record_at, zero_bytes
-from ringex.messages import (
-    COMMAND,
-    EVENT,
-    ORDER_TERMS,
-    RECORD_BYTES,
-    AccountStatus,
-    CommandFlag,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    MarketStatus,
-    OrderStatus,
-    OrderType,
-    PegPriceType,
-    Reason,
-    SelfTradePrevention,
-    Side,
-    TimeInForce,
-)
+from ringex.messages import COMMAND, EVENT, ORDER_TERMS, RECORD_BYTES
+from ringex.reasons import Reason
 from ringex.rules import (
     PEG_OFFSET_MAX,
     check_iceberg,
@@ -78,6 +61,20 @@ from ringex.rules import (
 )
 from ringex.tables import index_find, pool_full, pool_take, words_copy, words_empty, words_equal
 from ringex.tables.words import WORDS_BYTES
+from ringex.terms import (
+    AccountStatus,
+    CommandFlag,
+    CommandKind,
+    EventFlag,
+    EventKind,
+    MarketStatus,
+    OrderStatus,
+    OrderType,
+    PegPriceType,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
 
 
 @compiled

@@ -10,17 +10,9 @@ from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROO
 from ringex.engine.tallies import tally_buying
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import (
-    EVENT,
-    PREVENTED,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    OrderStatus,
-    OrderType,
-    Reason,
-    SelfTradePrevention,
-)
+from ringex.messages import EVENT, PREVENTED
+from ringex.reasons import Reason
+from ringex.terms import CommandKind, EventFlag, EventKind, OrderStatus, OrderType, SelfTradePrevention
 
 
 @inlined

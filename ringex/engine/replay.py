@@ -14,7 +14,8 @@ from ringex.engine.library import Batches
 from ringex.engine.snapshot import newest_valid_snapshot
 from ringex.engine.state import State, check_limits
 from ringex.journal.reader import JournalReader
-from ringex.messages import LIMIT_NAMES, LIMITS_COMMAND, CommandKind
+from ringex.messages import LIMIT_NAMES, LIMITS_COMMAND
+from ringex.terms import CommandKind
 
 
 class Replayer:

@@ -40,7 +40,7 @@ from ringex.journal.control import (
 from ringex.journal.errors import JournalFailed
 from ringex.journal.writer import JournalWriter
 from ringex.memory import address_of, copy_bytes, record_at, zero_bytes
-from ringex.messages import COMMAND, EVENTS_PER_COMMAND_MAX, RECORD_BYTES, SCHEMA_VERSION, SEED_RING, CommandKind
+from ringex.messages import COMMAND, EVENTS_PER_COMMAND_MAX, RECORD_BYTES, SCHEMA_VERSION, SEED_RING
 from ringex.ring import HEADER_BYTES as RING_HEADER_BYTES
 from ringex.ring import (
     Ring,
@@ -55,6 +55,7 @@ from ringex.ring import (
     ring_state,
 )
 from ringex.system import WAITER_BYTES, monotonic_ns, now_ns, yield_cpu
+from ringex.terms import CommandKind
 
 COMMANDS_PER_TURN_MAX: Final = 256
 """How many commands one source may have taken before the next has its turn, and before the clock is read again."""

@@ -40,8 +40,9 @@ from ringex.engine.records import (
 )
 from ringex.engine.timers import timers_bound
 from ringex.memory import address_of
-from ringex.messages import COMMAND, FEE_ACCOUNT, LIMIT_NAMES, AccountStatus
+from ringex.messages import COMMAND, FEE_ACCOUNT, LIMIT_NAMES
 from ringex.tables import Heap, Index, Pool, Prices
+from ringex.terms import AccountStatus
 
 
 class State:

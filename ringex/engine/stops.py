@@ -17,8 +17,9 @@ from ringex.engine.records import LEVEL, MARKET, ORDER, ROOT, TERMS
 from ringex.engine.walks import cost_within, is_available
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
-from ringex.messages import CommandKind, EventKind, OrderStatus, PegPriceType, Reason, Side, TimeInForce
+from ringex.reasons import Reason
 from ringex.rules import check_order, may_rest
+from ringex.terms import CommandKind, EventKind, OrderStatus, PegPriceType, Side, TimeInForce
 
 
 @compiled

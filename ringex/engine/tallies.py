@@ -8,9 +8,9 @@ from __future__ import annotations
 from ringex.engine.records import MARKET, NUMBER_BITS, ORDER, ROOT, TALLY
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import Side
 from ringex.rules import is_stop
 from ringex.tables import index_find, index_put, index_remove, pool_give, pool_take
+from ringex.terms import Side
 
 
 @inlined

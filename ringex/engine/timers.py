@@ -16,7 +16,6 @@ from ringex.config import Limits
 from ringex.engine.records import ROOT, TIMER
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import TimerKind
 from ringex.tables import (
     heap_first,
     heap_first_key,
@@ -28,6 +27,7 @@ from ringex.tables import (
     pool_give,
     pool_take,
 )
+from ringex.terms import TimerKind
 
 _KIND_BITS: Final = 5
 """A subject is below 2^53 (law 2), so that a kind and a subject make one key."""

@@ -23,9 +23,9 @@ from typing import Any
 from ringex.engine.records import LEVEL, MARKET, ORDER, ROOT, TRAIL, TRAILING
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
-from ringex.messages import Side
 from ringex.rules import trailing_trigger
 from ringex.tables import pool_give, pool_take
+from ringex.terms import Side
 
 
 @compiled

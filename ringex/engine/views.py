@@ -10,7 +10,7 @@ from ringex.engine.records import LEVEL, ORDER, ROOT
 from ringex.engine.state import State
 from ringex.jit import compiled, int64
 from ringex.memory import address_of, record_at
-from ringex.messages import Side
+from ringex.terms import Side
 
 DEPTH = np.dtype([("price", "i8"), ("quantity", "i8")])
 """A price level: its price and what rests there, in the market's scales."""

@@ -12,8 +12,9 @@ from ringex.engine.prevention import are_related
 from ringex.engine.records import LEVEL, MARKET, ORDER, ROOT
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
-from ringex.messages import AMOUNT_MAX, SelfTradePrevention, Side
+from ringex.messages import AMOUNT_MAX
 from ringex.rules import notional
+from ringex.terms import SelfTradePrevention, Side
 
 
 @compiled

@@ -21,14 +21,8 @@ from ringex.gateways.keyadmin import KEY_METHODS
 from ringex.gateways.methods import Method, Security, table_of
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.rows import Row
-from ringex.messages import (
-    ACCOUNT_COMMAND,
-    ASSET_COMMAND,
-    AccountStatus,
-    CommandKind,
-    EventKind,
-    commands,
-)
+from ringex.messages import ACCOUNT_COMMAND, ASSET_COMMAND, commands
+from ringex.terms import AccountStatus, CommandKind, EventKind
 
 ACCOUNT_NAME_CHARACTERS_MAX: Final = 32
 ASSET_NAME_CHARACTERS_MAX: Final = 16

@@ -6,7 +6,8 @@ from ringex.gateways.calls import Call
 from ringex.gateways.errors import invalid, of_reason
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Asset
-from ringex.messages import EventKind, Reason
+from ringex.reasons import Reason
+from ringex.terms import EventKind
 
 
 def expect(events: list[Row], kind: EventKind) -> Row:

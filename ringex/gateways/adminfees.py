@@ -12,7 +12,8 @@ from ringex.gateways.methods import Method, Security
 from ringex.gateways.parameters import Kind, Parameter, decimal
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import EVERY_MARKET
-from ringex.messages import FEE_RATE_ONE, FEES_COMMAND, CommandKind, EventKind, commands
+from ringex.messages import FEE_RATE_ONE, FEES_COMMAND, commands
+from ringex.terms import CommandKind, EventKind
 
 ALL_SYMBOLS: Final = "*"
 """How a schedule for every market is shown."""

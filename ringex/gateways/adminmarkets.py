@@ -15,15 +15,8 @@ from ringex.gateways.methods import Method, Security
 from ringex.gateways.parameters import Kind, Parameter, decimal
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
-from ringex.messages import (
-    FILTERS_COMMAND,
-    MARKET_COMMAND,
-    CommandKind,
-    EventKind,
-    FilterFlag,
-    MarketStatus,
-    commands,
-)
+from ringex.messages import FILTERS_COMMAND, MARKET_COMMAND, commands
+from ringex.terms import CommandKind, EventKind, FilterFlag, MarketStatus
 
 SYMBOL_CHARACTERS_MAX: Final = 24
 COUNT_MAX: Final = (1 << 31) - 1

@@ -14,7 +14,8 @@ from ringex.gateways.money import balance_rows, transferred
 from ringex.gateways.parameters import Kind, Parameter, decimal
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import EVERY_MARKET, Asset
-from ringex.messages import BALANCE_COMMAND, CommandKind, EventKind, commands, words_of
+from ringex.messages import BALANCE_COMMAND, commands, words_of
+from ringex.terms import CommandKind, EventKind
 
 
 def deposit(call: Call) -> Submission:

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature
 
 from ringex.gateways.errors import Refusal, invalid, missing
 from ringex.gateways.keystore import Key, Keystore, ed25519_key
-from ringex.messages import KeyScope
+from ringex.terms import KeyScope
 
 RECV_WINDOW_MS: Final = 5_000
 RECV_WINDOW_MS_MAX: Final = 60_000

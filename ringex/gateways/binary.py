@@ -18,15 +18,8 @@ import numpy as np
 from ringex.gateways.auth import AHEAD_US_MAX, RECV_WINDOW_MS
 from ringex.gateways.errors import invalid, malformed, overloaded, too_many
 from ringex.gateways.parameters import RESERVED_PREFIX
-from ringex.messages import (
-    CLIENT_ORDER_ID_BYTES_MAX,
-    COMMAND,
-    RECORD_BYTES,
-    SCHEMA_VERSION,
-    CommandFlag,
-    CommandKind,
-    EventFlag,
-)
+from ringex.messages import CLIENT_ORDER_ID_BYTES_MAX, COMMAND, RECORD_BYTES, SCHEMA_VERSION
+from ringex.terms import CommandFlag, CommandKind, EventFlag
 
 MAGIC: Final = b"RXB1"
 RECORDS_PER_FRAME_MAX: Final = 4096

@@ -10,7 +10,8 @@ from ringex.gateways.errors import of_reason
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import EVERY_MARKET, FeeRates
-from ringex.messages import FEE_RATE_ONE, FEES_COMMAND, CommandKind, EventKind, commands
+from ringex.messages import FEE_RATE_ONE, FEES_COMMAND, commands
+from ringex.terms import CommandKind, EventKind
 
 FEE_SCALE: Final = 8
 PARAMETERS: Final = (Parameter("symbol", Kind.TEXT, required=True),)

@@ -9,7 +9,8 @@ from ringex.gateways.errors import invalid, of_reason
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.replies import milliseconds
 from ringex.gateways.rows import Row
-from ringex.messages import COUNTDOWN_COMMAND, COUNTDOWN_NS_MAX, CommandKind, EventKind, commands
+from ringex.messages import COUNTDOWN_COMMAND, COUNTDOWN_NS_MAX, commands
+from ringex.terms import CommandKind, EventKind
 
 PARAMETERS: Final = (
     Parameter("symbol", Kind.TEXT),

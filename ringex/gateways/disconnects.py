@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 
 from ringex.gateways.session import Connection
-from ringex.messages import CommandKind, commands
+from ringex.messages import commands
+from ringex.terms import CommandKind
 
 SILENCE_MS_MIN: Final = 1_000
 SILENCE_MS_MAX: Final = 86_400_000

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ringex.decimals import format_scaled
 from ringex.history.catalogue import Market
-from ringex.messages import REASON_TEXT, Reason
+from ringex.reasons import REASON_TEXT, Reason
 
 TIMEOUT_TEXT: Final = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
 NO_SUCH_ORDER: Final = -2013

@@ -9,7 +9,8 @@ import numpy as np
 from ringex.history.catalogue import Market
 from ringex.jit import compiled, entry
 from ringex.memory import address_of, record_at
-from ringex.messages import FILTER_NAMES, FILTERS_EVENT, MARKET_EVENT, Reason
+from ringex.messages import FILTER_NAMES, FILTERS_EVENT, MARKET_EVENT
+from ringex.reasons import Reason
 from ringex.rules import (
     MARKET_BODY_NAMES,
     MARKET_RULES,

@@ -57,8 +57,9 @@ from ringex.history.follower import EventsGoneError, Follower
 from ringex.history.past import Past
 from ringex.history.readmodel import ReadModel
 from ringex.history.store.store import StoreAway
-from ringex.messages import CommandKind, EventFlag, EventKind, KeyScope, Transport, commands
+from ringex.messages import commands
 from ringex.ring import Producer
+from ringex.terms import CommandKind, EventFlag, EventKind, KeyScope, Transport
 
 ANSWER_SECONDS: Final = 5.0
 """After that long without the command's last event the answer is -1007."""

@@ -13,7 +13,8 @@ from ringex.gateways.methods import Method, Security
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.rows import Row
 from ringex.markets import ACCOUNT_NAME_BYTES_MAX
-from ringex.messages import EventKind, KeyScope, Reason
+from ringex.reasons import Reason
+from ringex.terms import EventKind, KeyScope
 
 KEYS_LISTED_MAX: Final = 1000
 

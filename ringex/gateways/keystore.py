@@ -30,7 +30,7 @@ from ringex.gateways.masterkey import (
     write_master_key,
     write_private,
 )
-from ringex.messages import KeyScope
+from ringex.terms import KeyScope
 
 API_KEY_CHARACTERS: Final = 64
 KEY_NUMBER_MAX: Final = (1 << 32) - 1

@@ -24,7 +24,7 @@ from ringex.gateways import (
 )
 from ringex.gateways.calls import Handler
 from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS, Parameter
-from ringex.messages import KeyScope
+from ringex.terms import KeyScope
 
 
 class Security(Enum):

@@ -11,7 +11,9 @@ from ringex.gateways.parameters import Kind, Parameter, decimal
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Asset
 from ringex.history.readmodel import Balance
-from ringex.messages import BALANCE_COMMAND, CommandKind, EventKind, Reason, commands, words_of
+from ringex.messages import BALANCE_COMMAND, commands, words_of
+from ringex.reasons import Reason
+from ringex.terms import CommandKind, EventKind
 
 ASSETS_PARAMETERS: Final = (Parameter("asset", Kind.TEXT),)
 SUB_ACCOUNTS_PARAMETERS: Final = (Parameter("omitZeroBalances", Kind.BOOLEAN),)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.messages import EventKind
+from ringex.terms import EventKind
 
 ACCOUNTS_MAX: Final = 1 << 16
 SHORT_NS: Final = 10 * 10**9

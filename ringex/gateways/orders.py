@@ -34,7 +34,10 @@ from ringex.gateways.parameters import (
 from ringex.gateways.queries import find_order
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
-from ringex.messages import (
+from ringex.messages import commands, words_of
+from ringex.reasons import Reason
+from ringex.rules import DELTA_ONE, PEG_OFFSET_MAX, check_peg
+from ringex.terms import (
     AccountStatus,
     CommandFlag,
     CommandKind,
@@ -42,14 +45,10 @@ from ringex.messages import (
     MarketStatus,
     OrderType,
     PegPriceType,
-    Reason,
     SelfTradePrevention,
     Side,
     TimeInForce,
-    commands,
-    words_of,
 )
-from ringex.rules import DELTA_ONE, PEG_OFFSET_MAX, check_peg
 
 _GOOD_TILL_MAX_MS: Final = ((1 << 63) - 1) // 1_000_000
 _MARKET_TYPES: Final = (OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)

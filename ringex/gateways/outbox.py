@@ -11,8 +11,9 @@ import numpy as np
 from ringex.gateways.errors import journal_full, overloaded
 from ringex.gateways.session import Connection
 from ringex.history.follower import Follower
-from ringex.messages import COMMAND, CommandFlag, CommandKind
+from ringex.messages import COMMAND
 from ringex.ring import Producer
+from ringex.terms import CommandFlag, CommandKind
 
 JOURNAL_FULL: Final = 1
 """What the matcher tells in the event ring's state while its journal has no room; else 0."""

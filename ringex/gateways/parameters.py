@@ -15,7 +15,7 @@ from typing import Any, Final
 from ringex.decimals import DecimalError, TooLargeError, TooPreciseError, parse_scaled
 from ringex.gateways.errors import Refusal, invalid, missing, of_reason, off_step_words
 from ringex.history.catalogue import Market
-from ringex.messages import Reason
+from ringex.reasons import Reason
 
 DECIMALS_SENT_MAX: Final = 8
 """The dialect's precision: more decimals are -1111, fewer but off the market's step are a filter failure."""

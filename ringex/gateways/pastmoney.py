@@ -17,7 +17,7 @@ from ringex.history.catalogue import Asset
 from ringex.history.intervals import DAY_NS
 from ringex.history.store.schema import BOOKINGS
 from ringex.history.store.store import Progress, Row, Store
-from ringex.messages import CommandKind
+from ringex.terms import CommandKind
 
 LIMIT: Final = 1000
 SPAN_DAYS: Final = 90

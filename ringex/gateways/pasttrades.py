@@ -19,7 +19,7 @@ from ringex.history.intervals import HOUR_NS
 from ringex.history.readmodel import ReadModel
 from ringex.history.store.schema import TRADES
 from ringex.history.store.store import ID_MAX, Progress, Row, Store
-from ringex.messages import Side
+from ringex.terms import Side
 
 LIMIT: Final = 500
 LIMIT_MAX: Final = 1000

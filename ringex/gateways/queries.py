@@ -23,7 +23,8 @@ from ringex.gateways.money import own_balances
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import PreventedMatch
-from ringex.messages import FEE_RATE_ONE, AccountStatus, FilterFlag, KeyScope, OrderType, SelfTradePrevention, Side
+from ringex.messages import FEE_RATE_ONE
+from ringex.terms import AccountStatus, FilterFlag, KeyScope, OrderType, SelfTradePrevention, Side
 
 DEPTH_LIMIT: Final = 100
 DEPTH_LIMIT_MAX: Final = 5000

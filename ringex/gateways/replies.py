@@ -12,14 +12,13 @@ from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import Order as HeldOrder
 from ringex.history.readmodel import PreventedMatch, ReadModel
-from ringex.messages import (
-    REASON_TEXT,
+from ringex.reasons import REASON_TEXT, Reason
+from ringex.terms import (
     CommandKind,
     EventKind,
     OrderStatus,
     OrderType,
     PegPriceType,
-    Reason,
     SelfTradePrevention,
     Side,
     TimeInForce,

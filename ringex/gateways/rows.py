@@ -26,8 +26,8 @@ from ringex.messages import (
     PREVENTED,
     RECORD_BYTES,
     TRADE,
-    EventKind,
 )
+from ringex.terms import EventKind
 
 Row = dict[str, Any]
 """The fields of an event by the names of its kind's dtype: int, or str for names, ids and references."""

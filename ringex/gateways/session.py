@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from ringex.gateways.errors import Refusal, too_many
 from ringex.gateways.keystore import Key
-from ringex.messages import Transport
+from ringex.terms import Transport
 
 CONNECTIONS_MAX: Final = 1 << 14
 IN_FLIGHT_MAX: Final = 4096

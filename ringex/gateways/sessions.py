@@ -10,7 +10,7 @@ from ringex.gateways.errors import Refusal, invalid, not_required, unsupported
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.replies import milliseconds
 from ringex.gateways.session import Connection
-from ringex.messages import Transport
+from ringex.terms import Transport
 
 DISCONNECT_PARAMETERS: Final = (
     Parameter("enabled", Kind.BOOLEAN, required=True),

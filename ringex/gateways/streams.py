@@ -23,16 +23,15 @@ from ringex.gateways.replies import (
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Asset, Market
 from ringex.history.readmodel import ReadModel
-from ringex.messages import (
-    REASON_TEXT,
-    TRADE,
+from ringex.messages import TRADE
+from ringex.reasons import REASON_TEXT, Reason
+from ringex.terms import (
     CommandKind,
     EventFlag,
     EventKind,
     OrderStatus,
     OrderType,
     PegPriceType,
-    Reason,
     SelfTradePrevention,
     Side,
 )

@@ -20,7 +20,7 @@ from ringex.gateways.queries import markets_asked
 from ringex.history.candles import Candle, candle_of
 from ringex.history.catalogue import Market
 from ringex.history.intervals import DAY_NS, HOUR_NS, MINUTE_NS, Interval
-from ringex.messages import MarketStatus, Side
+from ringex.terms import MarketStatus, Side
 
 AVERAGE_MINUTES: Final = 5
 SYMBOLS_MAX: Final = 100

@@ -20,7 +20,8 @@ from ringex.gateways.session import Connection
 from ringex.gateways.streams import concerned, reports, terminated
 from ringex.history.past import Past, PastGone
 from ringex.history.readmodel import ReadModel
-from ringex.messages import EVENT, EventKind, Transport
+from ringex.messages import EVENT
+from ringex.terms import EventKind, Transport
 
 EVENTS_PER_STEP: Final = 4096
 RESUMES_PER_TURN: Final = 8

@@ -29,7 +29,7 @@ from ringex.gateways.gateway import Gateway
 from ringex.gateways.joining import Joining
 from ringex.gateways.session import Connection, Unsent
 from ringex.history.readmodel import ReadModel
-from ringex.messages import Transport
+from ringex.terms import Transport
 
 MESSAGES_PER_BATCH: Final = 256
 MESSAGE_BYTES_MAX: Final = (1 << 20) + 4096

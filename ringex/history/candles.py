@@ -27,7 +27,8 @@ import numpy as np
 from ringex.history.intervals import HOUR_NS, MINUTE_NS, Interval, interval_end, interval_open, open_of
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import address_of, record_at, zero_bytes
-from ringex.messages import EVENT, RECORD_BYTES, TRADE, EventKind, Side
+from ringex.messages import EVENT, RECORD_BYTES, TRADE
+from ringex.terms import EventKind, Side
 
 SECONDS_KEPT: Final = 128
 MINUTES_KEPT: Final = 1500

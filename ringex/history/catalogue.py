@@ -26,11 +26,8 @@ from ringex.messages import (
     FILTER_NAMES,
     FILTERS_EVENT,
     MARKET_EVENT,
-    AccountStatus,
-    EventKind,
-    MarketStatus,
-    Side,
 )
+from ringex.terms import AccountStatus, EventKind, MarketStatus, Side
 
 FEE_ACCOUNT_NAME = "fees"
 EVERY_MARKET: Final = -1

@@ -17,7 +17,7 @@ from ringex.history.candles import WORD
 from ringex.history.intervals import Interval
 from ringex.history.store.schema import ACCOUNTS, ASSETS, BALANCES, CANDLES, MARKETS, ORDERS, TRADES, Table
 from ringex.history.store.store import TIME_MAX, Row, Store
-from ringex.messages import OrderStatus, OrderType, SelfTradePrevention, Side, TimeInForce
+from ringex.terms import OrderStatus, OrderType, SelfTradePrevention, Side, TimeInForce
 
 SCALE: Final = 18
 DIGITS: Final = 38

@@ -12,7 +12,8 @@ import numpy as np
 
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import address_of, copy_bytes, record_at
-from ringex.messages import EVENT, ORDER_TERMS, OrderStatus, OrderType, Reason
+from ringex.messages import EVENT, ORDER_TERMS
+from ringex.reasons import Reason
 from ringex.rules import is_stop
 from ringex.tables import (
     Index,
@@ -31,6 +32,7 @@ from ringex.tables import (
     words_equal,
     words_hash,
 )
+from ringex.terms import OrderStatus, OrderType
 
 ORDERS: Final = np.dtype(
     [

@@ -45,16 +45,11 @@ from ringex.messages import (
     RECORD_BYTES,
     SCHEMA_VERSION,
     TRADE,
-    EventKind,
-    OrderStatus,
-    OrderType,
-    Reason,
-    SelfTradePrevention,
-    Side,
-    TimeInForce,
     text_of,
     words_of,
 )
+from ringex.reasons import Reason
+from ringex.terms import EventKind, OrderStatus, OrderType, SelfTradePrevention, Side, TimeInForce
 
 CLOSED_ORDERS_MAX: Final = 1 << 19
 TRADES_PER_MARKET_MAX: Final = 1000

@@ -9,7 +9,8 @@ import numpy as np
 from ringex.jit import compiled, entry, int64
 from ringex.marketdata.aggregates import AGGREGATE, aggregate_of
 from ringex.memory import address_of, copy_bytes, record_at
-from ringex.messages import TRADE, Side
+from ringex.messages import TRADE
+from ringex.terms import Side
 
 TRADES: Final = np.dtype(
     [

@@ -22,13 +22,9 @@ from ringex.messages import (
     FEES_COMMAND,
     LIMITS_COMMAND,
     MARKET_COMMAND,
-    CommandKind,
-    OrderType,
-    Side,
-    TimeInForce,
-    Transport,
     text_of,
 )
+from ringex.terms import CommandKind, OrderType, Side, TimeInForce, Transport
 
 _BODIES: Final[dict[int, np.dtype]] = {
     CommandKind.DEPOSIT: BALANCE_COMMAND,

@@ -13,7 +13,8 @@ import numpy as np
 
 from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
-from ringex.messages import EVENT, RECORD_BYTES, TRADE, EventKind
+from ringex.messages import EVENT, RECORD_BYTES, TRADE
+from ringex.terms import EventKind
 
 AGGREGATE: Final = np.dtype(
     [

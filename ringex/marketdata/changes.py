@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ringex.messages import TRADE, EventFlag, EventKind, Side
+from ringex.messages import TRADE
+from ringex.terms import EventFlag, EventKind, Side
 
 
 @dataclass(frozen=True, slots=True)

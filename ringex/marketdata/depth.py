@@ -12,7 +12,7 @@ import numpy as np
 
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.memory import address_of, record_at
-from ringex.messages import EVENT, MARKET_EVENT, RECORD_BYTES, TRADE, EventFlag, EventKind, Side
+from ringex.messages import EVENT, MARKET_EVENT, RECORD_BYTES, TRADE
 from ringex.rules import gcd
 from ringex.tables import (
     Pool,
@@ -28,6 +28,7 @@ from ringex.tables import (
     prices_remove,
     prices_root,
 )
+from ringex.terms import EventFlag, EventKind, Side
 
 DEPTH: Final = np.dtype(
     [

@@ -18,7 +18,8 @@ from ringex.decimals import format_scaled
 from ringex.history.catalogue import Market
 from ringex.marketdata.changes import MarketChanges
 from ringex.marketdata.depth import Depth, Quote
-from ringex.messages import TRADE, EventKind, Side
+from ringex.messages import TRADE
+from ringex.terms import EventKind, Side
 
 Message = tuple[bytes, bytes]
 """Topic frame and payload frame."""

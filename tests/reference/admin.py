@@ -11,17 +11,9 @@ from reference.records import Fields
 from reference.reports import Reports
 from reference.state import RefusedError, State
 from ringex.config import Limits
-from ringex.messages import (
-    FEE_ACCOUNT,
-    FEE_RATE_ONE,
-    FILTER_NAMES,
-    LIMIT_NAMES,
-    AccountStatus,
-    EventKind,
-    MarketStatus,
-    Reason,
-    TimerKind,
-)
+from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE, FILTER_NAMES, LIMIT_NAMES
+from ringex.reasons import Reason
+from ringex.terms import AccountStatus, EventKind, MarketStatus, TimerKind
 
 CHANGEABLE = (
     *("tick", "lot", "price_min", "price_max", "quantity_min", "quantity_max", "notional_min", "notional_max"),

@@ -8,16 +8,9 @@ from reference.matching import Matching
 from reference.records import Fields
 from reference.reports import Reports
 from reference.state import RefusedError, State
-from ringex.messages import (
-    AMOUNT_MAX,
-    CommandFlag,
-    EventFlag,
-    EventKind,
-    OrderStatus,
-    OrderType,
-    Reason,
-    Side,
-)
+from ringex.messages import AMOUNT_MAX
+from ringex.reasons import Reason
+from ringex.terms import CommandFlag, EventFlag, EventKind, OrderStatus, OrderType, Side
 
 
 class Amending:

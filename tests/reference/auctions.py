@@ -7,7 +7,8 @@ from reference.directory import Market
 from reference.matching import Matching
 from reference.reports import Reports
 from reference.state import State, UncrossLeft
-from ringex.messages import AMOUNT_MAX, CommandKind, EventFlag, EventKind, MarketStatus, OrderStatus, Side
+from ringex.messages import AMOUNT_MAX
+from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, OrderStatus, Side
 
 UNCROSS_STEP_EVENTS_MAX = 7
 """What one trade of an uncross, with refills and levels, and the end of a step emit at most."""

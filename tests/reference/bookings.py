@@ -8,7 +8,9 @@ from reference.ledger import Hold
 from reference.records import Fields
 from reference.reports import Reports
 from reference.state import RefusedError, State
-from ringex.messages import AMOUNT_MAX, AccountStatus, CommandKind, EventKind, Reason
+from ringex.messages import AMOUNT_MAX
+from ringex.reasons import Reason
+from ringex.terms import AccountStatus, CommandKind, EventKind
 
 OPERATOR = 0
 

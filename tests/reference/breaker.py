@@ -6,7 +6,8 @@ from reference.book import Order
 from reference.directory import Market
 from reference.reports import Reports
 from reference.state import State
-from ringex.messages import AMOUNT_MAX, MULTIPLIER_ONE, FilterFlag, MarketStatus, TimerKind
+from ringex.messages import AMOUNT_MAX, MULTIPLIER_ONE
+from ringex.terms import FilterFlag, MarketStatus, TimerKind
 
 SECOND_NS = 10**9
 

@@ -8,14 +8,8 @@ from typing import Any
 
 from reference.records import Fields, command_fields
 from ringex.config import Limits
-from ringex.messages import (
-    SCHEMA_VERSION,
-    AccountStatus,
-    CommandKind,
-    OrderType,
-    Side,
-    TimeInForce,
-)
+from ringex.messages import SCHEMA_VERSION
+from ringex.terms import AccountStatus, CommandKind, OrderType, Side, TimeInForce
 
 BUY, SELL = Side.BUY, Side.SELL
 BTC, USDT = 0, 1

@@ -11,19 +11,9 @@ from reference.averages import Average
 from reference.book import MARKET_TYPES, RESTING, STOP_LOSS_TYPES, STOP_TYPES, Book
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import (
-    AMOUNT_MAX,
-    AVERAGE_MINUTES_MAX,
-    FEE_RATE_ONE,
-    FILTER_NAMES,
-    MULTIPLIER_ONE,
-    AccountStatus,
-    FilterFlag,
-    MarketStatus,
-    OrderType,
-    Reason,
-    Side,
-)
+from ringex.messages import AMOUNT_MAX, AVERAGE_MINUTES_MAX, FEE_RATE_ONE, FILTER_NAMES, MULTIPLIER_ONE
+from ringex.reasons import Reason
+from ringex.terms import AccountStatus, FilterFlag, MarketStatus, OrderType, Side
 
 UNCHANGEABLE = ("base_asset", "quote_asset", "price_scale", "quantity_scale")
 MAY_FOLLOW = {

@@ -17,18 +17,9 @@ from reference.reports import Reports
 from reference.state import MassLeft, RefusedError, Request, State, StopsDue, TakerLeft, UncrossLeft
 from reference.stops import Stops
 from ringex.config import Limits
-from ringex.messages import (
-    EVENTS_PER_COMMAND_MAX,
-    FEE_ACCOUNT,
-    CommandFlag,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    MarketStatus,
-    Reason,
-    TimeInForce,
-    TimerKind,
-)
+from ringex.messages import EVENTS_PER_COMMAND_MAX, FEE_ACCOUNT
+from ringex.reasons import Reason
+from ringex.terms import CommandFlag, CommandKind, EventFlag, EventKind, MarketStatus, TimeInForce, TimerKind
 
 
 class ReferenceExchange:

@@ -9,7 +9,8 @@ from math import ceil
 from reference.book import Order
 from reference.directory import Directory, Market
 from reference.ledger import Ledger
-from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE, Side
+from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE
+from ringex.terms import Side
 
 
 @dataclass

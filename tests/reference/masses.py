@@ -7,17 +7,9 @@ from reference.book import Order
 from reference.records import Fields
 from reference.reports import Reports
 from reference.state import MassLeft, RefusedError, State
-from ringex.messages import (
-    COUNTDOWN_NS_MAX,
-    FEE_ACCOUNT,
-    AccountStatus,
-    CommandFlag,
-    CommandKind,
-    EventKind,
-    MarketStatus,
-    Reason,
-    TimerKind,
-)
+from ringex.messages import COUNTDOWN_NS_MAX, FEE_ACCOUNT
+from ringex.reasons import Reason
+from ringex.terms import AccountStatus, CommandFlag, CommandKind, EventKind, MarketStatus, TimerKind
 
 REASONS = {
     CommandKind.CANCEL_ALL: Reason.CANCELED_WITH_ALL,

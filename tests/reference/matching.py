@@ -12,7 +12,8 @@ from reference.fees import Bargain, Fee
 from reference.prevention import ENDING_TAKER, Prevention
 from reference.reports import Reports
 from reference.state import State, TakerLeft
-from ringex.messages import EventFlag, EventKind, MarketStatus, OrderStatus, Reason, Side, TimeInForce
+from ringex.reasons import Reason
+from ringex.terms import EventFlag, EventKind, MarketStatus, OrderStatus, Side, TimeInForce
 
 STEP_EVENTS_MAX = 3
 """What one trade with its refill, or one prevention, emits at most."""

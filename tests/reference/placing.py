@@ -9,14 +9,14 @@ from reference.records import Fields
 from reference.reports import Reports
 from reference.state import RefusedError, State
 from reference.stops import is_due
-from ringex.messages import (
+from ringex.reasons import Reason
+from ringex.terms import (
     CommandFlag,
     EventFlag,
     EventKind,
     MarketStatus,
     OrderType,
     PegPriceType,
-    Reason,
     SelfTradePrevention,
     Side,
     TimeInForce,

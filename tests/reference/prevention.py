@@ -5,7 +5,8 @@ from __future__ import annotations
 from reference.book import Order
 from reference.reports import Reports
 from reference.state import State
-from ringex.messages import EventFlag, EventKind, OrderStatus, Reason, SelfTradePrevention
+from ringex.reasons import Reason
+from ringex.terms import EventFlag, EventKind, OrderStatus, SelfTradePrevention
 
 ENDING_TAKER = (SelfTradePrevention.EXPIRE_TAKER, SelfTradePrevention.EXPIRE_BOTH)
 ENDING_MAKER = (SelfTradePrevention.EXPIRE_MAKER, SelfTradePrevention.EXPIRE_BOTH)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ringex import messages
-from ringex.messages import CommandKind, EventKind
+from ringex.terms import CommandKind, EventKind
 
 Fields = dict[str, Any]
 

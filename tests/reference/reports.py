@@ -8,7 +8,8 @@ from reference.book import Order
 from reference.directory import Market
 from reference.records import Fields, empty_event
 from reference.state import State
-from ringex.messages import CommandKind, EventFlag, EventKind, OrderStatus, Reason
+from ringex.reasons import Reason
+from ringex.terms import CommandKind, EventFlag, EventKind, OrderStatus
 
 
 class Reports:

@@ -13,7 +13,7 @@ from reference.exchange import ReferenceExchange
 from reference.records import Fields
 from reference.soundness import Auditor
 from ringex.config import Limits
-from ringex.messages import EventKind
+from ringex.terms import EventKind
 
 STEP = 10_000  # quote units of price 1 × quantity 1
 UNIT = 1_000_000  # base units of quantity 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from reference.book import Order
 from reference.exchange import ReferenceExchange
 from reference.records import Fields
-from ringex.messages import EventFlag, EventKind, MarketStatus, OrderType, Side
+from ringex.terms import EventFlag, EventKind, MarketStatus, OrderType, Side
 
 Depth = dict[tuple[int, int, int], int]
 """(market, side, price) -> what rests there."""

@@ -10,7 +10,9 @@ from reference.fees import Fees
 from reference.ledger import Balance, Ledger
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, AccountStatus, MarketStatus, OrderType, Reason, Side, TimerKind
+from ringex.messages import AMOUNT_MAX
+from ringex.reasons import Reason
+from ringex.terms import AccountStatus, MarketStatus, OrderType, Side, TimerKind
 
 
 class RefusedError(Exception):

@@ -11,7 +11,8 @@ from reference.matching import Matching
 from reference.records import Fields, command_fields
 from reference.reports import Reports
 from reference.state import State
-from ringex.messages import CommandKind, EventKind, MarketStatus, Reason, Side
+from ringex.reasons import Reason
+from ringex.terms import CommandKind, EventKind, MarketStatus, Side
 
 
 def rises(order: Order) -> bool:

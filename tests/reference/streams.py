@@ -18,17 +18,8 @@ from reference.exchange import ReferenceExchange
 from reference.placing import ANY_TIME_IN_FORCE
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import (
-    AMOUNT_MAX,
-    FILTER_NAMES,
-    LIMIT_NAMES,
-    CommandFlag,
-    CommandKind,
-    MarketStatus,
-    OrderType,
-    SelfTradePrevention,
-    TimeInForce,
-)
+from ringex.messages import AMOUNT_MAX, FILTER_NAMES, LIMIT_NAMES
+from ringex.terms import CommandFlag, CommandKind, MarketStatus, OrderType, SelfTradePrevention, TimeInForce
 
 SMALL = Limits(
     assets_max=8,

@@ -12,7 +12,8 @@ import time
 import numpy as np
 
 from ringex.jit import compile_ahead
-from ringex.messages import COMMAND, EventKind
+from ringex.messages import COMMAND
+from ringex.terms import EventKind
 
 from .exchange import ACCOUNTS, Engine
 from .figure import Figure, Options, figure

@@ -12,7 +12,8 @@ from ringex.engine.library import BATCH, apply_batch
 from ringex.engine.state import State
 from ringex.markets import Asset, Market
 from ringex.memory import address_of
-from ringex.messages import AMOUNT_MAX, COMMAND, EVENT, EventKind, commands
+from ringex.messages import AMOUNT_MAX, COMMAND, EVENT, commands
+from ringex.terms import EventKind
 
 ACCOUNTS: Final = 64
 FUNDS: Final = AMOUNT_MAX >> 1

@@ -14,7 +14,8 @@ from typing import Final
 
 import numpy as np
 
-from ringex.messages import COMMAND, CommandKind, OrderType, Side, TimeInForce
+from ringex.messages import COMMAND
+from ringex.terms import CommandKind, OrderType, Side, TimeInForce
 
 from .exchange import ACCOUNTS, Engine
 

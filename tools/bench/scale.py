@@ -12,7 +12,8 @@ import time
 import numpy as np
 
 from ringex.jit import compile_ahead
-from ringex.messages import COMMAND, CommandKind, OrderType, Side, TimeInForce, commands
+from ringex.messages import COMMAND, commands
+from ringex.terms import CommandKind, OrderType, Side, TimeInForce
 
 from .engine import rate
 from .exchange import ACCOUNTS, Engine

@@ -27,10 +27,10 @@ from crashtest.watchers import MarketWatcher, UserStream
 from ringex.adminclient import AdminError, NoAnswerError, request
 from ringex.config import Limits, Settings
 from ringex.decimals import format_scaled, parse_scaled
-from ringex.messages import OrderStatus, Side
 from ringex.replica import SNAPSHOTS_KEPT
 from ringex.ring import Ring
 from ringex.supervisor import ring_prefix, tallies_prefix
+from ringex.terms import OrderStatus, Side
 
 SYMBOLS: Final = ["AAAUSD", "BBBUSD"]
 PRICE_SCALE: Final = 2

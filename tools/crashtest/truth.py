@@ -17,7 +17,8 @@ from ringex.engine.export import export_state, hash_of
 from ringex.engine.replay import Replayer
 from ringex.engine.state import State
 from ringex.journal import JournalReader
-from ringex.messages import BALANCE_EVENT, TRADE, EventKind, OrderStatus, Side, text_of
+from ringex.messages import BALANCE_EVENT, TRADE, text_of
+from ringex.terms import EventKind, OrderStatus, Side
 
 
 @dataclass

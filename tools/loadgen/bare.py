@@ -16,7 +16,8 @@ import numpy as np
 import psutil
 import zmq
 
-from ringex.messages import COMMAND, EVENT, RECORD_BYTES, EventFlag, EventKind
+from ringex.messages import COMMAND, EVENT, RECORD_BYTES
+from ringex.terms import EventFlag, EventKind
 
 from .client import BINARY, Wire
 

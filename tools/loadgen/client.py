@@ -20,7 +20,9 @@ import msgspec
 import numpy as np
 import zmq
 
-from ringex.messages import EVENT, EventFlag, EventKind, Reason
+from ringex.messages import EVENT
+from ringex.reasons import Reason
+from ringex.terms import EventFlag, EventKind
 
 from .result import Result
 from .workload import Workload

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.decimals import format_scaled
-from ringex.messages import CommandKind, OrderType, Side, TimeInForce, commands
+from ringex.messages import commands
+from ringex.terms import CommandKind, OrderType, Side, TimeInForce
 
 CYCLE: Final = 4
 _ID_DIGITS: Final = 12

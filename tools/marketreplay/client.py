@@ -21,7 +21,8 @@ import numpy as np
 import zmq
 
 from ringex.decimals import format_scaled
-from ringex.messages import EVENT, EventFlag
+from ringex.messages import EVENT
+from ringex.terms import EventFlag
 
 from .compare import Outcome
 from .drive import command_records, outcome_of

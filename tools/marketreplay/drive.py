@@ -12,18 +12,10 @@ from typing import Final
 import numpy as np
 
 from ringex.engine import Matcher
-from ringex.messages import (
-    RECORD_BYTES,
-    TRADE,
-    CommandKind,
-    EventKind,
-    OrderType,
-    Reason,
-    Side,
-    TimeInForce,
-    commands,
-)
+from ringex.messages import RECORD_BYTES, TRADE, commands
+from ringex.reasons import Reason
 from ringex.seed import seed
+from ringex.terms import CommandKind, EventKind, OrderType, Side, TimeInForce
 
 from .compare import Outcome
 from .instrument import Instrument

@@ -15,7 +15,8 @@ from ringex.engine.replay import Replayer
 from ringex.engine.snapshot import newest_valid_snapshot
 from ringex.engine.state import State
 from ringex.journal import JournalReader
-from ringex.messages import EVENT, CommandKind, EventKind
+from ringex.messages import EVENT
+from ringex.terms import CommandKind, EventKind
 
 from .compare import Outcome
 from .drive import Run, outcome_of

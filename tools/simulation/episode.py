@@ -21,7 +21,8 @@ from reference.soundness import Auditor
 from reference.streams import ROLL_MAX, SMALL, Dice, Send, Stream
 
 from ringex.config import Limits
-from ringex.messages import LIMIT_NAMES, CommandKind
+from ringex.messages import LIMIT_NAMES
+from ringex.terms import CommandKind
 from simulation.flow import Flow
 from simulation.glimpse import Glimpse
 from simulation.world import BrokenError, Tally, World

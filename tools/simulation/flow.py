@@ -7,7 +7,7 @@ from typing import Any
 from reference.records import Fields
 from reference.streams import BTC, MARKETS, USDT, Dice, Stream
 
-from ringex.messages import CommandKind, Side
+from ringex.terms import CommandKind, Side
 
 DEEP_MARKET = 0
 """The market whose prices reach far enough for a deep book."""

@@ -12,7 +12,8 @@ from reference.ledger import Hold, Ledger
 from reference.records import Fields, event_fields
 
 from ringex.config import Limits
-from ringex.messages import LIMIT_NAMES, TRADE, EventFlag, EventKind, OrderStatus
+from ringex.messages import LIMIT_NAMES, TRADE
+from ringex.terms import EventFlag, EventKind, OrderStatus
 
 ORDERS_MAX: Final = 48
 HOLDS_MAX: Final = 16

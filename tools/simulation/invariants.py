@@ -36,19 +36,10 @@ from ringex.engine.state import State
 from ringex.engine.tallies import account_key
 from ringex.jit import compiled, int64
 from ringex.memory import address_of, record_at
-from ringex.messages import (
-    BALANCE_EVENT,
-    EVENT,
-    RECORD_BYTES,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    MarketStatus,
-    OrderType,
-    Side,
-)
+from ringex.messages import BALANCE_EVENT, EVENT, RECORD_BYTES
 from ringex.rules import trailing_trigger
 from ringex.tables import index_find, pool_used
+from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, OrderType, Side
 
 
 class Fault(IntEnum):

@@ -25,7 +25,8 @@ from ringex.engine.state import State
 from ringex.journal import JournalWriter, recover, retire
 from ringex.journal.segment import list_segments
 from ringex.memory import address_of
-from ringex.messages import COMMAND, EVENT, RECORD_BYTES, SEED_RING, CommandKind
+from ringex.messages import COMMAND, EVENT, RECORD_BYTES, SEED_RING
+from ringex.terms import CommandKind
 from simulation.invariants import Check, drive, watch
 
 EVENT_SLOTS: Final = 1 << 16

@@ -25,7 +25,8 @@ from ringex.history.readmodel import ReadModel
 from ringex.marketdata.aggregates import Aggregates
 from ringex.marketdata.changes import changes_by_market
 from ringex.marketdata.depth import Quote
-from ringex.messages import TRADE, EventFlag, EventKind, Side
+from ringex.messages import TRADE
+from ringex.terms import EventFlag, EventKind, Side
 
 SHUTDOWN: Final = "!serverShutdown"
 ALL: Final = -1

@@ -16,7 +16,7 @@ from ringex.history.catalogue import Market
 from ringex.marketdata.changes import MarketChanges
 from ringex.marketdata.depth import Quote
 from ringex.marketdata.streams import DepthMessage, TickerMessage, TradeMessage
-from ringex.messages import Side
+from ringex.terms import Side
 
 MILLISECOND_NS: Final = 1_000_000
 MICROSECOND_NS: Final = 1_000

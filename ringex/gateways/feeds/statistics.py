@@ -22,7 +22,7 @@ from ringex.history.candles import Candle, candle_of
 from ringex.history.catalogue import Market
 from ringex.history.intervals import DAY_NS, HOUR_NS, MINUTE_NS, end_of, open_of
 from ringex.history.readmodel import ReadModel
-from ringex.messages import Side
+from ringex.terms import Side
 
 WINDOW_NS: Final = {"1h": HOUR_NS, "4h": 4 * HOUR_NS, "1d": DAY_NS}
 SETTLED_NS: Final = 250_000_000

@@ -18,7 +18,7 @@ from ringex.gateways.gateway import Gateway
 from ringex.gateways.session import Connection
 from ringex.gateways.web.deadlines import Deadlines
 from ringex.gateways.web.responses import error_body, response
-from ringex.messages import Transport
+from ringex.terms import Transport
 
 if TYPE_CHECKING:
     from ringex.gateways.web.websocket import Endpoint

@@ -39,7 +39,7 @@ from ringex.gateways.web.pintu.sockets import PintuSockets, SocketTicket
 from ringex.gateways.web.socketapi import SocketApi
 from ringex.gateways.web.websocket import Endpoint
 from ringex.history.readmodel import ReadModel
-from ringex.messages import Transport
+from ringex.terms import Transport
 
 LISTEN_BACKLOG: Final = 4096
 STOP_SECONDS: Final = 3.0

@@ -20,7 +20,7 @@ from ringex.gateways.web.pages import serve_page
 from ringex.gateways.web.peer import Site
 from ringex.gateways.web.responses import ENCODER, error_body
 from ringex.gateways.web.routes import PATHS, ROUTES, Route
-from ringex.messages import Transport
+from ringex.terms import Transport
 
 if TYPE_CHECKING:
     from ringex.gateways.web.http import Request

@@ -12,7 +12,7 @@ from ringex.gateways.web.frames import CloseCode
 from ringex.gateways.web.responses import ENCODER
 from ringex.gateways.web.rest import form
 from ringex.gateways.web.websocket import WebSocket
-from ringex.messages import Transport
+from ringex.terms import Transport
 
 PATH: Final = b"/ws-api/v3"
 OPTION: Final = "returnRateLimits"

@@ -30,18 +30,9 @@ from ringex.history.store.schema import (
 )
 from ringex.history.store.store import Batch, Progress, Row, Store
 from ringex.marketdata.aggregates import AGGREGATE, Aggregates
-from ringex.messages import (
-    BALANCE_EVENT,
-    CLIENT_ORDER_ID_WORDS,
-    EVENT,
-    FEE_ACCOUNT,
-    TRADE,
-    EventKind,
-    text_of,
-)
-from ringex.messages import (
-    PREVENTED as PREVENTED_EVENT,
-)
+from ringex.messages import BALANCE_EVENT, CLIENT_ORDER_ID_WORDS, EVENT, FEE_ACCOUNT, TRADE, text_of
+from ringex.messages import PREVENTED as PREVENTED_EVENT
+from ringex.terms import EventKind
 
 _RAW: Final = np.dtype("V256")
 _ORDER_KINDS: Final = [

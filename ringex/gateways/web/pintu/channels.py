@@ -23,7 +23,7 @@ from ringex.gateways.web.responses import ENCODER
 from ringex.gateways.web.websocket import WebSocket
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import ReadModel
-from ringex.messages import EventFlag, EventKind, Side
+from ringex.terms import EventFlag, EventKind, Side
 
 BOOK_SECONDS: Final = 0.1
 """Between two snapshots of one book."""

@@ -12,7 +12,7 @@ from ringex.gateways.web.pintu import envelope
 from ringex.gateways.web.pintu.translation import Translated, timed, translate
 from ringex.gateways.web.responses import ENCODER
 from ringex.gateways.web.rest import form
-from ringex.messages import Transport
+from ringex.terms import Transport
 
 if TYPE_CHECKING:
     from ringex.gateways.web.http import Request

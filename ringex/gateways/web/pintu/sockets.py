@@ -20,7 +20,7 @@ from ringex.gateways.web.pintu.translation import Translated, market_named, orde
 from ringex.gateways.web.responses import ENCODER
 from ringex.gateways.web.websocket import WebSocket
 from ringex.history.catalogue import Market
-from ringex.messages import Transport
+from ringex.terms import Transport
 
 PATH: Final = b"/v1/ws"
 CHANNELS_MAX: Final = 200
