@@ -15,7 +15,7 @@ import click
 
 from ringex.cliaccounts import ACCOUNT_COMMANDS
 from ringex.clihistory import history_group
-from ringex.clitools import administer, ask, data_option, running, settings_of
+from ringex.clitools import administer, ask, data_option, directory_argument, running, settings_of, to_option
 
 SCOPES: Final = ("TRADE", "USER_DATA", "USER_STREAM", "FIX_API", "FIX_API_READ_ONLY")
 MARKET_STATUSES: Final = ("PRE_OPEN", "AUCTION", "TRADING", "HALT", "CLOSED")
@@ -287,14 +287,8 @@ def market_resume(data: Path | None, symbol: str) -> None:
 
 
 @cli.command()
-@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
-@click.option(
-    "--to",
-    "to_sequence",
-    metavar="SEQ",
-    type=click.IntRange(min=0),
-    help="Stop after this command. [default: the last]",
-)
+@directory_argument
+@to_option
 def replay(directory: Path, to_sequence: int | None) -> None:
     """Apply the journal of the data directory DIR again; print sequence, command counts and the state's hash."""
     from ringex.replaying import ReplayError, replay_directory
@@ -313,15 +307,9 @@ def replay(directory: Path, to_sequence: int | None) -> None:
 
 
 @cli.command()
-@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
-@click.option(
-    "--to",
-    "to_sequence",
-    metavar="SEQ",
-    type=click.IntRange(min=0),
-    help="Stop after this command. [default: the last]",
-)
-def audit(directory: Path, to_sequence: int | None) -> int:
+@directory_argument
+@to_option
+def audit(directory: Path, to_sequence: int | None) -> None:
     """Rebuild every balance from the journal of the data directory DIR, and compare.
 
     Exit code 0: everything agrees; 1: something does not, or the audit cannot be made.
@@ -337,7 +325,6 @@ def audit(directory: Path, to_sequence: int | None) -> int:
         click.echo(line)
     if not report.is_sound:
         raise click.ClickException(f"{len(report.findings)} differences; the books of {directory} do not agree")
-    return 0
 
 
 @cli.group()
@@ -346,7 +333,7 @@ def journal() -> None:
 
 
 @journal.command("verify")
-@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@directory_argument
 def journal_verify(directory: Path) -> None:
     """Check every record of the journal in DIR (a data directory, or its journal folder)."""
     from ringex.journal.verify import verify
@@ -362,7 +349,7 @@ def journal_verify(directory: Path) -> None:
 
 
 @journal.command("dump")
-@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@directory_argument
 @click.option("--from", "from_sequence", metavar="SEQ", type=click.IntRange(min=1), default=1, help="[default: 1]")
 @click.option("--to", "to_sequence", metavar="SEQ", type=click.IntRange(min=0), help="[default: the last]")
 def journal_dump(directory: Path, from_sequence: int, to_sequence: int | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ringex.clitools import administer, data_option
+from ringex.clitools import administer, data_option, reference_option
 
 
 @click.group("account")
@@ -63,7 +63,7 @@ def account_unblock(data: Path | None, name: str) -> None:
 @click.argument("name")
 @click.argument("asset")
 @click.argument("amount")
-@click.option("--reference", help="The same reference is booked once, however often it is sent. [default: a new one]")
+@reference_option
 def account_deposit(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
     """Add AMOUNT of ASSET to the free balance of the account NAME."""
     book(data, "admin.account.deposit", name, asset, amount, reference)
@@ -74,7 +74,7 @@ def account_deposit(data: Path | None, name: str, asset: str, amount: str, refer
 @click.argument("name")
 @click.argument("asset")
 @click.argument("amount")
-@click.option("--reference", help="The same reference is booked once, however often it is sent. [default: a new one]")
+@reference_option
 def account_withdraw(data: Path | None, name: str, asset: str, amount: str, reference: str | None) -> None:
     """Take AMOUNT of ASSET from the free balance of the account NAME."""
     book(data, "admin.account.withdraw", name, asset, amount, reference)
@@ -94,7 +94,7 @@ def balance(data: Path | None, name: str) -> None:
 @click.argument("taker")
 @click.argument("asset")
 @click.argument("amount")
-@click.option("--reference", help="The same reference is booked once, however often it is sent. [default: a new one]")
+@reference_option
 def transfer(data: Path | None, giver: str, taker: str, asset: str, amount: str, reference: str | None) -> None:
     """Move AMOUNT of ASSET from the free balance of the account GIVER to that of TAKER."""
     from ringex.adminclient import new_reference

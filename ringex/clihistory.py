@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ringex.clitools import directory_argument
+
 if TYPE_CHECKING:
     from ringex.config import Settings
 
-_DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
 _CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), help="The exchange's TOML file, where its store is in PostgreSQL."
 )
@@ -24,7 +25,7 @@ def history_group() -> None:
 
 
 @history_group.command("export")
-@_DIRECTORY
+@directory_argument
 @click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where to.")
 @click.option("--from", "start", help="The first moment, as 2024-03-01 or 2024-03-01T12:00:00, in UTC.")
 @click.option("--until", help="The moment before which to end, in the same way.")
@@ -50,7 +51,7 @@ def history_export(directory: Path, folder: Path, start: str | None, until: str 
 
 
 @history_group.command("rebuild")
-@_DIRECTORY
+@directory_argument
 @_CONFIG
 def history_rebuild(directory: Path, config: Path | None) -> None:
     """Make the store of the data DIRECTORY anew from its journal; the exchange must be stopped."""

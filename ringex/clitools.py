@@ -22,6 +22,20 @@ data_option = click.option(
     help="The data directory. [default: ./ringex-data]",
 )
 
+directory_argument = click.argument(
+    "directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR"
+)
+to_option = click.option(
+    "--to",
+    "to_sequence",
+    metavar="SEQ",
+    type=click.IntRange(min=0),
+    help="Stop after this command. [default: the last]",
+)
+reference_option = click.option(
+    "--reference", help="The same reference is booked once, however often it is sent. [default: a new one]"
+)
+
 
 def administer(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> None:
     """Ask gateway 0 and print its result, one `name: value` a line."""
