@@ -31,7 +31,7 @@ def history_group() -> None:
 @click.option("--until", help="The moment before which to end, in the same way.")
 @_CONFIG
 def history_export(directory: Path, folder: Path, start: str | None, until: str | None, config: Path | None) -> None:
-    """Write orders, trades, candles, balances of the data DIRECTORY's store as Parquet files; it may run meanwhile."""
+    """Write orders, trades, candles, balances of the data directory DIR's store as Parquet files; it may run meanwhile."""
     from ringex.history.exporting import ExportError, export
     from ringex.history.store.opening import open_store
     from ringex.history.store.store import TIME_MAX, StoreError
@@ -54,7 +54,7 @@ def history_export(directory: Path, folder: Path, start: str | None, until: str 
 @directory_argument
 @_CONFIG
 def history_rebuild(directory: Path, config: Path | None) -> None:
-    """Make the store of the data DIRECTORY anew from its journal; the exchange must be stopped."""
+    """Make the store of the data directory DIR anew from its journal; the exchange must be stopped."""
     from ringex.history.store.opening import open_store
     from ringex.history.store.store import StoreError
     from ringex.journal.errors import JournalError
