@@ -31,7 +31,7 @@ def history_group() -> None:
 @click.option("--until", help="The moment before which to end, in the same way.")
 @_CONFIG
 def history_export(directory: Path, folder: Path, start: str | None, until: str | None, config: Path | None) -> None:
-    """Write orders, trades, candles, balances of the data directory DIR's store as Parquet files; it may run meanwhile."""
+    """Write what the store of the data directory DIR holds as Parquet files; the exchange may run meanwhile."""
     from ringex.history.exporting import ExportError, export
     from ringex.history.store.opening import open_store
     from ringex.history.store.store import TIME_MAX, StoreError
