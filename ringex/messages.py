@@ -42,7 +42,7 @@ from typing import Any, Final
 
 import numpy as np
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 RECORD_BYTES: Final = 256
 CLIENT_ORDER_ID_BYTES_MAX: Final = 36
 CLIENT_ORDER_ID_WORDS: Final = 5
