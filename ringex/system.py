@@ -97,7 +97,7 @@ else:
         kind = ir.FunctionType(result, declared, var_arg=var_arg)
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
-    def _or_errno(builder: Any, value: Any) -> Any:
+    def or_errno(builder: Any, value: Any) -> Any:
         """`value` as int64, or -errno where it is negative."""
         wide = builder.sext(value, _I64) if value.type == _I32 else value
         answer = cgutils.alloca_once_value(builder, wide)
@@ -148,7 +148,7 @@ else:
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             spec = builder.ptrtoint(_timespec_at(builder, args[4]), _I64)
             words = [*args[:4], spec, args[5]]
-            return _or_errno(builder, _call(builder, "syscall", _I64, words, var_arg=True))
+            return or_errno(builder, _call(builder, "syscall", _I64, words, var_arg=True))
 
         return types.int64(*[types.int64] * 6), codegen
 
@@ -158,7 +158,7 @@ else:
             place = cgutils.alloca_once(builder, _I64)
             builder.store(args[1], place)
             written = _call(builder, "write", _I64, [builder.trunc(args[0], _I32), place, ir.Constant(_I64, 8)])
-            return _or_errno(builder, written)
+            return or_errno(builder, written)
 
         return types.int64(types.int64, types.int64), codegen
 
@@ -167,14 +167,14 @@ else:
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             where = builder.inttoptr(args[1], _I64.as_pointer())
             words = [builder.trunc(args[0], _I32), where, args[2], args[3]]
-            return _or_errno(builder, _call(builder, "pwrite", _I64, words))
+            return or_errno(builder, _call(builder, "pwrite", _I64, words))
 
         return types.int64(*[types.int64] * 4), codegen
 
     @intrinsic
     def _fdatasync(typingctx, fd):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            return _or_errno(builder, _call(builder, "fdatasync", _I32, [builder.trunc(args[0], _I32)]))
+            return or_errno(builder, _call(builder, "fdatasync", _I32, [builder.trunc(args[0], _I32)]))
 
         return types.int64(types.int64), codegen
 
