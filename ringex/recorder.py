@@ -23,12 +23,13 @@ from ringex.history.follower import RETRY_S, EventsGoneError, Follower
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError
 from ringex.history.readmodel import ReadModel
 from ringex.history.store.extract import Extractor
+from ringex.history.store.migration import StoreOutdated
 from ringex.history.store.opening import open_store
 from ringex.history.store.store import Store, StoreAway
 from ringex.journal.readers import tell
 from ringex.messages import EVENT
 from ringex.replica import newest_command
-from ringex.retelling import retell
+from ringex.retelling import renew, retell
 from ringex.ring import Ring
 
 READER_NAME: Final = "history"
@@ -75,7 +76,10 @@ class Recorder:
                 self._wait_for_store(away)
                 continue
             try:
-                self._store.prepare()
+                try:
+                    self._store.prepare()
+                except StoreOutdated as why:
+                    renew(self._settings, self._store, why)
                 self._say_ready()
                 self._follow()
             except StoreAway as away:

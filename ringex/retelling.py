@@ -22,8 +22,9 @@ from ringex.history.frames import FrameError
 from ringex.history.modelfile import load_model, model_path
 from ringex.history.readmodel import ReadModel
 from ringex.history.store.extract import Extractor, whole_model
+from ringex.history.store.migration import StoreOutdated
 from ringex.history.store.schema import GAPS
-from ringex.history.store.store import Progress, Store
+from ringex.history.store.store import Progress, Store, StoreError
 from ringex.journal.errors import JournalGone
 from ringex.journal.reader import JournalReader
 from ringex.journal.segment import list_segments
@@ -107,6 +108,23 @@ def _tell_gap(store: Store, before: Progress, model: ReadModel, state: State) ->
     batch = whole_model(model, after)
     batch.rows[GAPS] = [(before.event_sequence, model.sequence, before.time_ns, after.time_ns)]
     store.write(batch)
+
+
+def renew(settings: Settings, store: Store, why: StoreOutdated) -> None:
+    """Empty an older store that only the journal can make anew; whoever follows then tells it all from there.
+
+    Raises StoreError where the journal does not tell everything any more.
+    """
+    segments = list_segments(settings.journal_dir)
+    if segments and segments[0].first_sequence > 1:
+        raise StoreError(
+            f"the history store was made by an older version: {why}. It would have to be told anew, and the journal "
+            f"begins with command {segments[0].first_sequence}: what was before would be lost. Export it with the "
+            "version that made it, then make it anew with `ringex history rebuild`"
+        )
+    log.warning("the history store was made by an older version: %s; it is told anew from the journal", why)
+    store.clear()
+    store.prepare()
 
 
 def rebuild(settings: Settings, store: Store) -> int:

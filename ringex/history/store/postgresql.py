@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from ringex.history.store.migration import FoundTable
 from ringex.history.store.schema import TABLES, Table
 from ringex.history.store.store import Row, Store, StoreAway, StoreError, Value
 
@@ -69,9 +70,37 @@ class PostgresqlStore(Store):
         with self._named():
             self._connection.execute("COMMIT")
 
-    def has_tables(self) -> bool:
-        rows = self.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()")
-        return {table.name for table in TABLES} <= {str(name) for (name,) in rows}
+    def found_tables(self) -> dict[str, FoundTable]:
+        kinds: dict[str, dict[str, str]] = {}
+        for table, column, kind in self.rows(
+            "SELECT table_name, column_name, upper(data_type) FROM information_schema.columns "
+            "WHERE table_schema = current_schema() ORDER BY ordinal_position"
+        ):
+            kinds.setdefault(str(table), {})[str(column)] = str(kind)
+        keys: dict[str, list[str]] = {}
+        indexes: dict[str, dict[str, list[str]]] = {}
+        for table, index, primary, column in self.rows(
+            "SELECT t.relname, i.relname, x.indisprimary::int, a.attname FROM pg_index x "
+            "JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid "
+            "JOIN pg_attribute a ON a.attrelid = i.oid "
+            "WHERE t.relnamespace = current_schema()::regnamespace ORDER BY i.relname, a.attnum"
+        ):
+            if primary:
+                keys.setdefault(str(table), []).append(str(column))
+            else:
+                indexes.setdefault(str(table), {}).setdefault(str(index), []).append(str(column))
+        return {
+            table.name: FoundTable(
+                kinds[table.name],
+                tuple(keys.get(table.name, ())),
+                {index: tuple(columns) for index, columns in indexes.get(table.name, {}).items()},
+            )
+            for table in TABLES
+            if table.name in kinds
+        }
+
+    def take_time(self) -> None:
+        self.execute("SET LOCAL statement_timeout = 0")
 
     def sum_of(self, column: str) -> str:
         return f"SUM({column})::bigint"

@@ -22,8 +22,10 @@ from ringex.history.orders import ORDER
 from ringex.history.prevented import PREVENTED_MATCH
 
 VERSION: Final = 1
-NOT_STORED: Final = frozenset({"outdone_id", "previous_slot", "next_slot"})
-"""Fields of ORDER that only mean something in the memory that they are in."""
+"""What the columns mean. Raise it where a column keeps its name and means something else: older stores are then told
+anew from the journal. A column more or less, an index, a new table need no other version: see `migration`."""
+NOT_STORED: Final = frozenset({"outdone_id", "previous_slot", "next_slot", "_pad"})
+"""Fields of ORDER that only mean something in the memory that they are in, or nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +39,28 @@ class Table:
     indexes: tuple[tuple[str, ...], ...] = ()
     merge: Mapping[str, str] = field(default_factory=dict)
     """Column -> what it becomes, of `old.` and `new.` columns; the others stay as they are. Empty: all are replaced."""
+    added: Mapping[str, int | str] = field(default_factory=dict)
+    """Columns that were not there from the beginning -> what rows from before them have there."""
+    dropped: frozenset[str] = frozenset()
+    """Columns that older stores have, and that are not kept any more."""
+    begins_empty: bool = False
+    """Whether stores made before there was this table had nothing to keep in it."""
+
+    def kinds(self) -> dict[str, str]:
+        """The type of each column."""
+        return {name: "TEXT" if name in self.texts else "BIGINT" for name in self.columns}
+
+    def named_indexes(self) -> dict[str, tuple[str, ...]]:
+        return {f"{self.name}_{number}": index for number, index in enumerate(self.indexes, 1)}
 
     def create(self) -> list[str]:
         """The statements that make it."""
-        kinds = {name: "TEXT" if name in self.texts else "BIGINT" for name in self.columns}
-        columns = ", ".join(f"{name} {kind} NOT NULL" for name, kind in kinds.items())
+        columns = ", ".join(f"{name} {kind} NOT NULL" for name, kind in self.kinds().items())
         made = [f"CREATE TABLE {self.name} ({columns}, PRIMARY KEY ({', '.join(self.key)}))"]
-        for number, index in enumerate(self.indexes, 1):
-            made.append(f"CREATE INDEX {self.name}_{number} ON {self.name} ({', '.join(index)})")
-        return made
+        return made + [self.create_index(name) for name in self.named_indexes()]
+
+    def create_index(self, name: str) -> str:
+        return f"CREATE INDEX {name} ON {self.name} ({', '.join(self.named_indexes()[name])})"
 
     def insert(self, source: str = "") -> str:
         """The statement that writes one row, `?` for each column; or all rows of another table, `source`."""
@@ -70,6 +85,7 @@ ORDERS: Final = Table(
     ("order_id",),
     _ORDER_TEXTS,
     (("account", "market", "order_id"), ("account", "client_order_id", "order_id"), ("created_ns", "order_id")),
+    dropped=frozenset({"_pad"}),
 )
 TRADES: Final = Table(
     "trades",
@@ -172,7 +188,7 @@ PREVENTED: Final = Table(
     "prevented",
     tuple(PREVENTED_MATCH.names or ()),
     ("market", "prevented_match_id"),
-    indexes=(("taker_order_id",), ("maker_order_id",)),
+    indexes=(("taker_order_id", "prevented_match_id"), ("maker_order_id", "prevented_match_id")),
 )
 ASSETS: Final = Table("assets", ("asset", "name", "scale"), ("asset",), frozenset({"name"}))
 MARKETS: Final = Table(
@@ -197,8 +213,8 @@ TABLES: Final = (
 
 
 def shape() -> int:
-    """A number of these tables' columns: a store that was made with others cannot be used."""
-    text = repr([(table.name, table.columns, table.key) for table in TABLES])
+    """A number of these tables: a store that was made with others is brought to these before it is used."""
+    text = repr([(table.name, table.kinds(), table.key, table.indexes) for table in TABLES])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "little")
 
 

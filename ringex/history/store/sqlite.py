@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from ringex.history.store.migration import FoundTable
 from ringex.history.store.schema import TABLES, Table
 from ringex.history.store.store import Row, Store, StoreAway, StoreError, Value
 
@@ -69,14 +70,27 @@ class SqliteStore(Store):
         with self._named():
             self._connection.execute("COMMIT")
 
-    def has_tables(self) -> bool:
+    def found_tables(self) -> dict[str, FoundTable]:
         names = {str(name) for (name,) in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        return {table.name for table in TABLES} <= names
+        return {table.name: self._found(table.name) for table in TABLES if table.name in names}
+
+    def _found(self, name: str) -> FoundTable:
+        described = self.rows(f"PRAGMA table_info({name})")  # number, name, type, not null, default, place in the key
+        keyed = sorted((int(row[5]), str(row[1])) for row in described if row[5])
+        indexes = {}
+        for _, index, _, origin, _ in self.rows(f"PRAGMA index_list({name})"):
+            if origin == "c":  # made by a statement of its own
+                indexes[str(index)] = tuple(str(row[2]) for row in self.rows(f"PRAGMA index_info({index})"))
+        kinds = {str(row[1]): "BIGINT" if row[2] == "INTEGER" else str(row[2]) for row in described}
+        return FoundTable(kinds, tuple(column for _, column in keyed), indexes)
 
     def by_index(self, table: Table, column: str) -> str:
         """Without statistics SQLite would rather walk through a whole market's trades, in order, than an account's."""
         (number,) = (at for at, index in enumerate(table.indexes, 1) if index[0] == column)
         return f"INDEXED BY {table.name}_{number}"
+
+    def take_time(self) -> None:
+        """No statement is ever cut short here."""
 
     def sync(self) -> None:
         for path in (Path(f"{self._path}-wal"), self._path):

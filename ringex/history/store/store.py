@@ -4,6 +4,7 @@ queries see one moment of it, and are told which. The statements are the same fo
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from typing import Final, TypeVar
 
 from ringex.history.candles import WORD, Candle
 from ringex.history.intervals import Interval
+from ringex.history.store.migration import FoundTable, StoreNewer, migration
 from ringex.history.store.schema import (
     AMENDMENTS,
     BOOKINGS,
@@ -31,6 +33,8 @@ Answer = TypeVar("Answer")
 VALUES_PER_STATEMENT_MAX: Final = 500
 TIME_MAX: Final = (1 << 63) - 1
 ID_MAX: Final = (1 << 63) - 1
+
+log = logging.getLogger(__name__)
 
 
 class StoreError(Exception):
@@ -76,8 +80,12 @@ class Store(ABC):
         """All or nothing, and of one moment."""
 
     @abstractmethod
-    def has_tables(self) -> bool:
-        """Whether the tables have been made."""
+    def found_tables(self) -> Mapping[str, FoundTable]:
+        """The tables that there are, of those that this version knows, by name."""
+
+    @abstractmethod
+    def take_time(self) -> None:
+        """Within a transaction: let its statements take as long as they need."""
 
     @abstractmethod
     def sync(self) -> None:
@@ -94,24 +102,45 @@ class Store(ABC):
     # What all do alike
 
     def prepare(self) -> None:
-        """Make the tables where there are none. Raises StoreError where there are others."""
+        """Make the tables where there are none, and bring those of an older version to this one's, all or nothing.
+
+        Raises StoreOutdated where only the journal can fill this version's, StoreError where a newer version made them.
+        """
         with self.transaction(writes=True):
-            if not self.has_tables():
+            found = self.found_tables()
+            if PROGRESS.name not in found:
                 for table in TABLES:
                     for statement in table.create():
                         self.execute(statement)
                 self.execute(PROGRESS.insert(), [(1, VERSION, 0, 0, 0, shape())])
-        self.check()
+            elif (made := self._made_by()) != (VERSION, shape()):
+                self._migrate(found, made[0])
+
+    def _migrate(self, found: Mapping[str, FoundTable], version: int) -> None:
+        try:
+            statements = migration(found, version)
+        except StoreNewer as newer:
+            raise StoreError(
+                f"a newer version made the history store: {newer}; start that version, or a newer"
+            ) from newer
+        log.warning("the history store is brought to this version's tables: %d changes", len(statements) - 1)
+        self.take_time()
+        for statement in statements:
+            self.execute(statement)
+
+    def _made_by(self) -> tuple[int, int]:
+        """(version, shape)"""
+        ((version, found),) = self.rows(f"SELECT version, shape FROM {PROGRESS.name}")
+        return int(version), int(found)
 
     def check(self) -> None:
-        """Raises StoreError where the tables are not those of this version, StoreAway where there are none."""
-        if not self.has_tables():
+        """Raises StoreAway where there are no tables, or not those of this version: the history process makes them."""
+        if PROGRESS.name not in self.found_tables():
             raise StoreAway("the history store has no tables yet: the history process makes them")
-        ((version, found),) = self.rows(f"SELECT version, shape FROM {PROGRESS.name}")
-        if (version, found) != (VERSION, shape()):
-            raise StoreError(
-                f"the history store was made by another version ({version}, {found}); this one needs "
-                f"({VERSION}, {shape()}): make it anew with `ringex history rebuild`"
+        if (made := self._made_by()) != (VERSION, shape()):
+            raise StoreAway(
+                f"the history store was made by another version ({made[0]}, {made[1]}), this one's is "
+                f"({VERSION}, {shape()}): `ringex start` brings an older one to this version"
             )
 
     def clear(self) -> None:
