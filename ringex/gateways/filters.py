@@ -41,9 +41,14 @@ def trailing_delta_reason(market: Market, order_type: int, side: int, trailing_d
     return Reason(int(_check_trailing_delta(_rules(market), int(order_type), int(side), trailing_delta)))
 
 
+def rules_of(market: Market) -> np.ndarray:
+    """The market's MARKET_RULES record, shape (1,). Not to be changed."""
+    return _of(market)[1]
+
+
 def trailing_deltas(market: Market, order_type: int, side: int) -> tuple[int, int]:
     """From what to what an order of this type and side may trail the market, in basis points."""
-    rules = _of(market)[1][0]
+    rules = rules_of(market)[0]
     end = "above" if rises(int(order_type), int(side)) else "below"
     return int(rules[f"trailing_{end}_min"]), int(rules[f"trailing_{end}_max"])
 

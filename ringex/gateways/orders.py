@@ -121,7 +121,7 @@ AMEND_PARAMETERS: Final = (
 def place(call: Call) -> Submission:
     market = call.market()
     record = new_order(market, call.arguments)
-    response_type = _response_type(call.arguments)
+    response_type = response_type_of(call.arguments)
 
     def reply(events: list[Row]) -> Any:
         kind = events[0]["kind"]
@@ -211,7 +211,7 @@ def cancel_replace(call: Call) -> Submission:
     _set_text(leg, "client_order_id", arguments.get("cancelNewClientOrderId"))
     allows_failure = arguments["cancelReplaceMode"] == "ALLOW_FAILURE"
     leg["flag_bits"] = _restriction(arguments) | (CommandFlag.ALLOW_FAILURE if allows_failure else 0)
-    response_type = _response_type(arguments)
+    response_type = response_type_of(arguments)
 
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.DUPLICATE:
@@ -476,7 +476,7 @@ def _restriction(arguments: Arguments) -> int:
     return CommandFlag[restrictions] if restrictions else 0
 
 
-def _response_type(arguments: Arguments) -> str:
+def response_type_of(arguments: Arguments) -> str:
     default = "FULL" if arguments["type"] in ("LIMIT", "MARKET") else "ACK"
     return str(arguments.get("newOrderRespType", default))
 

@@ -121,6 +121,8 @@ class Catalogue:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self.revision = 0
+        """Another one after whatever changes the catalogue."""
         self._events: dict[tuple[int, int], bytes] = {}  # by kind and number
         self.assets = []
         self.markets = []
@@ -139,6 +141,7 @@ class Catalogue:
         told = _TOLD[kinds]
         if not told.any():
             return
+        self.revision += 1
         for event in events[told]:
             if event["kind"] == EventKind.KEY_REVOKED:
                 self._remove_key(event)
@@ -191,6 +194,7 @@ class Catalogue:
         count_max = limits.assets_max + 2 * limits.markets_max + 2 * limits.accounts_max + limits.keys_max
         count_max += limits.fee_schedules_max
         events = records_of(frame, EVENT, count_max, "catalogue")
+        self.revision += 1
         kinds = events["kind"]
         check(bool(np.isin(kinds, _ADDITIONS).all()), "catalogue: an event of another kind")
         for event in events:
