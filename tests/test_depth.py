@@ -149,7 +149,7 @@ def test_a_batch_lists_each_level_once_as_it_was_left() -> None:
 
 
 def test_changes_with_a_gap_are_refused() -> None:
-    with pytest.raises(AssertionError, match="book updates 1 to 3 have a gap"):
+    with pytest.raises(AssertionError, match="the updates of a market's book have a gap"):
         changes_by_market(np.concatenate([level(1, Side.BUY, 100, 1), level(3, Side.BUY, 105, 1)]))
 
 

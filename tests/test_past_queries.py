@@ -13,7 +13,7 @@ from reference.desk import ALICE, BOB
 from ringex.gateways.errors import Refusal
 from ringex.gateways.lookups import StoreBehind
 from ringex.history.store.store import Store
-from ringex.terms import Side
+from ringex.terms import SelfTradePrevention, Side
 
 NOW = "2024-03-04T12:00:30"
 DAY_MS = 86_400_000
@@ -295,6 +295,45 @@ def test_orders_that_memory_has_forgotten_are_found(tmp_path: Path) -> None:
     with pytest.raises(StoreBehind):
         days.ask("order.status", NOW, BOB, early, symbol="BTCUSDT", orderId=99)
     for opened in (store, early):
+        opened.close()
+
+
+def prevented_days(**bounds: int) -> MarketDays:
+    """Alice's order 1 rests; 2, 3 and 4 would take of it, and end."""
+    days = MarketDays("2024-03-04T11:00:00", **bounds)
+    days.do(days.desk.place(ALICE, Side.SELL, 10000, 10))
+    for _ in range(3):
+        days.do(days.desk.place(ALICE, Side.BUY, 10000, 2, self_trade_prevention=SelfTradePrevention.EXPIRE_TAKER))
+    return days
+
+
+def matches(days: MarketDays, store: Store | None, account: int = ALICE, **params: Any) -> list[tuple[int, int]]:
+    rows = days.ask("myPreventedMatches", NOW, account, store, symbol="BTCUSDT", **params)
+    return [(row["preventedMatchId"], row["takerOrderId"]) for row in rows]
+
+
+def test_prevented_matches_that_memory_has_forgotten_are_found(tmp_path: Path) -> None:
+    whole, small_memory = prevented_days(), prevented_days(prevented_matches_max=1)
+    store = small_memory.stored(tmp_path / "history.db", len(small_memory.told))
+    behind = small_memory.stored(tmp_path / "behind.db", len(small_memory.told) - 1)
+    for params, expected in (
+        ({"orderId": 1}, [(1, 2), (2, 3), (3, 4)]),
+        ({"orderId": 1, "limit": 2}, [(1, 2), (2, 3)]),
+        ({"orderId": 1, "fromPreventedMatchId": 2, "limit": 1}, [(2, 3)]),
+        ({"orderId": 3}, [(2, 3)]),
+        ({"preventedMatchId": 1}, [(1, 2)]),
+        ({"preventedMatchId": 9}, []),
+    ):
+        assert matches(whole, None, **params) == expected
+        assert matches(small_memory, store, **params) == expected
+        assert matches(small_memory, store, BOB, **params) == []
+        with pytest.raises(StoreBehind):
+            matches(small_memory, behind, **params)
+    ask = {"symbol": "BTCUSDT", "orderId": 1}
+    stored = small_memory.ask("myPreventedMatches", NOW, ALICE, store, **ask)
+    assert stored == whole.ask("myPreventedMatches", NOW, ALICE, **ask)
+    assert matches(small_memory, None, preventedMatchId=3) == [(3, 4)], "the last is still in memory"
+    for opened in (store, behind):
         opened.close()
 
 

@@ -45,6 +45,11 @@ import pickle, sys
 from ringex.marketdata.publisher import publisher_main
 publisher_main(*pickle.load(sys.stdin.buffer))
 """
+HIDDEN = """
+from ringex.marketdata import publisher
+publisher.function_address = lambda name: 0
+"""
+"""Runs before CHILD where pyzmq is to hide libzmq's functions."""
 
 
 class Exchange:
@@ -79,12 +84,12 @@ class Exchange:
         for doorbell in self._doorbells:
             os.close(doorbell)
 
-    def start_publisher(self, wait: bool = True) -> subprocess.Popen[bytes]:
+    def start_publisher(self, wait: bool = True, before: str = "") -> subprocess.Popen[bytes]:
         """A publisher process; with `wait` it has said that it is ready, else it says so to nobody."""
         ready, said = os.pipe()
         run = replace(self.epoch, ready_fd=said if wait else -1)
         child = subprocess.Popen(
-            [sys.executable, "-c", CHILD],
+            [sys.executable, "-c", before + CHILD],
             stdin=subprocess.PIPE,
             pass_fds=(*self._doorbells, said),
             env={**os.environ, "PYTHONPATH": str(Path(ringex.__file__).parents[1])},
@@ -240,9 +245,10 @@ def exchange(tmp_path: Path) -> Iterator[Exchange]:
         yield exchange
 
 
-def test_a_late_joiner_ends_with_the_same_book(exchange: Exchange) -> None:
+@pytest.mark.parametrize("before", ["", HIDDEN], ids=["libzmq", "pyzmq"])
+def test_a_late_joiner_ends_with_the_same_book(exchange: Exchange, before: str) -> None:
     exchange.feed_share(0.1)
-    exchange.start_publisher()
+    exchange.start_publisher(before=before)
     with Subscriber(exchange.settings.pub_endpoint) as subscriber:
         subscriber.wait_connected()
         while not subscriber.take(0.5):  # the subscription is on its way

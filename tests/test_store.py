@@ -311,6 +311,8 @@ def test_no_query_walks_through_what_it_does_not_give(tmp_path: Path, monkeypatc
         "aggregates": lambda: store.aggregates(0, 4, 9),
         "candles": lambda: store.candles(0, Interval.HOUR_1, 0, 9, 9),
         "amendments": lambda: store.amendments(4, 0, 9),
+        "prevented_match": lambda: store.prevented_match(0, 4),
+        "prevented_of_order": lambda: store.prevented_of_order(4, 0, 9),
     }
     for name, ask in asks.items():
         asked = name
@@ -331,6 +333,11 @@ def test_no_query_walks_through_what_it_does_not_give(tmp_path: Path, monkeypatc
         "aggregates": ["INDEX trades_1 (market=? AND aggregate_id>?)"],
         "candles": ["PRIMARY KEY (market=? AND span=? AND open_ns>? AND open_ns<?)"],
         "amendments": ["INDEX amendments_1 (order_id=? AND execution_id>?)"],
+        "prevented_match": ["PRIMARY KEY (market=? AND prevented_match_id=?)"],
+        "prevented_of_order": [
+            f"INDEX prevented_{number} ({role}_order_id=? AND prevented_match_id>?)"
+            for number, role in ((1, "taker"), (2, "maker"))
+        ],
     }
     assert not [step for steps in plans.values() for step in steps if step.startswith(("SCAN trades", "SCAN orders"))]
     store.close()

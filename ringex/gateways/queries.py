@@ -16,13 +16,11 @@ from ringex.gateways.errors import (
     ids_disagree,
     no_such_order,
     not_required,
-    one_of_two,
     timed_out,
 )
 from ringex.gateways.money import own_balances
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.history.catalogue import Market
-from ringex.history.readmodel import PreventedMatch
 from ringex.messages import FEE_RATE_ONE
 from ringex.terms import AccountStatus, FilterFlag, KeyScope, OrderType, SelfTradePrevention, Side
 
@@ -30,8 +28,6 @@ DEPTH_LIMIT: Final = 100
 DEPTH_LIMIT_MAX: Final = 5000
 TRADES_LIMIT: Final = 500
 TRADES_LIMIT_MAX: Final = 1000
-MATCHES_LIMIT: Final = 500
-MATCHES_LIMIT_MAX: Final = 1000
 
 _SYMBOL: Final = Parameter("symbol", Kind.TEXT, required=True)
 _SYMBOL_OR_NONE: Final = Parameter("symbol", Kind.TEXT)
@@ -44,13 +40,6 @@ TICKER_PARAMETERS: Final = (_SYMBOL_OR_NONE, _SYMBOLS)
 EXCHANGE_PARAMETERS: Final = (_SYMBOL_OR_NONE, _SYMBOLS, Parameter("permissions", Kind.TEXTS))
 OPEN_ORDERS_PARAMETERS: Final = (_SYMBOL_OR_NONE,)
 ACCOUNT_PARAMETERS: Final = (Parameter("omitZeroBalances", Kind.BOOLEAN),)
-MATCHES_PARAMETERS: Final = (
-    _SYMBOL,
-    Parameter("preventedMatchId", Kind.INTEGER),
-    Parameter("orderId", Kind.INTEGER),
-    Parameter("fromPreventedMatchId", Kind.INTEGER),
-    _LIMIT,
-)
 
 
 def ping(call: Call) -> dict[str, Any]:
@@ -122,41 +111,6 @@ def account_status(call: Call) -> dict[str, Any]:
 def order_rate_limits(call: Call) -> list[dict[str, Any]]:
     """How many orders the account may place, and has."""
     return call.office.limiter.order_rows(call.account, call.now_ns) if call.office is not None else []
-
-
-def prevented_matches(call: Call) -> list[dict[str, Any]]:
-    """The caller's recent prevented matches: one by its number, or those of one of its orders."""
-    market, arguments = call.market(), call.arguments
-    by_number = "preventedMatchId" in arguments
-    if not by_number and "orderId" not in arguments:
-        raise one_of_two("preventedMatchId", "orderId")
-    if by_number and len(arguments.keys() & {"orderId", "fromPreventedMatchId", "limit"}) > 0:
-        raise Refusal(-1128, "Combination of optional parameters invalid. Send preventedMatchId alone, or orderId.")
-    limit = limit_of(call, MATCHES_LIMIT, MATCHES_LIMIT_MAX)
-    held = call.model.prevented_matches(call.account, market.number)
-    if by_number:
-        found = [match for match in held if match.prevented_match_id == arguments["preventedMatchId"]]
-    else:
-        order_id, first = arguments["orderId"], arguments.get("fromPreventedMatchId", 0)
-        of_order = (match for match in held if order_id in (match.taker_order_id, match.maker_order_id))
-        found = [match for match in of_order if match.prevented_match_id >= first]
-    group = call.model.catalogue.accounts[call.account].trade_group or replies.NO_TRADE_GROUP
-    return [_prevented_match(market, match, group) for match in found[:limit]]
-
-
-def _prevented_match(market: Market, match: PreventedMatch, trade_group: int) -> dict[str, Any]:
-    return {
-        "symbol": market.symbol,
-        "preventedMatchId": match.prevented_match_id,
-        "takerOrderId": match.taker_order_id,
-        "makerSymbol": market.symbol,
-        "makerOrderId": match.maker_order_id,
-        "tradeGroupId": trade_group,
-        "selfTradePreventionMode": match.mode.name,
-        "price": format_scaled(match.price, market.price_scale),
-        **replies.prevented_quantities(market, match),
-        "transactTime": replies.milliseconds(match.time_ns),
-    }
 
 
 def depth(call: Call) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from ringex.gateways.errors import Refusal, of_reason, quantity_worth
 from ringex.gateways.parameters import shown_client_id
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
+from ringex.history.prevented import PreventedMatch
 from ringex.history.readmodel import Order as HeldOrder
-from ringex.history.readmodel import PreventedMatch, ReadModel
+from ringex.history.readmodel import ReadModel
 from ringex.reasons import REASON_TEXT, Reason
 from ringex.terms import (
     CommandKind,

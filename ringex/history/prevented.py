@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ringex.jit import compiled, entry
 from ringex.memory import address_of, copy_bytes, record_at
 from ringex.messages import PREVENTED
+from ringex.terms import SelfTradePrevention
 
 PREVENTED_MATCHES: Final = np.dtype(
     [
@@ -36,6 +38,29 @@ PREVENTED_MATCH: Final = np.dtype(
     align=True,
 )
 _MATCH_BYTES: Final = PREVENTED_MATCH.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class PreventedMatch:
+    """A trade that self-trade prevention kept from happening. `taker_left`, `maker_left`: what each had left before."""
+
+    prevented_match_id: int
+    time_ns: int
+    taker_order_id: int
+    maker_order_id: int
+    taker_account: int
+    maker_account: int
+    market: int
+    mode: SelfTradePrevention
+    price: int
+    quantity: int
+    taker_left: int
+    maker_left: int
+
+
+def match_of(record: np.void) -> PreventedMatch:
+    values = dict(zip(PREVENTED_MATCH.names or (), record.item(), strict=True))
+    return PreventedMatch(**values | {"mode": SelfTradePrevention(values["mode"])})
 
 
 class PreventedMatches:

@@ -29,7 +29,14 @@ from ringex.history.orders import (
     order_trigger,
     order_update,
 )
-from ringex.history.prevented import PREVENTED_MATCH, PreventedMatches, prevented_last_id, prevented_record
+from ringex.history.prevented import (
+    PREVENTED_MATCH,
+    PreventedMatch,
+    PreventedMatches,
+    match_of,
+    prevented_last_id,
+    prevented_record,
+)
 from ringex.history.trades import RECENT_TRADE, RecentTrades, trades_record
 from ringex.jit import compiled, entry, int64
 from ringex.marketdata.depth import LEVEL, Depth, Quote, depth_apply_one
@@ -137,24 +144,6 @@ class Trade:
     quote_amount: int
     aggregate_id: int
     buyer_is_maker: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PreventedMatch:
-    """A trade that self-trade prevention kept from happening. `taker_left`, `maker_left`: what each had left before."""
-
-    prevented_match_id: int
-    time_ns: int
-    taker_order_id: int
-    maker_order_id: int
-    taker_account: int
-    maker_account: int
-    market: int
-    mode: SelfTradePrevention
-    price: int
-    quantity: int
-    taker_left: int
-    maker_left: int
 
 
 class _Header(msgspec.Struct):
@@ -278,12 +267,17 @@ class ReadModel:
 
     def prevented_matches(self, account: int, market: int) -> list[PreventedMatch]:
         """The recent prevented matches of the market that the account had a part in, oldest first."""
-        return [_match_of(record) for record in self._prevented.of(account, market)]
+        return [match_of(record) for record in self._prevented.of(account, market)]
+
+    @property
+    def holds_all_prevented(self) -> bool:
+        """Whether no prevented match has ever been pushed out of memory."""
+        return len(self._prevented.last(self._prevented.capacity)) < self._prevented.capacity
 
     def prevented_match(self, market: int, prevented_match_id: int) -> PreventedMatch | None:
         """The market's prevented match with this number, if it is still held."""
         record = self._prevented.with_id(market, prevented_match_id)
-        return _match_of(record) if record is not None else None
+        return match_of(record) if record is not None else None
 
     # For the history
 
@@ -612,8 +606,3 @@ def order_of_record(record: np.void) -> Order:
         prevented_quantity=int(record["prevented_quantity"]),
         prevented_match_id=int(record["prevented_match_id"]),
     )
-
-
-def _match_of(record: np.void) -> PreventedMatch:
-    values = dict(zip(PREVENTED_MATCH.names or (), record.item(), strict=True))
-    return PreventedMatch(**values | {"mode": SelfTradePrevention(values["mode"])})

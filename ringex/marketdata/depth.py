@@ -101,7 +101,7 @@ class Depth:
     def best(self, market: int, side: Side) -> Quote:
         """The highest bid (BUY) or the lowest ask (SELL)."""
         self._check(market)
-        slot = _best(self.address, market, int(side))
+        slot = depth_best(self.address, market, int(side))
         return Quote(*self._levels[slot].item()) if slot else Quote(0, 0)
 
     def levels(self, market: int, side: Side, levels_max: int) -> np.ndarray:
@@ -238,7 +238,7 @@ def _set_level(depth: int, market: int, side: int, price: int, quantity: int) ->
 
 @entry
 @compiled
-def _best(depth: int, market: int, side: int) -> int:
+def depth_best(depth: int, market: int, side: int) -> int:
     """The slot of the side's best level, or 0."""
     d = record_at(depth, 0, DEPTH)
     book = record_at(d.books, market, BOOK)
@@ -253,7 +253,7 @@ def _copy_levels(depth: int, market: int, side: int, found: int, count_max: int)
     """Copy the side's best levels to LEVEL records at address `found`. Returns how many."""
     d = record_at(depth, 0, DEPTH)
     book = record_at(d.books, market, BOOK)
-    slot = _best(depth, market, side)
+    slot = depth_best(depth, market, side)
     count = 0
     while slot != 0 and count < count_max:
         level = record_at(d.levels, slot, LEVEL)

@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterable
 from types import FrameType
 from typing import Final
 
@@ -24,12 +23,12 @@ from ringex.history.catalogue import Catalogue
 from ringex.history.follower import RETRY_S, EventsGoneError, Follower
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError
 from ringex.history.readmodel import ReadModel
-from ringex.marketdata.changes import changes_by_market
+from ringex.marketdata.composer import Composer, Tickers
 from ringex.marketdata.depth import Depth
 from ringex.marketdata.position import Position
-from ringex.marketdata.streams import Message, Streams
 from ringex.messages import EVENT
 from ringex.ring import Ring
+from ringex.zmqcalls import function_address
 
 EVENTS_PER_BATCH_MAX: Final = 4096
 SEND_QUEUE_MESSAGES_MAX: Final = 100_000
@@ -67,7 +66,8 @@ class Publisher:
         self._ring = Ring.attach(run.event_ring)
         self._replica = ReplicaClient(settings.replica_endpoint, context=self._context)
         self._position = Position(settings.data_dir / "publisher.position", run.epoch)
-        self._streams = Streams()
+        self._composer = Composer(EVENTS_PER_BATCH_MAX, settings.limits.markets_max)
+        self._zmq_send = function_address("zmq_send")
         self._catalogue: Catalogue
         self._depth: Depth
         self._applied = 0  # the last event that catalogue and books have seen
@@ -97,9 +97,9 @@ class Publisher:
                     self._sent = self._applied
                     follower.restart(self._sent)
                 continue
-            if len(events):
-                self._publish(events)
-            else:
+            for start in range(0, len(events), EVENTS_PER_BATCH_MAX):
+                self._publish(events[start : start + EVENTS_PER_BATCH_MAX])
+            if not len(events):
                 follower.wait(WAIT_S)
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class Publisher:
                 model = ReadModel(self._settings.limits)
                 model.load(frames)
                 self._catalogue, self._depth, self._applied = model.catalogue, model.books, sequence
-                self._streams.forget()
+                self._composer.forget()
                 self._depth.apply(np.zeros(0, EVENT))  # compiled by now, or here, while nobody waits
                 return True
         return False
@@ -137,17 +137,21 @@ class Publisher:
         self._catalogue.apply(unseen)
         self._depth.apply(unseen)
         self._applied = max(self._applied, last)
-        markets = self._catalogue.markets
-        changes = changes_by_market(unsent)
-        self._send(self._streams.trades(unsent, markets))
-        self._send(self._streams.depth(change, markets[change.market]) for change in changes)
         self._sent = max(self._sent, last)
-        if self._applied == self._sent:  # else the books are ahead of the streams: their quotes come later
-            numbers = range(len(markets)) if behind_books else [change.market for change in changes]
-            self._send(self._streams.tickers(numbers, markets, self._depth))
+        tickers = Tickers.ALL if behind_books else Tickers.CHANGED
+        if self._applied > self._sent:
+            tickers = Tickers.NONE  # the books are ahead of the streams: their quotes come later
+        self._composer.compose(unsent, self._catalogue.markets, self._depth, tickers)
+        self._send()
         self._position.store(self._sent)
 
-    def _send(self, messages: Iterable[Message]) -> None:
-        for topic, payload in messages:
+    def _send(self) -> None:
+        """Send what the composer has made. Raises zmq.ZMQError."""
+        if self._zmq_send:
+            answer = self._composer.send(self._zmq_send, self._socket.underlying)
+            if answer < 0:
+                raise zmq.ZMQError(-answer)
+            return
+        for topic, payload in self._composer.messages():
             self._socket.send(topic, zmq.SNDMORE)
             self._socket.send(payload)

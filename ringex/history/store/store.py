@@ -19,6 +19,7 @@ from ringex.history.store.schema import (
     BOOKINGS,
     CANDLES,
     ORDER_COLUMNS,
+    PREVENTED,
     PROGRESS,
     TABLES,
     TRADES,
@@ -357,6 +358,21 @@ class Store(ABC):
             f"SELECT {', '.join(AMENDMENTS.columns)} FROM amendments {where}", (order_id, execution_id, count)
         )
 
+    def prevented_match(self, market: int, prevented_match_id: int) -> list[Row]:
+        """The row of `prevented` with this number, if there is one."""
+        where = "WHERE market = ? AND prevented_match_id = ?"
+        return self.rows(f"{_PREVENTED} {where}", (market, prevented_match_id))
+
+    def prevented_of_order(self, order_id: int, first_id: int, count: int) -> list[Row]:
+        """Rows of `prevented` from `first_id` on that the order had a part in, oldest first."""
+        halves = [
+            f"SELECT * FROM ({_PREVENTED} WHERE {role}_order_id = ? AND prevented_match_id >= ? "
+            f"ORDER BY prevented_match_id LIMIT ?) {role}s"
+            for role in ("taker", "maker")
+        ]
+        values = (order_id, first_id, count) * 2
+        return self.rows(f"{' UNION '.join(halves)} ORDER BY prevented_match_id LIMIT ?", (*values, count))
+
     def quantities(self, order_ids: Sequence[int]) -> Mapping[int, int]:
         """What each of these orders, as stored, asks for without what was prevented; unknown ones are left out."""
         found: dict[int, int] = {}
@@ -398,6 +414,7 @@ class Store(ABC):
 
 
 _ORDERS: Final = f"SELECT {', '.join(ORDER_COLUMNS)} FROM orders"
+_PREVENTED: Final = f"SELECT {', '.join(PREVENTED.columns)} FROM prevented"
 _TRADES: Final = f"SELECT {', '.join(TRADES.columns)} FROM trades"
 
 
