@@ -26,6 +26,7 @@ LEGS: Final = (
     "pipeline",
     "latency",
     "wire",
+    "feed",
     "web",
     "recovery",
     "history",

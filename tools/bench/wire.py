@@ -4,7 +4,7 @@ REQ           one client, one order at a time; beside a bare REQ/REP pair that d
               with every process parked between orders, and with the matcher spinning on a core of its own
 msgpack       one DEALER, WINDOW orders under way; beside a bare ROUTER that decodes and answers
 binary        one DEALER, frames of BATCH orders; beside a bare ROUTER that receives them and answers as many bytes
-market data   messages that a subscriber gets under the binary load; beside a bare publisher of the same messages
+market data   messages that a subscriber gets under the binary load; what the publisher can do shows `bench feed`
 
 Exchange and bare peer take turns. The exchange is a temporary one, with every order synced before it is answered.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from loadgen.bare import bare_peer, sync_us
 from loadgen.client import Job, Wire, run_clients
-from loadgen.feed import Subscriber, bare_feed
+from loadgen.feed import Subscriber
 from loadgen.result import Result, together
 from loadgen.target import ACCOUNT, workload
 from local_exchange import LocalExchange
@@ -24,7 +24,6 @@ SYMBOL, PRICE, QUANTITY = "BTCUSDT", "50000", "0.001"
 WINDOW = 256
 BATCH = 512
 FRAMES_UNDER_WAY = 8
-FEED_MESSAGES_MIN = 50_000
 
 
 def measure(options: Options) -> list[Figure]:
@@ -84,26 +83,19 @@ class Bench:
         return [figure("wire", name, "orders/s", rates, floors=floors, floor_name="bare ROUTER", reach=0.6)]
 
     def binary(self) -> list[Figure]:
-        rates, floors, feeds, feed_floors = [], [], [], []
+        rates, floors, feeds = [], [], []
         for _ in self._turns(Wire.BINARY):
             with Subscriber(self._exchange.pub_endpoint) as subscriber:
                 result, bare = self._both(Wire.BINARY)
                 feed = subscriber.received()
-            again = bare_feed(feed.messages, -(-FEED_MESSAGES_MIN // len(feed.messages)), self._options.folder)
             rates.append(result.rate)
             floors.append(bare.rate)
             feeds.append(feed.count / ((result.ended_ns - result.started_ns) / 1e9))
-            feed_floors.append(again.rate)
         name = f"binary, frames of {BATCH}"
         return [
             figure("wire", name, "orders/s", rates, floors=floors, floor_name="bare ROUTER"),
             figure("wire", f"{name}, the rate itself", "orders/s", rates, reach=500_000),
-            figure(
-                *("wire", "market data under that load", "messages/s", feeds),
-                floors=feed_floors,
-                floor_name="bare PUB/SUB",
-                reach=0.7,
-            ),
+            figure("wire", "market data under that load", "messages/s", feeds),
         ]
 
     def _turns(self, wire: Wire) -> range:
