@@ -69,7 +69,13 @@ cli.add_command(history_group)
 @click.option("--http", metavar="HOST:PORT", help="REST and WebSocket; off leaves them out. [default: 127.0.0.1:7080]")
 @click.option("--web-gateways", "web_gateways", type=int, help="How many processes share that port. [default: 1]")
 @click.option("--tls", nargs=2, metavar="CERT KEY", help="PEM files: serve HTTPS and WSS instead.")
-def start(config: Path | None, cores: str | None, **options: Any) -> int:
+@click.option(
+    *("--trusted-proxy", "trusted_proxies"),
+    multiple=True,
+    metavar="CIDR",
+    help="Whose X-Forwarded-For tells the client's address. May be repeated. [default: nobody's]",
+)
+def start(config: Path | None, cores: str | None, trusted_proxies: tuple[str, ...], **options: Any) -> int:
     """Start the exchange and run it until it is stopped."""
     # OpenBLAS would start its threads when NumPy is imported, and the supervisor forks: there may be none.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -77,7 +83,9 @@ def start(config: Path | None, cores: str | None, **options: Any) -> int:
     from ringex.supervisor import run_exchange
 
     try:
-        settings = load_settings(config, {"cores": _cores(cores), **options})
+        settings = load_settings(
+            config, {"cores": _cores(cores), "trusted_proxies": trusted_proxies or None, **options}
+        )
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
     return run_exchange(settings)

@@ -78,6 +78,7 @@ class Settings:
     http_endpoint: str = "127.0.0.1:7080"  # host:port that all web gateways share; "" leaves them out
     web_gateways: int = 1
     tls: tuple[Path, Path] | None = None  # certificate chain and private key (PEM) of the web gateways
+    trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For web gateways believe
     command_ring_slots: int = 1 << 14
     event_ring_slots: int = 1 << 17
     journal_buffer_slots: int = 1 << 16

@@ -202,7 +202,7 @@ class _Table:
 def _settings_of(table: _Table) -> dict[str, Any]:
     """Settings' arguments from one source."""
     plain = {"data", "durability", "cores", "limits", "history", "assets", "markets", "accounts", "http", "tls"}
-    plain |= {"rate_limits"}
+    plain |= {"rate_limits", "trusted_proxies"}
     table.check_keys(plain | set(_COUNTS) | set(_SLOTS) | set(_ENDPOINTS))
     given: dict[str, Any] = {}
     for key in table.values:
@@ -218,6 +218,8 @@ def _settings_of(table: _Table) -> dict[str, Any]:
         given["http_endpoint"] = _http_endpoint(table)
     if "tls" in table.values:
         given["tls"] = _tls(table)
+    if "trusted_proxies" in table.values:
+        given["trusted_proxies"] = _networks(table, "trusted_proxies", '["10.0.0.0/8"]')
     if "durability" in table.values:
         given["durability"] = _durability(table)
     if "cores" in table.values:
@@ -285,20 +287,21 @@ def _rate_limits(table: _Table) -> RateLimits:
                 raise table.fault(key, f"{value!r} is not allowed; true or false is")
             given[key] = value
         elif key == "exempt":
-            given[key] = _networks(table, value)
+            given[key] = _networks(table, key, '["127.0.0.0/8", "::1/128"]')
         else:
             given[key] = table.whole(key, 1, LIMIT_MAX)
     return RateLimits(**given)
 
 
-def _networks(table: _Table, value: Any) -> tuple[str, ...]:
+def _networks(table: _Table, key: str, example: str) -> tuple[str, ...]:
+    value = table.values[key]
     try:
-        if not isinstance(value, list) or not all(isinstance(network, str) for network in value):
+        if not isinstance(value, list | tuple) or not all(isinstance(network, str) for network in value):
             raise ValueError("no list of texts")
         return tuple(str(ip_network(network)) for network in value)
     except ValueError as error:
-        example = 'a list of networks is, for example ["127.0.0.0/8", "::1/128"]'
-        raise table.fault("exempt", f"{value!r} is not allowed ({error}); {example}") from error
+        allowed = f"a list of networks is, for example {example}"
+        raise table.fault(key, f"{value!r} is not allowed ({error}); {allowed}") from error
 
 
 def _endpoint(table: _Table, key: str) -> str:

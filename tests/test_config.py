@@ -102,6 +102,11 @@ def test_an_option_that_is_wrong_is_named_as_one() -> None:
         ('http = "127.0.0.1:99999"', "http: '127.0.0.1:99999' is not allowed; HOST:PORT"),
         ("web_gateways = 17", "web_gateways: 17 is not allowed; a whole number 1..16 is"),
         ('tls = ["cert.pem"]', "tls: ['cert.pem'] is not allowed; two PEM files"),
+        (
+            'trusted_proxies = ["10.0.0.1/8"]',
+            "trusted_proxies: ['10.0.0.1/8'] is not allowed (10.0.0.1/8 has host bits",
+        ),
+        ('trusted_proxies = "10.0.0.0/8"', 'a list of networks is, for example ["10.0.0.0/8"]'),
         ('tls = ["/none/cert.pem", "/none/key.pem"]', "tls: /none/cert.pem and /none/key.pem cannot be used"),
         ("data = 5", "data: 5 is not allowed; the path of a directory is"),
         (f'data = "/{"d" * 120}"', "is too long for sockets; 94 bytes are allowed"),

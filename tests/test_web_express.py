@@ -25,7 +25,16 @@ PLAIN_LINES = (b"Host: x", b"Accept: */*", b"user-agent:bench/1.0", b"CONNECTION
 STRANGE_LINES = (
     *(b"Connection: close", b"Expect: 100-continue", b"Upgrade: websocket", b"Transfer-Encoding: chunked"),
     *(b"X-MBX-APIKEY: " + b"j" * 64, b"X-MBX-APIKEY: short", b"Content-Length: 5", b"Content-Length: x"),
-    *(b" folded: line", b"no colon", b"", b"Bad Name: 1", b"Proxy-Connection: close", b"\xff: 1", b"A: \x01"),
+    *(
+        b" folded: line",
+        b"no colon",
+        b"",
+        b"Bad Name: 1",
+        b"Proxy-Connection: close",
+        b"\xff: 1",
+        b"A: \x01",
+        b"X-Forwarded-For: 1.2.3.4",
+    ),
 )
 
 

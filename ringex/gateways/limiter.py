@@ -186,7 +186,7 @@ class Limiter:
         return now + seconds
 
     def _is_exempt(self, address: str) -> bool:
-        return not address or _is_in(address, self.limits.exempt)
+        return not address or is_in(address, self.limits.exempt)
 
 
 def _too_much(what: str, now_ns: int) -> Refusal:
@@ -227,7 +227,8 @@ def _subject_of(address: str) -> str:
 
 
 @lru_cache(1 << 12)
-def _is_in(address: str, networks: tuple[str, ...]) -> bool:
+def is_in(address: str, networks: tuple[str, ...]) -> bool:
+    """Whether an IP address lies in one of the networks; what is no address does not."""
     try:
         found = ip_address(address)
     except ValueError:

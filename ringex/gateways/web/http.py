@@ -14,7 +14,7 @@ from typing import Any, Final
 import httptools
 
 from ringex.gateways.errors import Refusal
-from ringex.gateways.web import rest
+from ringex.gateways.web import proxies, rest
 from ringex.gateways.web.peer import Peer, Site
 from ringex.gateways.web.pintu import http as pintu
 from ringex.gateways.web.responses import CONTINUE, ENCODER, JSON, error_body, response
@@ -24,7 +24,7 @@ GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEPT: Final = frozenset(
     (
         *(b"x-mbx-apikey", b"expect", b"upgrade", b"connection", b"content-length"),
-        *(b"sec-websocket-key", b"sec-websocket-version", b"access-control-request-method"),
+        *(b"sec-websocket-key", b"sec-websocket-version", b"access-control-request-method", proxies.HEADER),
     )
 )
 """Headers that something here looks at, in small letters."""
@@ -162,6 +162,8 @@ class HttpPeer(Peer):
             assert request is not None
             if request.headers is None:
                 request.headers = {}
+            elif name == proxies.HEADER and name in request.headers:  # one list, in as many lines as it likes
+                value = request.headers[name] + b"," + value
             request.headers[name] = value
 
     def on_headers_complete(self) -> None:
@@ -201,6 +203,8 @@ class HttpPeer(Peer):
         self._state = _State.BETWEEN
         if self._waiting and not self._waiting[-1].keep_alive:
             return  # nothing after a last request is served
+        if self.proxy:
+            self._find_client(request)
         self._waiting.append(request)
         if self._parser.should_upgrade():
             self._offer = request
@@ -214,6 +218,15 @@ class HttpPeer(Peer):
             rest.serve(request, self.site)
         if len(self._waiting) > self.site.bounds.pipelined_max:
             self.stop_reading()
+
+    def _find_client(self, request: Request) -> None:
+        """Behind a proxy each request may be another client's."""
+        try:
+            forwarded = request.header(proxies.HEADER)
+            self.address = proxies.client_of(forwarded, self.proxy, self.site.trusted_proxies)
+        except proxies.NotAnAddress as error:
+            self._request = request
+            raise _Bad(400, str(error)) from None
 
     def _count_head(self, size_bytes: int) -> None:
         self._head_bytes += size_bytes
@@ -316,6 +329,8 @@ class HttpPeer(Peer):
         try:
             headers = _handshake(request)
             state = endpoint.accept(request.path, request.query)
+            if self.proxy and not self.count(self.address):
+                raise Refusal(-1003, self.too_many())
         except Refusal as refusal:
             request.keep_alive = False
             version = b"Sec-WebSocket-Version: 13\r\n" if refusal.status == 426 else b""
@@ -329,7 +344,7 @@ class HttpPeer(Peer):
         transport.write(b"".join([*self._out, headers]))
         self._out = []
         socket = WebSocket(self.site, transport, endpoint, state)
-        socket.address = self.address
+        socket.address, socket.counted = self.address, self.counted
         transport.set_protocol(socket)
         socket.open(rest_of_data)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ringex.gateways.gateway import Gateway
+from ringex.gateways.limiter import is_in
 from ringex.gateways.session import Connection
 from ringex.gateways.web.deadlines import Deadlines
 from ringex.gateways.web.responses import error_body, response
@@ -56,6 +57,8 @@ class Site:
     wake: Callable[[], None]
     endpoints: Mapping[bytes, Endpoint]
     """WebSocket endpoints by path; `/x/*` stands for every path below /x/."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose X-Forwarded-For is believed."""
     peers: set[Peer] = field(default_factory=set)
     addresses: Counter[str] = field(default_factory=Counter)
     """How many peers each address has here."""
@@ -79,14 +82,21 @@ class Site:
 class Peer(asyncio.Protocol):
     """Base of the protocols. `size_bytes` makes it an `Unread` of its gateway connection."""
 
-    __slots__ = ("_out", "address", "connection", "deadline", "looked_at", "paused", "site", "stuck_bytes", "transport")
+    __slots__ = (
+        *("_out", "address", "connection", "counted", "deadline", "looked_at", "paused", "proxy", "site"),
+        *("stuck_bytes", "transport"),
+    )
 
     def __init__(self, site: Site, transport: asyncio.Transport | None = None) -> None:
         self.site = site
         self.transport: Any = transport  # None before there is one and after it is gone
         self.connection: Connection | None = None
         self.address = ""
-        """The IP address of the other end."""
+        """The client's IP address: the other end's, or what a trusted proxy there says of the present request."""
+        self.proxy = ""
+        """The other end's address, if it is a trusted proxy."""
+        self.counted = ""
+        """The address among whose connections it counts; empty for those of proxies."""
         self.deadline = math.inf
         self.looked_at = 0
         self.paused = False
@@ -103,11 +113,10 @@ class Peer(asyncio.Protocol):
             return
         name = transport.get_extra_info("peername")
         self.address = sys.intern(str(name[0])) if name else ""
-        site.addresses[self.address] += 1
-        if not site.gateway.limiter.connected(self.address, site.addresses[self.address]):
-            site.gateway.counts["refused_connections"] += 1
-            most = site.gateway.limiter.limits.connections_per_address
-            body = error_body(-1003, f"Too many connections. At most {most} of one address may be open; close some.")
+        if site.trusted_proxies and is_in(self.address, site.trusted_proxies):
+            self.proxy = self.address
+        elif not self.count(self.address):
+            body = error_body(-1003, self.too_many())
             self.transport.write(response(429, body, keep_alive=False))
             self.transport.close()
             return
@@ -122,8 +131,24 @@ class Peer(asyncio.Protocol):
         self.site.deadlines.set(self, math.inf)
         self.leave()
 
+    def count(self, address: str) -> bool:
+        """Count it among the connections of an address. False if that has too many."""
+        self.counted = address
+        self.site.addresses[address] += 1
+        if self.site.gateway.limiter.connected(address, self.site.addresses[address]):
+            return True
+        self.site.gateway.counts["refused_connections"] += 1
+        return False
+
+    def too_many(self) -> str:
+        most = self.site.gateway.limiter.limits.connections_per_address
+        return f"Too many connections. At most {most} of one address may be open; close some."
+
     def _uncount(self) -> None:
-        addresses, address = self.site.addresses, self.address
+        addresses, address = self.site.addresses, self.counted
+        if not address:
+            return
+        self.counted = ""
         if addresses[address] <= 1:
             del addresses[address]
         else:
@@ -141,7 +166,7 @@ class Peer(asyncio.Protocol):
         """The place at the gateway; taken with the first request."""
         if self.connection is None:
             self.connection = self.site.gateway.connections.open(time.time_ns(), transport, self)
-            self.connection.address = self.address
+        self.connection.address = self.address
         return self.connection
 
     @property

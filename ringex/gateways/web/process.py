@@ -109,7 +109,9 @@ class WebGateway:
         pintu = self._pintu = PintuSockets(gateway, channels, self._loop)
         endpoints: dict[bytes, Endpoint] = {socketapi.PATH: SocketApi(gateway), **dict.fromkeys(STREAM_PATHS, streams)}
         endpoints[PINTU_PATH] = pintu
-        site = self._site = Site(gateway, self._loop, deadlines, self._bounds, self._wake, endpoints)
+        site = self._site = Site(
+            gateway, self._loop, deadlines, self._bounds, self._wake, endpoints, self._settings.trusted_proxies
+        )
         server = await self._listen()
         doorbell = self._run.doorbells[self._number]
         self._loop.add_reader(doorbell, self._turn)
