@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -64,10 +64,10 @@ class RandomRun:
     `commands` are COMMAND records, `fields` the events as dicts, `events` the same as EVENT records.
     """
 
-    def __init__(self, seed: int, commands_count: int) -> None:
+    def __init__(self, seed: int, commands_count: int, make_stream: Callable[[ReferenceExchange], Stream] = Stream):
         self.exchange = ReferenceExchange(SMALL)
         dice = random.Random(seed)
-        stream = Stream(self.exchange)
+        stream = make_stream(self.exchange)
         self.fields: list[Fields] = []
         commands: list[np.ndarray] = []
 

@@ -9,8 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 from event_records import RandomRun, event
+from reference import ReferenceExchange
+from reference.masses import countdown_subject
 from reference.records import Fields
-from reference.streams import SMALL
+from reference.streams import SMALL, Dice, Stream
 from replica_server import ReplicaServer
 
 from ringex.engine import Matcher
@@ -29,6 +31,7 @@ from ringex.terms import (
     SelfTradePrevention,
     Side,
     TimeInForce,
+    TimerKind,
 )
 
 CLOSED_MAX = 12
@@ -187,7 +190,7 @@ def test_a_model_loaded_midway_ends_as_one_that_saw_everything(run: RandomRun) -
 def test_models_of_different_events_differ(run: RandomRun) -> None:
     last_changes = [at for at, e in enumerate(run.fields) if e["kind"] in (EventKind.ACCEPTED, EventKind.BALANCE)]
     assert model_of(run.events[: last_changes[-1]]) != model_of(run.events[: last_changes[-1] + 1])
-    assert len(model_of(run.events).export()) == 11
+    assert len(model_of(run.events).export()) == 14
 
 
 class Told:
@@ -295,6 +298,54 @@ def test_a_status_is_the_last_one_told() -> None:
         told(EventKind.ACCOUNT, ACCOUNT_EVENT, account=1, name="one", status=3)
 
 
+class Lively(Stream):
+    """Orders, auctions, averages that are kept and countdowns, and nothing that stops a market or an account."""
+
+    def __init__(self, exchange: ReferenceExchange) -> None:
+        super().__init__(exchange)
+        self.makers = (*[self._place] * 20, self._auction, self._gather, self._average, *[self._countdown] * 2)
+
+    def _gather(self, dice: Dice) -> tuple[Fields, ...]:
+        return (self.desk.market_set(dice.below(2), MarketStatus.AUCTION),)
+
+    def _average(self, dice: Dice) -> tuple[Fields, ...]:
+        return (self.desk.filters(dice.below(2), average_minutes=1 + dice.below(3)),)
+
+    def _countdown(self, dice: Dice) -> tuple[Fields, ...]:
+        countdown_ns = dice.one_of((10**18, 10**15, 10**14, 10, 20, 0))
+        return (self.desk.countdown(1 + dice.below(3), countdown_ns, dice.below(3) - 1),)
+
+
+def test_averages_auctions_and_countdowns_are_the_exchanges() -> None:
+    seen = {"averages": 0, "auctions": 0, "countdowns": 0}
+    for seed in range(100, 124):
+        run = RandomRun(seed, 80, Lively)
+        half = model_of(run.events[: len(run.events) // 2])
+        loaded = empty_model()
+        loaded.load(half.export())
+        loaded.apply(run.events[len(run.events) // 2 :])
+        model = model_of(run.events)
+        assert loaded == model
+        last_ns = int(run.events["time_ns"][-1])
+        for number, market in enumerate(run.exchange.directory.markets):
+            for later_ns in (0, 59_000_000_000, 600_000_000_000):
+                expected = market.average.price(last_ns + later_ns)
+                assert model.averages.price(number, last_ns + later_ns) == expected
+                seen["averages"] += expected > 0
+            indication = model.auctions.indication(number)
+            goes_on = market.status == MarketStatus.AUCTION
+            assert indication.goes_on == goes_on
+            assert indication[1:4] == (market.indicative if goes_on else (0, 0, 0))
+            seen["auctions"] += indication.price > 0
+        timers = [timer for timer in run.exchange.state.timers if timer.kind == TimerKind.COUNTDOWN]
+        expected_countdowns = sorted((timer.subject, timer.due_ns) for timer in timers)
+        running = model.countdowns.running()
+        assert [(countdown_subject(c.account, c.market), c.due_ns) for c in running] == expected_countdowns
+        assert [c for account in range(5) for c in model.countdowns.running(account)] == running
+        seen["countdowns"] += len(running)
+    assert min(seen.values()) > 5, seen
+
+
 def test_a_gap_in_the_events_is_refused(run: RandomRun) -> None:
     with pytest.raises(AssertionError):
         model_of(run.events[1:])
@@ -324,7 +375,7 @@ def test_frames_that_do_not_fit_are_refused(run: RandomRun) -> None:
     versions = f"versions {(FORMAT_VERSION + 1, SCHEMA_VERSION)}; expected {(FORMAT_VERSION, SCHEMA_VERSION)}"
     assert versions in refusal([newer, *frames[1:]])
     assert "header" in refusal([b"\xff", *frames[1:]])
-    assert "10 frames; a read model has 11" in refusal(frames[:-1])
+    assert "13 frames; a read model has 14" in refusal(frames[:-1])
     for at, noun in enumerate(
         (
             "catalogue",
@@ -337,6 +388,9 @@ def test_frames_that_do_not_fit_are_refused(run: RandomRun) -> None:
             "prevented",
             "candles",
             "counts of candles",
+            "averages",
+            "auctions",
+            "countdowns",
         ),
         start=1,
     ):

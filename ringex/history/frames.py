@@ -8,7 +8,7 @@ import numpy as np
 
 Frame = bytes | bytearray | memoryview
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 """Of the frames of `ReadModel.export`; a model refuses any other."""
 
 

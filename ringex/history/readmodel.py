@@ -15,9 +15,12 @@ import msgspec
 import numpy as np
 
 from ringex.config import Limits
+from ringex.history.auctions import AUCTION, Auctions, auctions_market, auctions_tell
+from ringex.history.averages import MARKET_MINUTE, Averages, averages_filters, averages_trade
 from ringex.history.balances import BALANCE, Balances, balance_add_free, balance_set, balance_withhold
 from ringex.history.candles import CANDLE, CANDLES_PER_MARKET_MAX, LAYERS, Candles, candles_trade
 from ringex.history.catalogue import Asset, Catalogue, Key, Market
+from ringex.history.countdowns import COUNTDOWN, Countdowns, countdowns_done, countdowns_set
 from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
 from ringex.history.orders import (
     FORGOTTEN,
@@ -72,6 +75,9 @@ _ROOT: Final = np.dtype(
         ("trades", "i8"),
         ("prevented", "i8"),
         ("candles", "i8"),
+        ("averages", "i8"),
+        ("auctions", "i8"),
+        ("countdowns", "i8"),
     ],
     align=True,
 )
@@ -175,6 +181,9 @@ class ReadModel:
         self._trades = RecentTrades(limits.markets_max, trades_per_market)
         self._prevented = PreventedMatches(prevented_matches_max)
         self.candles = Candles(limits.markets_max)
+        self.averages = Averages(limits.markets_max)
+        self.auctions = Auctions(limits.markets_max)
+        self.countdowns = Countdowns(limits.accounts_max)
         self._pairs = np.zeros(limits.markets_max, _PAIR)
         self._root = np.zeros(1, _ROOT)
         self._root["pairs"] = address_of(self._pairs)
@@ -184,6 +193,9 @@ class ReadModel:
         self._root["trades"] = self._trades.address
         self._root["prevented"] = self._prevented.address
         self._root["candles"] = self.candles.address
+        self._root["averages"] = self.averages.address
+        self._root["auctions"] = self.auctions.address
+        self._root["countdowns"] = self.countdowns.address
         self._address = address_of(self._root)
 
     # Events in
@@ -354,6 +366,8 @@ class ReadModel:
         parts = [orders, forgotten, self._balances.export(), self._trades.export(len(self.markets)), *self._books_out()]
         parts += [self._prevented.export(), self.candles.export(len(self.markets))]
         parts.append(self.candles.counts(len(self.markets)))
+        parts += [self.averages.export(len(self.markets)), self.auctions.export(len(self.markets))]
+        parts.append(self.countdowns.export())
         return [header, self.catalogue.export(), *(frame_of(part) for part in parts)]
 
     def load(self, frames: list[Frame]) -> None:
@@ -363,7 +377,7 @@ class ReadModel:
         then the model must not be used.
         """
         assert self.sequence == 0 and not self.markets, "only an empty model can be loaded"
-        check(len(frames) == 11, f"{len(frames)} frames; a read model has 11")
+        check(len(frames) == 14, f"{len(frames)} frames; a read model has 14")
         try:
             header = msgspec.msgpack.decode(frames[0], type=_Header)
         except msgspec.MsgspecError as error:
@@ -381,6 +395,7 @@ class ReadModel:
         self._load_books(frames[6], frames[7])
         self._load_prevented(frames[8])
         self._load_candles(frames[9], frames[10])
+        self._load_standing(*frames[11:])
         self._root["sequence"] = header.sequence
 
     def __eq__(self, other: object) -> bool:
@@ -445,6 +460,21 @@ class ReadModel:
         except ValueError as error:
             raise FrameError(str(error)) from error
 
+    def _load_standing(self, averages: Frame, auctions: Frame, countdowns: Frame) -> None:
+        """What goes on in markets and accounts besides orders."""
+        kept = [market.filters.average_minutes for market in self.markets]
+        rows = records_of(averages, MARKET_MINUTE, sum(kept), "averages")
+        _check_range(rows["market"], 0, len(self.markets), "averages: market")
+        self.averages.load(kept, rows)
+        indications = records_of(auctions, AUCTION, len(self.markets), "auctions")
+        check(len(indications) == len(self.markets), f"auctions: {len(indications)} for {len(self.markets)} markets")
+        self.auctions.load(indications)
+        running = records_of(countdowns, COUNTDOWN, self._limits.accounts_max, "countdowns")
+        _check_range(running["account"], 1, len(self.catalogue.accounts), "countdowns: account")
+        _check_range(running["market"], -1, len(self.markets), "countdowns: market")
+        check(bool((running["due_ns"] > 0).all()), "countdowns: one is due at no time")
+        self.countdowns.load(running)
+
     def _load_books(self, headers_frame: Frame, levels_frame: Frame) -> None:
         headers = records_of(headers_frame, _BOOK_HEADER, self._limits.markets_max, "books")
         levels = records_of(levels_frame, LEVEL, self._limits.levels_max, "levels")
@@ -496,8 +526,17 @@ def _apply(model: int, events: int, count: int) -> None:
             b = record_at(event, 0, BALANCE_EVENT)
             balance_set(m.balances, int64(b.account), int64(b.market), b.free, b.locked)
             balance_withhold(m.balances, int64(b.account), int64(b.market), b.held)
+        elif kind == EventKind.DONE:
+            countdowns_done(m.countdowns, event)
         elif kind == EventKind.MARKET:
             _apply_market(model, event)
+            auctions_market(m.auctions, event)
+        elif kind == EventKind.INDICATIVE:
+            auctions_tell(m.auctions, event)
+        elif kind == EventKind.COUNTDOWN:
+            countdowns_set(m.countdowns, event)
+        elif kind == EventKind.MARKET_FILTERS:
+            averages_filters(m.averages, event)
         depth_apply_one(m.depth, event)
 
 
@@ -558,6 +597,7 @@ def _apply_trade(model: int, event: int) -> None:
     _apply_fee(model, maker, t.maker_fee, int64(t.maker_fee_asset), maker_received, int64(t.market))
     trades_record(m.trades, event)
     candles_trade(m.candles, event)
+    averages_trade(m.averages, event)
 
 
 @compiled
