@@ -94,7 +94,7 @@ def base_amount(market: Any, quantity: int) -> int:
     return quantity * market.base_multiplier
 
 
-@compiled
+@inlined
 def fee(rate: int, amount: int) -> int:
     """The fee on `amount` (>= 0), rounded up; for a negative rate the rebate, rounded down, as a negative number."""
     if rate == 0:
@@ -113,7 +113,7 @@ def part_of(rate: int, multiplier: int) -> int:
     return (rate * multiplier + FEE_RATE_ONE - 1) // FEE_RATE_ONE
 
 
-@compiled
+@inlined
 def check_order(market: Any, order_type: int, price: int, quantity: int, quote_quantity: int) -> int:
     """The market's filters on a new or amended order: the `Reason` to refuse it, or NONE.
 
@@ -171,7 +171,7 @@ def is_stop(order_type: int) -> bool:
     return order_type >= OrderType.STOP_LOSS and order_type <= OrderType.TAKE_PROFIT_LIMIT
 
 
-@compiled
+@inlined
 def check_stop_price(market: Any, order_type: int, stop_price: int, trailing_delta: int) -> int:
     """Why an order of this type may not have this stop price, or NONE. One that trails may have none."""
     if is_stop(order_type):
@@ -181,7 +181,7 @@ def check_stop_price(market: Any, order_type: int, stop_price: int, trailing_del
     return int64(Reason.NONE) if stop_price == 0 else int64(Reason.INVALID_STOP_PRICE)
 
 
-@compiled
+@inlined
 def check_iceberg(market: Any, order_type: int, time_in_force: int, quantity: int, iceberg_quantity: int) -> int:
     """Why an order of this type and total `quantity` may not show `iceberg_quantity` at a time, or NONE."""
     if iceberg_quantity == 0:
@@ -216,7 +216,7 @@ def trailing_trigger(side: int, anchor: int, delta: int) -> int:
     return whole * (DELTA_ONE + delta) + (part * (DELTA_ONE + delta) + DELTA_ONE - 1) // DELTA_ONE
 
 
-@compiled
+@inlined
 def check_trailing_delta(market: Any, order_type: int, side: int, delta: int) -> int:
     """Why an order of this type and side may not trail the market by `delta` basis points, or NONE."""
     if delta == 0:
@@ -232,7 +232,7 @@ def check_trailing_delta(market: Any, order_type: int, side: int, delta: int) ->
 
 
 @entry
-@compiled
+@inlined
 def check_peg(order_type: int, time_in_force: int, price: int, peg_price_type: int, peg_offset: int) -> int:
     """Why an order may not take its price from the book in this way, or NONE."""
     if peg_price_type == PegPriceType.NONE:

@@ -122,7 +122,7 @@ def _weigh(root: int, price: int, reference: int, demand: int, supply: int) -> N
     s.auction_imbalance = demand - supply
 
 
-@compiled
+@inlined
 def indicate(root: int, market: int) -> None:
     """In an auction: INDICATIVE, if what it would give has changed, and there is room for one event more."""
     s = record_at(root, 0, ROOT)

@@ -112,7 +112,7 @@ def peg_price(root: int, market: int, side: int, peg_price_type: int, peg_offset
     return record_at(s.levels, number, LEVEL).price if number != 0 else int64(0)
 
 
-@compiled
+@inlined
 def level_find(root: int, market: int, side: int, price: int) -> int:
     """The level of a side at `price`, or 0."""
     s = record_at(root, 0, ROOT)
@@ -121,7 +121,7 @@ def level_find(root: int, market: int, side: int, price: int) -> int:
     return prices_find(side_prices(root, side), int64(prices.root), m.depth, price // m.price_grid)
 
 
-@compiled
+@inlined
 def level_overflows(root: int, market: int, side: int, price: int, quantity: int, own: int) -> bool:
     """Whether what the level at `price` shows, less `own` of the order's, would pass AMOUNT_MAX with `quantity`."""
     level = level_find(root, market, side, price)
@@ -194,7 +194,7 @@ def _level_drop(root: int, number: int) -> None:
     pool_give(s.level_pool, number)
 
 
-@compiled
+@inlined
 def book_enter(root: int, slot: int, market: int, price: int) -> int:
     """Put an order, with what it has left, at the end of its price level. Returns what the level shows.
 
@@ -208,7 +208,7 @@ def book_enter(root: int, slot: int, market: int, price: int) -> int:
     return book_append(root, slot, market, price)
 
 
-@compiled
+@inlined
 def book_append(root: int, slot: int, market: int, price: int) -> int:
     """`book_enter`, but an iceberg shows what it has shown before."""
     s = record_at(root, 0, ROOT)
@@ -232,7 +232,7 @@ def stop_enter(root: int, slot: int, market: int) -> None:
     _queue(root, slot, market, side, terms.stop_price)
 
 
-@compiled
+@inlined
 def stop_due(root: int, market: int) -> int:
     """The level whose oldest stop order the last price lets fire next, or 0. Trailing ones come after the others."""
     s = record_at(root, 0, ROOT)
@@ -249,7 +249,7 @@ def stop_due(root: int, market: int) -> int:
     return trail_due(root, market)
 
 
-@compiled
+@inlined
 def _queue(root: int, slot: int, market: int, side: int, price: int) -> int:
     """Link an order at the end of the level of a side at `price`, made if need be. Returns the level."""
     number = level_find(root, market, side, price)
@@ -259,7 +259,7 @@ def _queue(root: int, slot: int, market: int, side: int, price: int) -> int:
     return number
 
 
-@compiled
+@inlined
 def order_link(root: int, slot: int, number: int) -> None:
     """Make an order the youngest of a level."""
     s = record_at(root, 0, ROOT)
@@ -275,7 +275,7 @@ def order_link(root: int, slot: int, number: int) -> None:
     level.youngest = slot
 
 
-@compiled
+@inlined
 def _unlink(root: int, slot: int) -> None:
     """Take an order out of its level's queue."""
     s = record_at(root, 0, ROOT)
@@ -301,7 +301,7 @@ def order_shown(root: int, slot: int) -> int:
     return order.quantity - order.executed
 
 
-@compiled
+@inlined
 def book_trade(root: int, slot: int, quantity: int) -> int:
     """Take `quantity`, which has traded, out of what an order and its level show. Returns what the level shows now."""
     s = record_at(root, 0, ROOT)
@@ -345,7 +345,7 @@ def book_shrink(root: int, slot: int, quantity: int) -> int:
     return level.quantity
 
 
-@compiled
+@inlined
 def book_take(root: int, slot: int) -> int:
     """Take what an order shows out of its level's sum, before it leaves. Returns what the level shows now."""
     s = record_at(root, 0, ROOT)
@@ -356,7 +356,7 @@ def book_take(root: int, slot: int) -> int:
     return level.quantity
 
 
-@compiled
+@inlined
 def book_leave(root: int, slot: int) -> None:
     """Unlink an order whose quantity has been taken out of its level, or a stop order; a level left empty goes."""
     s = record_at(root, 0, ROOT)
@@ -411,7 +411,7 @@ def client_id_find(root: int, account: int, words: int) -> int:
     return 0
 
 
-@compiled
+@inlined
 def client_id_add(root: int, slot: int) -> None:
     words = order_id_words(root, slot)
     if not words_empty(words):
@@ -420,7 +420,7 @@ def client_id_add(root: int, slot: int) -> None:
         index_put(s.client_index, words_hash(account, words), slot)
 
 
-@compiled
+@inlined
 def client_id_remove(root: int, slot: int) -> None:
     words = order_id_words(root, slot)
     if not words_empty(words):
@@ -436,7 +436,7 @@ def has_terms(order: Any) -> bool:
     return order.is_iceberg != 0 or is_stop(order.order_type) or order.time_in_force == TimeInForce.GTD
 
 
-@compiled
+@inlined
 def order_open(root: int, slot: int, market: int) -> None:
     """Enter an order that has come to rest or to wait among the open ones; one that has a date expires then."""
     s = record_at(root, 0, ROOT)
@@ -447,7 +447,7 @@ def order_open(root: int, slot: int, market: int) -> None:
         timer_set(root, int64(TimerKind.ORDER_EXPIRY), order.order_id, good_till_ns)
 
 
-@compiled
+@inlined
 def order_enter(root: int, slot: int, market: int) -> None:
     """Enter an order among the open ones: by id, by client order id, by account, by gateway."""
     s = record_at(root, 0, ROOT)
@@ -467,7 +467,7 @@ def order_enter(root: int, slot: int, market: int) -> None:
     account.youngest = slot
 
 
-@compiled
+@inlined
 def order_close(root: int, slot: int, market: int) -> None:
     """Take an order from the open ones; its record stays as it is until its slot is given back."""
     s = record_at(root, 0, ROOT)

@@ -12,7 +12,7 @@ from ringex.engine.admin import emit_market
 from ringex.engine.filters import last_or_reference
 from ringex.engine.records import MARKET, ROOT
 from ringex.engine.timers import timer_set
-from ringex.jit import compiled, int64
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import AMOUNT_MAX, MULTIPLIER_ONE
 from ringex.rules import price_share
@@ -55,7 +55,7 @@ def _lowest(root: int, market: int) -> int:
     return price_share(_reference(root, market), max(MULTIPLIER_ONE - band, int64(0)), True)
 
 
-@compiled
+@inlined
 def trips(root: int, market: int, price: int) -> bool:
     """Whether a trade at `price` must not happen."""
     if record_at(record_at(root, 0, ROOT).markets, market, MARKET).breaker_band == 0:

@@ -18,7 +18,7 @@ EVENT_ID_OFFSET: Final[int] = EVENT.fields["client_order_id"][1]  # type: ignore
 EVENT_ORIGINAL_OFFSET: Final[int] = EVENT.fields["original_client_order_id"][1]  # type: ignore[index]
 
 
-@compiled
+@inlined
 def emit(root: int, kind: int, account: int, market: int) -> int:
     """A new event, zero but for its header. Returns its address."""
     s = record_at(root, 0, ROOT)
@@ -54,7 +54,7 @@ def execution_id_next(root: int) -> int:
     return s.execution_id
 
 
-@compiled
+@inlined
 def emit_order(root: int, kind: int, command_kind: int, slot: int, market: int, price: int, status: int) -> int:
     """An event with all of an order as it now is; `price` is its limit. Returns its address."""
     s = record_at(root, 0, ROOT)
@@ -84,7 +84,7 @@ def emit_order(root: int, kind: int, command_kind: int, slot: int, market: int, 
     return address
 
 
-@compiled
+@inlined
 def mark_level(root: int, event: int, market: int, price: int, quantity: int) -> None:
     """Say in an order's event that its level at `price` now holds `quantity`."""
     m = record_at(record_at(root, 0, ROOT).markets, market, MARKET)

@@ -36,7 +36,7 @@ NOT_POSSIBLE: Final = -1
 MORE_THAN_ANYBODY_HAS: Final = (1 << 63) - 1
 
 
-@compiled
+@inlined
 def charge(root: int, market: int, slot: int, limit: int, quantity: int, amount: int, rate: int, takes: bool) -> int:
     """Give an order what a trade brings it, less the fee; what it pays has been taken. Returns the fee as booked.
 

@@ -144,7 +144,7 @@ def looks_at_prices(root: int, market: int) -> bool:
     return multipliers != 0 or m.filter_bits != 0
 
 
-@compiled
+@inlined
 def check_price(root: int, market: int, order_type: int, side: int, price: int, quantity: int) -> int:
     """PERCENT_PRICE_BY_SIDE and what NOTIONAL asks of orders at any price: a Reason, or NONE."""
     if not looks_at_prices(root, market):
@@ -155,7 +155,7 @@ def check_price(root: int, market: int, order_type: int, side: int, price: int, 
     return check_near(m, side, price, usual_price(root, market))
 
 
-@compiled
+@inlined
 def check_counts(root: int, command: int) -> int:
     """Whether the account may have one more order of this kind open in the market: a Reason, or NONE."""
     s = record_at(root, 0, ROOT)

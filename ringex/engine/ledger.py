@@ -51,7 +51,7 @@ def balance_make(root: int, account: int, asset: int) -> int:
     return slot
 
 
-@compiled
+@inlined
 def balances_make(root: int, account: int, base: int, quote: int) -> bool:
     """Find or make an account's two balances of a market: their slots in the root. False, and neither, if no room."""
     s = record_at(root, 0, ROOT)
@@ -72,7 +72,7 @@ def balance_free(root: int, slot: int) -> int:
     return record_at(record_at(root, 0, ROOT).balances, slot, BALANCE).free
 
 
-@compiled
+@inlined
 def hold(root: int, slot: int, amount: int) -> None:
     """Move `amount` from free to locked; a negative amount releases."""
     balance = record_at(record_at(root, 0, ROOT).balances, slot, BALANCE)
@@ -109,7 +109,7 @@ def pay_locked(root: int, slot: int, amount: int) -> None:
     assert balance.locked >= 0
 
 
-@compiled
+@inlined
 def book_fee(root: int, slot: int, amount: int) -> int:
     """Book a fee to the fee account's balance; a rebate (negative) at most what it has. Returns what was booked."""
     free = balance_free(root, slot)

@@ -31,7 +31,7 @@ from ringex.engine.prevention import is_prevented, prevent
 from ringex.engine.records import BALANCE, LEVEL, MARKET, ORDER, ROOT
 from ringex.engine.tallies import tally_buying
 from ringex.engine.trailing import follow_prices
-from ringex.jit import compiled, int64
+from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import EVENTS_PER_COMMAND_MAX, TRADE
 from ringex.reasons import Reason
@@ -44,7 +44,7 @@ EVENTS_PER_STEP_MAX: Final = 4
 that shows a fresh slice, and what becomes of the taker's rest."""
 
 
-@compiled
+@inlined
 def _next_maker(root: int) -> int:
     """The order that the pending one meets next, within its limit, or 0."""
     s = record_at(root, 0, ROOT)
@@ -59,7 +59,7 @@ def _next_maker(root: int) -> int:
     return int64(level.oldest)
 
 
-@compiled
+@inlined
 def _wanted(root: int, maker_slot: int, offered: int) -> int:
     """How much of `offered` by a maker the pending order takes; 0: it cannot pay for a lot."""
     s = record_at(root, 0, ROOT)
@@ -72,14 +72,14 @@ def _wanted(root: int, maker_slot: int, offered: int) -> int:
     return min(min(lots, offered // market.lot + 1) * market.lot, offered)  # what is offered may be of an earlier lot
 
 
-@compiled
+@inlined
 def trade_quantity(root: int) -> int:
     """The quantity of the pending order's next trade; 0 if it cannot trade (on)."""
     maker_slot = _next_maker(root)
     return _wanted(root, maker_slot, order_shown(root, maker_slot)) if maker_slot != 0 else 0
 
 
-@compiled
+@inlined
 def _is_filled(root: int) -> bool:
     """Whether the pending order needs no more; one by quote amount also where a maker is left but no lot affordable."""
     s = record_at(root, 0, ROOT)
@@ -123,7 +123,7 @@ def match(root: int, command_kind: int) -> None:
     look_for_stops(root, s.pending_market)
 
 
-@compiled
+@inlined
 def look_for_stops(root: int, market: int) -> None:
     """After an order that may have traded: is a stop order due, the next command is a CONTINUE that lets it fire."""
     s = record_at(root, 0, ROOT)
@@ -136,7 +136,7 @@ def look_for_stops(root: int, market: int) -> None:
         s.pending_quote = 0
 
 
-@compiled
+@inlined
 def _finish(root: int, command_kind: int, filled: bool) -> None:
     """What becomes of the pending order when it can trade no more; `filled` is what its last TRADE said."""
     s = record_at(root, 0, ROOT)
@@ -163,7 +163,7 @@ def _finish(root: int, command_kind: int, filled: bool) -> None:
     mark_level(root, event, market, s.pending_price, level_quantity)
 
 
-@compiled
+@inlined
 def _trade(root: int, command_kind: int, quantity: int) -> bool:
     """One trade of the pending order with the oldest order at the best price: settlement, book, event.
 
@@ -205,7 +205,7 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
     return filled
 
 
-@compiled
+@inlined
 def bargain(
     root: int,
     command_kind: int,
@@ -287,7 +287,7 @@ def bargain(
     return event
 
 
-@compiled
+@inlined
 def _pay(root: int, market: int, slot: int, limit: int, quantity: int, amount: int) -> None:
     """What one side of a trade gives: from its hold at `limit`, or (0) from free."""
     order = record_at(record_at(root, 0, ROOT).orders, slot, ORDER)

@@ -89,7 +89,7 @@ def place(root: int, command: int) -> None:
     _accept(root, terms)
 
 
-@compiled
+@inlined
 def with_price(root: int, command: int) -> int:
     """The address of a PLACE record with its price: of a pegged one that does not wait, a copy with that of its peg."""
     s = record_at(root, 0, ROOT)
@@ -105,7 +105,7 @@ def with_price(root: int, command: int) -> int:
     return int64(s.scratch)
 
 
-@compiled
+@inlined
 def _place_refusal(root: int, command: int) -> int:
     """Why the order may not be: a Reason, or NONE. Finds the account's balances, into the root."""
     s = record_at(root, 0, ROOT)
@@ -183,7 +183,7 @@ def _standing_refusal(root: int, account: int, market: int) -> int:
     return int64(Reason.NONE)
 
 
-@compiled
+@inlined
 def _terms_refusal(root: int, command: int) -> int:
     """Why the market does not take an order with these terms: a Reason, or NONE."""
     c = record_at(command, 0, COMMAND)
@@ -207,14 +207,14 @@ def _terms_refusal(root: int, command: int) -> int:
     return check_price(root, int64(c.market), counts_as, int64(c.side), c.price, c.quantity)
 
 
-@compiled
+@inlined
 def _would_take(root: int, market: int, side: int, price: int) -> bool:
     """Whether an order limited to `price` could trade at once."""
     best = best_level(root, market, opposite(side))
     return best != 0 and reaches(side, price, record_at(record_at(root, 0, ROOT).levels, best, LEVEL).price)
 
 
-@compiled
+@inlined
 def _funds_suffice(root: int, command: int) -> bool:
     """Whether what is free covers the order: a limit order's hold, a market order's execution on the present book."""
     s = record_at(root, 0, ROOT)
@@ -235,7 +235,7 @@ def _funds_suffice(root: int, command: int) -> bool:
     return lots_within(root, c.market, c.quote_quantity, quantity, c.account, c.self_trade_prevention, reach)
 
 
-@compiled
+@inlined
 def _accept(root: int, command: int) -> None:
     """Take an order that passed all checks: hold, ACCEPTED, then wait, match, rest or expire."""
     s = record_at(root, 0, ROOT)
@@ -310,7 +310,7 @@ def _accept(root: int, command: int) -> None:
     match(root, int64(CommandKind.PLACE))
 
 
-@compiled
+@inlined
 def _emit_accepted(root: int, command: int, slot: int) -> int:
     """ACCEPTED, with all the terms of the order. Returns the event's address."""
     c = record_at(command, 0, COMMAND)
@@ -328,7 +328,7 @@ def _emit_accepted(root: int, command: int, slot: int) -> int:
     return event
 
 
-@compiled
+@inlined
 def _order_meant(root: int, command: int) -> int:
     """The slot of the open order that a CANCEL, CANCEL_REPLACE or AMEND means, or 0."""
     s = record_at(root, 0, ROOT)
@@ -372,7 +372,7 @@ def cancel(root: int, command: int) -> int:
     return reason
 
 
-@compiled
+@inlined
 def remove(root: int, slot: int, command_kind: int, reason: int) -> int:
     """Cancel an open order. Returns the address of its CANCELED event, whose client_order_id is still empty."""
     event = close_open(root, slot, command_kind, int64(OrderStatus.CANCELED), reason)
@@ -406,7 +406,7 @@ def amend(root: int, command: int) -> None:
     _amend_accepted(root, command, slot)
 
 
-@compiled
+@inlined
 def _amend_refusal(root: int, command: int, slot: int) -> int:
     """Why the order may not be amended so: a Reason, or NONE."""
     s = record_at(root, 0, ROOT)
@@ -458,7 +458,7 @@ def _amend_refusal(root: int, command: int, slot: int) -> int:
     return int64(Reason.NONE)
 
 
-@compiled
+@inlined
 def _amend_accepted(root: int, command: int, slot: int) -> None:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)

@@ -103,11 +103,24 @@ def request_enter(root: int, slot: int) -> None:
     place.request = slot
 
 
-@compiled
+@inlined
+def _is_request_over(root: int) -> bool:
+    """Whether the time of the first one to expire has passed."""
+    s = record_at(root, 0, ROOT)
+    return pool_used(s.request_pool) > 0 and record_at(s.expiries, 1, EXPIRY).expires_ns < s.time_ns
+
+
+@inlined
 def requests_expire(root: int) -> None:
     """Forget every request whose time has passed."""
+    if _is_request_over(root):
+        _forget_requests(root)
+
+
+@compiled
+def _forget_requests(root: int) -> None:
     s = record_at(root, 0, ROOT)
-    while pool_used(s.request_pool) > 0 and record_at(s.expiries, 1, EXPIRY).expires_ns < s.time_ns:
+    while _is_request_over(root):
         slot = record_at(s.expiries, 1, EXPIRY).request
         r = record_at(s.requests, slot, REQUEST)
         record_at(s.accounts, int64(r.account), ACCOUNT).requests -= 1
@@ -147,7 +160,7 @@ def _heap_pop(root: int) -> None:
     place.request = request
 
 
-@compiled
+@inlined
 def request_outcome(root: int, order_id: int, reason: int) -> None:
     """Note what became of the request being tried, if it is to be remembered."""
     s = record_at(root, 0, ROOT)

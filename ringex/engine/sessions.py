@@ -7,7 +7,7 @@ it has such orders. Other orders only remember their session.
 from __future__ import annotations
 
 from ringex.engine.records import GATEWAY, ORDER_SESSION, ROOT
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import inlined, int64
 from ringex.memory import record_at
 
 
@@ -34,7 +34,7 @@ def is_of_session(root: int, slot: int) -> bool:
     )
 
 
-@compiled
+@inlined
 def session_enter(root: int, slot: int) -> None:
     """An order has come to be open: the youngest of its gateway's, if it is to be canceled on disconnect."""
     s = record_at(root, 0, ROOT)
@@ -51,7 +51,7 @@ def session_enter(root: int, slot: int) -> None:
     gateway.youngest = slot
 
 
-@compiled
+@inlined
 def session_leave(root: int, slot: int) -> None:
     """An order is no longer open."""
     s = record_at(root, 0, ROOT)

@@ -6,7 +6,7 @@ The index stands at account_key(account, market); an account with nothing open i
 from __future__ import annotations
 
 from ringex.engine.records import MARKET, NUMBER_BITS, ORDER, ROOT, TALLY
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import inlined, int64
 from ringex.memory import record_at
 from ringex.rules import is_stop
 from ringex.tables import index_find, index_put, index_remove, pool_give, pool_take
@@ -25,7 +25,7 @@ def tally_find(root: int, account: int, market: int) -> int:
     return index_find(record_at(root, 0, ROOT).tally_index, account_key(account, market))
 
 
-@compiled
+@inlined
 def tally_open(root: int, slot: int, market: int) -> None:
     """Count an order that has come to be open."""
     s = record_at(root, 0, ROOT)
@@ -52,7 +52,7 @@ def tally_open(root: int, slot: int, market: int) -> None:
         tally.buying += order.quantity - order.executed
 
 
-@compiled
+@inlined
 def tally_close(root: int, slot: int, market: int) -> None:
     """Count an order, as it last was, out."""
     s = record_at(root, 0, ROOT)
@@ -72,7 +72,7 @@ def tally_close(root: int, slot: int, market: int) -> None:
         pool_give(s.tally_pool, at)
 
 
-@compiled
+@inlined
 def tally_buying(root: int, slot: int, market: int, change: int) -> None:
     """An open order has `change` more left than before (less, where it is negative)."""
     s = record_at(root, 0, ROOT)

@@ -41,7 +41,7 @@ def trail_enter(root: int, slot: int, market: int, anchor: int) -> None:
     order_link(root, slot, number)
 
 
-@compiled
+@inlined
 def follow_prices(root: int, market: int) -> None:
     """Let the market's trailing stops see what this step has traded at: its first price, and the last one.
 

@@ -72,7 +72,7 @@ def index_prefetch(index: int, key: int) -> None:
     prefetch(h.entries + _home(key, h.mask) * _ENTRY_BYTES)
 
 
-@compiled
+@inlined
 def index_first(index: int, key: int) -> int:
     """The place of the first entry with `key`, or -1. Places are valid until the next put or removal."""
     h = record_at(index, 0, INDEX)
@@ -105,14 +105,14 @@ def index_value(index: int, at: int) -> int:
     return record_at(record_at(index, 0, INDEX).entries, at, _ENTRY).value
 
 
-@compiled
+@inlined
 def index_find(index: int, key: int) -> int:
     """The value of the first entry with `key`, or 0."""
     at = index_first(index, key)
     return index_value(index, at) if at >= 0 else 0
 
 
-@compiled
+@inlined
 def index_put(index: int, key: int, value: int) -> None:
     """Add an entry; `value` > 0. The caller has made sure that there is room, and that a unique key is not there."""
     h = record_at(index, 0, INDEX)
@@ -126,7 +126,7 @@ def index_put(index: int, key: int, value: int) -> None:
     h.used += 1
 
 
-@compiled
+@inlined
 def index_remove(index: int, key: int) -> int:
     """Remove the first entry with `key`. Returns its value, or 0 if there was none."""
     at = index_first(index, key)

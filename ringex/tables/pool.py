@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.jit import compiled, inlined
+from ringex.jit import inlined
 from ringex.memory import address_of, record_at
 
 POOL: Final = np.dtype(
@@ -50,7 +50,7 @@ class Pool:
         return int(self.header["used"][0])
 
 
-@compiled
+@inlined
 def pool_take(pool: int) -> int:
     """A free slot, or 0 when the pool is full. The record still holds what it held: the taker writes every field."""
     p = record_at(pool, 0, POOL)
@@ -66,7 +66,7 @@ def pool_take(pool: int) -> int:
     return slot
 
 
-@compiled
+@inlined
 def pool_give(pool: int, slot: int) -> None:
     """Give back a slot that `pool_take` handed out. Its record's first eight bytes are overwritten."""
     p = record_at(pool, 0, POOL)

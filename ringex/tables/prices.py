@@ -107,7 +107,7 @@ def _link(prices: int, node: int, digit: int, number: int) -> None:
     record_at(_node(prices, node) + _CHILDREN_OFFSET, digit, _CHILD).number = np.int32(number)
 
 
-@compiled
+@inlined
 def prices_find(prices: int, root: int, depth: int, tick: int) -> int:
     """The level at `tick`, or 0."""
     node = root
