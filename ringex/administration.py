@@ -7,18 +7,21 @@ arrival: assets and markets from 0, accounts from 1 (account 0 collects fees).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 
-from ringex.config import Limits
+from ringex.config import Limits, OrderLimits
 from ringex.markets import Asset, Market
 from ringex.messages import (
     ACCOUNT_COMMAND,
     ASSET_COMMAND,
     BALANCE_COMMAND,
+    FEE_ACCOUNT,
     LIMITS_COMMAND,
     MARKET_COMMAND,
+    ORDER_LIMITS_COMMAND,
     commands,
     words_of,
 )
@@ -88,6 +91,11 @@ def deposit(account: int, asset: int, amount: int, reference: str) -> np.ndarray
 def set_limits(limits: Limits) -> np.ndarray:
     """LIMITS_SET."""
     return _command(LIMITS_COMMAND, CommandKind.LIMITS_SET, **vars(limits))
+
+
+def set_order_limits(limits: OrderLimits, account: int = FEE_ACCOUNT) -> np.ndarray:
+    """ORDER_LIMITS_SET: an account's own (0: none of its own); of FEE_ACCOUNT those of all that have none."""
+    return _command(ORDER_LIMITS_COMMAND, CommandKind.ORDER_LIMITS_SET, account=account, **asdict(limits))
 
 
 def _command(dtype: np.dtype, kind: CommandKind, **fields: Any) -> np.ndarray:

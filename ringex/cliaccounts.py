@@ -58,6 +58,21 @@ def account_unblock(data: Path | None, name: str) -> None:
     administer(data, "admin.account.set", {"name": name, "status": "ACTIVE"})
 
 
+@account_group.command("limits")
+@data_option
+@click.argument("name")
+@click.option("--orders-10s", type=int, help="New orders in ten seconds that have not traded; 0: as all accounts.")
+@click.option("--orders-1d", type=int, help="On a day (UTC); 0: as all accounts.")
+@click.option("--open-orders", type=int, help="Open orders in all markets together; 0: as all accounts.")
+def account_limits(
+    data: Path | None, name: str, orders_10s: int | None, orders_1d: int | None, open_orders: int | None
+) -> None:
+    """Give the account NAME order limits of its own, those that are given; without any print what bounds it."""
+    numbers = {"orders10s": orders_10s, "orders1d": orders_1d, "openOrders": open_orders}
+    given = {key: number for key, number in numbers.items() if number is not None}
+    administer(data, "admin.limits.set" if given else "admin.limits.show", {"account": name} | given)
+
+
 @account_group.command("deposit")
 @data_option
 @click.argument("name")

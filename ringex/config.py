@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from ringex.markets import DEFAULT_ASSETS, Account, Asset, Market, default_accounts, default_markets
-from ringex.messages import LIMIT_NAMES
+from ringex.messages import LIMIT_NAMES, ORDER_LIMIT_NAMES
+
+UNLIMITED: Final = (1 << 31) - 1
+"""Of an order limit: more than there can be."""
 
 
 class Durability(StrEnum):
@@ -49,22 +53,40 @@ class Limits:
 assert tuple(Limits.__dataclass_fields__) == LIMIT_NAMES
 
 
+@dataclass(frozen=True, slots=True)
+class OrderLimits:
+    """How many orders one account may send, and have open in all markets. What is UNLIMITED is as good as none."""
+
+    orders_10s_max: int = UNLIMITED
+    orders_1d_max: int = UNLIMITED
+    open_orders_max: int = UNLIMITED
+
+
+assert tuple(OrderLimits.__dataclass_fields__) == ORDER_LIMIT_NAMES
+
+
 @dataclass(frozen=True)
 class RateLimits:
-    """How much clients may ask of the gateways. They do not change what the matcher does."""
+    """How much clients may ask of the gateways, and how many orders of the matcher."""
 
     enabled: bool = True
     weight_per_address: int = 6_000  # request weight a minute, of what no key has signed
     weight_per_key: int = 6_000  # request weight a minute
     raw_requests: int = 61_000  # requests in five minutes, of an address or of a key
-    orders_10s: int = 1_000  # orders of an account accepted in ten seconds
-    orders_1d: int = 1_000_000  # on a day
+    orders_10s: int = 1_000_000  # new orders of an account in ten seconds, less what its fills take away
+    orders_1d: int = 200_000_000  # on a day
+    open_orders: int = 1_000_000  # of an account in all markets
     connections_per_address: int = 300  # open at a time
     messages_per_second: int = 100  # of one WebSocket
     ban_after: int = 60  # requests refused in one minute
     ban_seconds: int = 120  # the first ban; each further one is twice as long
     ban_seconds_max: int = 259_200
     exempt: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # networks whose peers are counted and not limited
+
+    @property
+    def order_limits(self) -> OrderLimits:
+        """What the matcher enforces for accounts without limits of their own, wherever their orders come from."""
+        return OrderLimits(self.orders_10s, self.orders_1d, self.open_orders) if self.enabled else OrderLimits()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                MARKET_COMMAND     MARKET_ADD MARKET_SET
                ACCOUNT_COMMAND    ACCOUNT_ADD KEY_ADD ACCOUNT_SET KEY_REVOKE
                LIMITS_COMMAND     LIMITS_SET
+               ORDER_LIMITS_COMMAND  ORDER_LIMITS_SET
                FEES_COMMAND       FEES_SET FEE_ASSET_SET
                FILTERS_COMMAND    MARKET_FILTERS_SET
     events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED BOOK
@@ -25,6 +26,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                BALANCE_EVENT      BALANCE
                ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY KEY_REVOKED
                LIMITS_EVENT       LIMITS
+               ORDER_LIMITS_EVENT  ORDER_LIMITS
                FEES_EVENT         FEES FEE_ASSET
                FILTERS_EVENT      MARKET_FILTERS
                INDICATIVE_EVENT   INDICATIVE
@@ -277,6 +279,20 @@ LIMITS_COMMAND: Final = _record(
     ],
 )
 
+ORDER_LIMIT_NAMES: Final = ("orders_10s_max", "orders_1d_max", "open_orders_max")
+"""What bounds an account's new orders and its open orders in all markets: see `ringex.orderlimits`."""
+_ORDER_LIMITS_BODY: list[tuple[Any, ...]] = [(name, "i4") for name in ORDER_LIMIT_NAMES]
+
+ORDER_LIMITS_COMMAND: Final = _record(
+    "ORDER_LIMITS_COMMAND",
+    [
+        *_COMMAND_HEADER,  # `account`'s own limits (0: it has none of its own); account 0: those of all that have none
+        *_ORDER_LIMITS_BODY,
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 12,)),
+        *_DURABLE,
+    ],
+)
+
 FEES_COMMAND: Final = _record(
     "FEES_COMMAND",
     [
@@ -464,6 +480,7 @@ INDICATIVE_EVENT: Final = _record(
 )
 FILTERS_EVENT: Final = _record("FILTERS_EVENT", [*_EVENT_HEADER, *_FILTERS_BODY])
 LIMITS_EVENT: Final = _record("LIMITS_EVENT", [*_EVENT_HEADER, *_LIMITS_BODY])
+ORDER_LIMITS_EVENT: Final = _record("ORDER_LIMITS_EVENT", [*_EVENT_HEADER, *_ORDER_LIMITS_BODY])
 FEES_EVENT: Final = _record(
     "FEES_EVENT",
     [

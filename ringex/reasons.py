@@ -83,6 +83,9 @@ class Reason(IntEnum):
     ILLEGAL_TRANSITION = 71
     NOT_IN_AUCTION = 72
     MARKET_PAUSED = 73
+    ORDER_RATE_10S = 110
+    ORDER_RATE_1D = 111
+    TOO_MANY_OPEN_ORDERS = 112
 
 
 REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
@@ -166,5 +169,8 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.COUNTDOWN_OVER: (0, "Canceled because a countdown was not set anew in time."),
     Reason.INVALID_COUNTDOWN: (-1130, "Invalid data sent for parameter 'countdownTime'."),
     Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
+    Reason.ORDER_RATE_10S: (-1015, "Too many new orders."),
+    Reason.ORDER_RATE_1D: (-1015, "Too many new orders."),
+    Reason.TOO_MANY_OPEN_ORDERS: (-1013, "Filter failure: EXCHANGE_MAX_NUM_ORDERS"),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""

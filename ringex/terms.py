@@ -119,6 +119,7 @@ class CommandKind(IntEnum):
     ACCOUNT_KILL = 33
     COUNTDOWN_SET = 34
     KEY_REVOKE = 36
+    ORDER_LIMITS_SET = 41
 
 
 class TimerKind(IntEnum):
@@ -172,6 +173,7 @@ class EventKind(IntEnum):
     INDICATIVE = 22
     COUNTDOWN = 27
     KEY_REVOKED = 29
+    ORDER_LIMITS = 34
 
 
 class EventFlag(IntEnum):

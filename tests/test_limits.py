@@ -8,20 +8,23 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from event_records import event
+from reference.streams import SMALL
 
 from ringex.config import RateLimits
 from ringex.gateways import tally as tallies
 from ringex.gateways.errors import Refusal
 from ringex.gateways.limiter import Limiter, Meter, Use, retry_seconds
 from ringex.gateways.methods import METHODS
-from ringex.gateways.ordercounts import OrderCounts
+from ringex.gateways.queries import exchange_filters
 from ringex.gateways.tally import Tally, id_of, make_tallies, remove_tallies
 from ringex.gateways.weights import WEIGHTS, weight_of, weights_of
-from ringex.terms import EventKind
+from ringex.history.readmodel import ReadModel
+from ringex.terms import AccountStatus, EventKind, Side
 
 SECOND = 10**9
 START = 1_700_000_040 * SECOND  # the beginning of a minute
 FAR = "203.0.113.9"
+MODEL = ReadModel(SMALL)
 TIGHT = RateLimits(weight_per_address=10, weight_per_key=20, raw_requests=50, ban_after=3, ban_seconds=100)
 
 
@@ -95,7 +98,7 @@ def test_peers_of_this_machine_are_counted_and_not_limited(address: str) -> None
     for meter in (limiter.of_address(address), limiter.of_key(1, address)):
         for _ in range(100):
             limiter.take(meter, 100, START)
-        assert limiter.rows(Use(meter=meter), START)[0]["count"] == 10_000
+        assert limiter.rows(Use(meter=meter), START, MODEL)[0]["count"] == 10_000
     assert limiter.connected(address, 10_000)
     assert limiter.messages_max(address) == 0
 
@@ -113,34 +116,32 @@ def test_off_is_off() -> None:
     meter = limiter.of_address(FAR)
     for _ in range(10):
         limiter.take(meter, 10, START)
-    assert limiter.rows(Use(meter=meter), START) == limiter.table() == []
+    assert limiter.rows(Use(meter=meter), START, MODEL) == limiter.table(MODEL) == []
 
 
-def test_orders_are_counted_by_account_and_limited() -> None:
-    limiter = Limiter(RateLimits(orders_10s=2, orders_1d=3))
-    for at in (0, 1, 11):
-        limiter.orders.apply(event(EventKind.ACCEPTED, 1, account=4, time_ns=START + at * SECOND))
-        limiter.orders.apply(event(EventKind.CANCELED, 1, account=4, time_ns=START + at * SECOND))
-    assert limiter.orders.of(4, START + 11 * SECOND) == (1, 3)
-    assert limiter.orders.of(5, START) == (0, 0)
-    with pytest.raises(Refusal, match="current limit is 3 orders per 1 DAY") as refused:
-        limiter.take_order(4, FAR, START + 11 * SECOND)
-    assert (refused.value.code, refused.value.status) == (-1015, 429)
-    limiter.take_order(4, "127.0.0.1", START + 11 * SECOND)
-    rows = limiter.rows(Use(meter=limiter.of_key(1, FAR), account=4), START + 11 * SECOND)
-    assert [(row["rateLimitType"], row["interval"], row["count"]) for row in rows] == [
-        ("REQUEST_WEIGHT", "MINUTE", 0),
-        ("ORDERS", "SECOND", 1),
-        ("ORDERS", "DAY", 3),
+def test_orders_are_counted_by_account_as_the_matcher_counts_them() -> None:
+    model = ReadModel(SMALL)
+    account = {"account": 1, "status": AccountStatus.ACTIVE}
+    events = [
+        event(EventKind.ACCOUNT, 1, name="one", **account),
+        event(EventKind.ORDER_LIMITS, 2, orders_10s_max=20, orders_1d_max=30, open_orders_max=5),
+        event(EventKind.ORDER_LIMITS, 3, account=1, orders_1d_max=3),
     ]
-
-
-def test_order_counts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ringex.gateways.ordercounts.ACCOUNTS_MAX", 2)
-    counts = OrderCounts()
-    for account in (1, 2, 3):
-        counts.apply(np.concatenate([event(EventKind.ACCEPTED, 1, account=account, time_ns=START)] * 2))
-    assert [counts.of(account, START)[0] for account in (1, 2, 3)] == [0, 2, 2]
+    model.apply(np.concatenate(events))
+    for number, seconds in enumerate((0, 1, 11)):
+        order = {"account": 1, "order_id": 1 + number, "side": Side.BUY, "time_ns": START + seconds * SECOND}
+        model.apply(event(EventKind.ACCEPTED, 4 + number, **order))
+    limiter = Limiter(RateLimits())
+    now = START + 11 * SECOND
+    rows = limiter.rows(Use(meter=limiter.of_key(1, FAR), account=1), now, model)
+    assert [(row["rateLimitType"], row["interval"], row["count"], row["limit"]) for row in rows] == [
+        ("REQUEST_WEIGHT", "MINUTE", 0, 6_000),
+        ("ORDERS", "SECOND", 1, 20),
+        ("ORDERS", "DAY", 3, 3),
+    ]
+    assert [row["count"] for row in limiter.order_rows(1, now + 10 * SECOND, model)] == [0, 3]
+    assert [row["limit"] for row in limiter.table(model)[1:3]] == [20, 30]
+    assert exchange_filters(model) == [{"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": 5}]
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_gateways_sum_their_counts_and_share_their_bans(shared: str) -> None:
     first, second = (Limiter(TIGHT, Tally(shared, number)) for number in range(2))
     first.take(first.of_address(FAR), 6, START)
     second.take(second.of_address(FAR), 4, START)
-    assert second.rows(Use(meter=second.of_address(FAR)), START)[0]["count"] == 10
+    assert second.rows(Use(meter=second.of_address(FAR)), START, MODEL)[0]["count"] == 10
     assert refusal(second, second.of_address(FAR), 1, START).status == 429
     for _ in range(TIGHT.ban_after):
         refusal(second, second.of_address(FAR), 1, START)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -127,6 +127,16 @@ def test_open_orders_are_the_exchanges(run: RandomRun) -> None:
             assert all(o.is_open for o in shown)
 
 
+def test_order_counts_and_limits_are_the_exchanges(run: RandomRun) -> None:
+    model, directory = model_of(run.events), run.exchange.directory
+    now = run.exchange.reports.record["time_ns"]
+    for number, account in enumerate(directory.accounts):
+        expected = tuple(account.order_counts.of(name, now) for name in ("orders_10s_max", "orders_1d_max"))
+        assert model.order_counts.of(number, now) == expected
+        limits = asdict(model.catalogue.order_limits_of(number))
+        assert limits == {name: directory.order_limit(number, name) for name in limits}
+
+
 def test_books_are_the_exchanges(run: RandomRun) -> None:
     model = model_of(run.events)
     for number, market in enumerate(run.exchange.directory.markets):
@@ -190,7 +200,7 @@ def test_a_model_loaded_midway_ends_as_one_that_saw_everything(run: RandomRun) -
 def test_models_of_different_events_differ(run: RandomRun) -> None:
     last_changes = [at for at, e in enumerate(run.fields) if e["kind"] in (EventKind.ACCEPTED, EventKind.BALANCE)]
     assert model_of(run.events[: last_changes[-1]]) != model_of(run.events[: last_changes[-1] + 1])
-    assert len(model_of(run.events).export()) == 14
+    assert len(model_of(run.events).export()) == 15
 
 
 class Told:
@@ -375,7 +385,7 @@ def test_frames_that_do_not_fit_are_refused(run: RandomRun) -> None:
     versions = f"versions {(FORMAT_VERSION + 1, SCHEMA_VERSION)}; expected {(FORMAT_VERSION, SCHEMA_VERSION)}"
     assert versions in refusal([newer, *frames[1:]])
     assert "header" in refusal([b"\xff", *frames[1:]])
-    assert "13 frames; a read model has 14" in refusal(frames[:-1])
+    assert "14 frames; a read model has 15" in refusal(frames[:-1])
     for at, noun in enumerate(
         (
             "catalogue",
@@ -391,6 +401,7 @@ def test_frames_that_do_not_fit_are_refused(run: RandomRun) -> None:
             "averages",
             "auctions",
             "countdowns",
+            "order counts",
         ),
         start=1,
     ):

@@ -19,6 +19,9 @@ web_gateways = 2
 exempt = []
 weight_per_address = 100
 weight_per_key = 60
+orders_10s = 50
+orders_1d = 3
+open_orders = 70
 connections_per_address = 4
 messages_per_second = 5
 ban_after = 3
@@ -61,10 +64,18 @@ def test_weights_are_told_summed_limited_and_end_in_a_ban(exchange: Exchange) ->
     limits = {(row["rateLimitType"], row["interval"]): row["limit"] for row in info.body["rateLimits"]}
     assert limits == {
         ("REQUEST_WEIGHT", "MINUTE"): 100,
-        ("ORDERS", "SECOND"): 1000,
-        ("ORDERS", "DAY"): 1_000_000,
+        ("ORDERS", "SECOND"): 50,
+        ("ORDERS", "DAY"): 3,
         ("RAW_REQUESTS", "MINUTE"): 61_000,
     }
+    assert info.body["exchangeFilters"] == [{"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": 70}]
+    for number in ("2", "3"):
+        client.close()  # whichever gateway the next connection comes to, it counts alike
+        assert client.signed("POST", "/api/v3/order", **LIMIT).headers["x-mbx-order-count-1d"] == number
+    beyond = client.signed("POST", "/api/v3/order", **LIMIT)
+    words = "Too many new orders; current limit is 3 orders per 1 DAY."
+    assert (beyond.status, beyond.body) == (429, {"code": -1015, "msg": words})
+    assert beyond.headers["x-mbx-order-count-1d"] == "3"
     statuses, last = [], info
     for _ in range(10):
         client.close()  # the next connection may come to the other gateway

@@ -276,14 +276,9 @@ def add_account(root: int, command: int) -> None:
         return
     number = s.accounts_count
     s.accounts_count += 1
+    zero_bytes(s.accounts + number * ACCOUNT_BYTES, ACCOUNT_BYTES)
     account = record_at(s.accounts, number, ACCOUNT)
-    account.oldest = 0
-    account.youngest = 0
-    account.requests = 0
-    account.trade_group = 0
     account.status = AccountStatus.ACTIVE
-    account.schedules = 0
-    account.pays_in_fee_asset = 0
     account.parent = parent
     copy_bytes(_name_of(root, int64(ACCOUNT_NAME), number), name, ACCOUNT_NAME_BYTES)
     name_enter(root, int64(ACCOUNT_NAME), number)

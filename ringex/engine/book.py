@@ -458,6 +458,7 @@ def order_enter(root: int, slot: int, market: int) -> None:
     tally_open(root, slot, market)
     session_enter(root, slot)
     account = record_at(s.accounts, int64(order.account), ACCOUNT)
+    account.open_orders += 1
     cold.older = account.youngest
     cold.younger = 0
     if account.youngest != 0:
@@ -481,6 +482,7 @@ def order_close(root: int, slot: int, market: int) -> None:
     tally_close(root, slot, market)
     session_leave(root, slot)
     account = record_at(s.accounts, int64(order.account), ACCOUNT)
+    account.open_orders -= 1
     if cold.older != 0:
         record_at(s.orders_cold, int64(cold.older), ORDER_COLD).younger = cold.younger
     else:

@@ -56,7 +56,8 @@ from ringex.engine.timers import timer_restore
 from ringex.engine.trailing import trail_enter
 from ringex.jit import compiled, entry, int64
 from ringex.memory import address_of, record_at
-from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES
+from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES, ORDER_LIMIT_NAMES
+from ringex.orderlimits import ORDER_COUNTS
 from ringex.rules import MARKET_BODY_NAMES
 from ringex.tables import index_put, pool_take, prices_depth, words_copy
 from ringex.terms import CommandKind, Side
@@ -94,7 +95,11 @@ MARKET_OUT: Final = np.dtype(
 MINUTE_OUT: Final = np.dtype([("market", "i8"), *((name, "i8") for name in MINUTE.names or ())])
 """What a minute adds to a market's average price."""
 ACCOUNT_OUT: Final = np.dtype(
-    [("name", "S32"), *((name, "i4") for name in ("trade_group", "status", "pays_in_fee_asset", "parent"))]
+    [
+        ("name", "S32"),
+        *((name, "i4") for name in ("trade_group", "status", "pays_in_fee_asset", "parent")),
+        *((name, "i4") for name in (*(ORDER_COUNTS.names or ()), *ORDER_LIMIT_NAMES)),
+    ]
 )
 ORDER_OUT: Final = np.dtype(
     [
@@ -136,6 +141,7 @@ _PLACE: Final = np.dtype([("place", "i8")])
 TABLES: Final[Mapping[str, np.dtype]] = {
     "counters": np.dtype([(name, "i8") for name in COUNTERS]),
     "limits": LIMITS,
+    "order_limits": np.dtype([(name, "i8") for name in ORDER_LIMIT_NAMES]),
     "assets": ASSET,
     "markets": MARKET_OUT,
     "minutes": MINUTE_OUT,
@@ -167,6 +173,7 @@ def export_state(state: State) -> dict[str, np.ndarray]:
     tables = {name: np.zeros(0, dtype) for name, dtype in TABLES.items()}
     tables["counters"] = _of_root(root, TABLES["counters"])
     tables["limits"] = _of_root(root, LIMITS)
+    tables["order_limits"] = _of_root(root, TABLES["order_limits"])
     tables["assets"] = state.assets[: root["assets_count"]].copy()
     tables["markets"] = _columns(state.markets[: root["markets_count"]], MARKET_OUT)
     tables["minutes"] = _minutes(state)
@@ -230,6 +237,8 @@ def import_state(tables: Mapping[str, np.ndarray], room: Limits | None = None) -
     root = state.root
     for name in COUNTERS:
         root[name] = tables["counters"][name][0]
+    for name in ORDER_LIMIT_NAMES:
+        root[name] = tables["order_limits"][name][0]
     state.assets[: len(tables["assets"])] = tables["assets"]
     root["assets_count"] = len(tables["assets"])
     for name in ACCOUNT_OUT.names or ():

@@ -11,6 +11,7 @@ from ringex.averages import AVERAGE_BYTES, average_add, average_price, average_r
 from ringex.engine.book import best_level
 from ringex.engine.events import answer_plainly, emit
 from ringex.engine.ledger import balance_find
+from ringex.engine.orderlimits import check_order_limits
 from ringex.engine.records import (
     ARMING_RISING,
     BALANCE,
@@ -157,10 +158,13 @@ def check_price(root: int, market: int, order_type: int, side: int, price: int, 
 
 @inlined
 def check_counts(root: int, command: int) -> int:
-    """Whether the account may have one more order of this kind open in the market: a Reason, or NONE."""
+    """Whether the account may send one more order, and have one of this kind open in the market: a Reason, or NONE."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     m = record_at(s.markets, int64(c.market), MARKET)
+    reason = check_order_limits(root, int64(c.account))
+    if reason != Reason.NONE:
+        return reason
     tally = record_at(s.tallies, tally_find(root, c.account, c.market), TALLY)
     if tally.orders >= m.orders_per_account_max:
         return int64(Reason.TOO_MANY_ORDERS)

@@ -34,6 +34,7 @@ from ringex.engine.masses import (
 )
 from ringex.engine.matching import match
 from ringex.engine.money import close_withdrawal, hold_withdrawal, move_money, transfer
+from ringex.engine.orderlimits import set_order_limits
 from ringex.engine.orders import amend, cancel, cancel_replace, place
 from ringex.engine.records import REQUEST, RING, ROOT, TIMER
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
@@ -163,6 +164,8 @@ def _dispatch_rarer(root: int, command: int, second: int) -> None:
         add_account(root, command)
     elif kind == CommandKind.LIMITS_SET:
         set_limits(root, command)
+    elif kind == CommandKind.ORDER_LIMITS_SET:
+        set_order_limits(root, command)
     elif kind == CommandKind.MARKET_FILTERS_SET:
         set_filters(root, command)
     elif kind == CommandKind.KEY_ADD:
@@ -191,6 +194,7 @@ def _is_known(kind: int) -> bool:
     return (
         (kind >= CommandKind.PLACE and kind <= CommandKind.MARKET_SET)
         or kind == CommandKind.LIMITS_SET
+        or kind == CommandKind.ORDER_LIMITS_SET
         or kind == CommandKind.MARKET_FILTERS_SET
         or kind == CommandKind.KEY_REVOKE
         or kind == CommandKind.TIMER

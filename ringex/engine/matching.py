@@ -27,6 +27,7 @@ from ringex.engine.events import emit, emit_order, emitted, mark_level
 from ringex.engine.fees import charge
 from ringex.engine.filters import note_trade
 from ringex.engine.ledger import book_free, pay_locked
+from ringex.engine.orderlimits import note_first_fill
 from ringex.engine.prevention import is_prevented, prevent
 from ringex.engine.records import BALANCE, LEVEL, MARKET, ORDER, ROOT
 from ringex.engine.tallies import tally_buying
@@ -34,6 +35,7 @@ from ringex.engine.trailing import follow_prices
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import EVENTS_PER_COMMAND_MAX, TRADE
+from ringex.orderlimits import MAKER_CREDIT, TAKER_CREDIT
 from ringex.reasons import Reason
 from ringex.rules import base_amount, may_rest, notional
 from ringex.tables import pool_give
@@ -228,6 +230,10 @@ def bargain(
     taker = record_at(s.orders, taker_slot, ORDER)
     maker = record_at(s.orders, maker_slot, ORDER)
     amount = notional(market, price, quantity)
+    if taker.executed == 0:
+        note_first_fill(root, int64(taker.account), int64(TAKER_CREDIT) if takes else int64(MAKER_CREDIT))
+    if maker.executed == 0:
+        note_first_fill(root, int64(maker.account), int64(MAKER_CREDIT))
     taker.executed += quantity
     taker.executed_quote += amount
     taker.trade_count += 1

@@ -36,6 +36,7 @@ from ringex.engine.events import (
 from ringex.engine.filters import check_counts, check_position, check_price, market_reach
 from ringex.engine.ledger import balance_free, balances_make, held_amount, held_balance, hold
 from ringex.engine.matching import match, trade_quantity
+from ringex.engine.orderlimits import note_accepted
 from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT, TERMS
 from ringex.engine.requests import request_outcome
 from ringex.engine.sessions import session_note
@@ -277,6 +278,7 @@ def _accept(root: int, command: int) -> None:
         terms.peg_price_type = c.peg_price_type
         terms.peg_offset = c.peg_offset
     request_outcome(root, s.order_id, int64(Reason.NONE))
+    note_accepted(root, int64(c.account))
     if c.order_type != OrderType.MARKET:
         m = record_at(s.markets, market, MARKET)
         hold(root, held_balance(order), held_amount(m, c.side, c.price, c.quantity))

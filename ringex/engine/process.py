@@ -6,7 +6,7 @@ The order of recovery is what makes an acknowledgement good (laws 4 and 5):
 2. the state is rebuilt: newest valid snapshot, then the journal behind it;
 3. events that the journal implies but the event ring has not published yet are published;
 4. command rings of crashed runs are drained, oldest first, through the ordinary loop;
-5. limits that were changed while the exchange was down are put in force;
+5. limits, order limits too, that were changed while the exchange was down are put in force;
 6. this run's rings are taken from where the journal's (ring, epoch, ring_sequence) end.
 """
 
@@ -23,8 +23,8 @@ from typing import Final
 
 import numpy as np
 
-from ringex.administration import set_limits
-from ringex.config import Limits, Run, Settings
+from ringex.administration import set_limits, set_order_limits
+from ringex.config import Limits, OrderLimits, Run, Settings
 from ringex.engine.replay import recover_state
 from ringex.engine.sequencer import Sequencer
 from ringex.engine.snapshot import snapshot_paths
@@ -80,6 +80,7 @@ def matcher_main(settings: Settings, run: Run, seed: Callable[[], np.ndarray]) -
             _drain_leftovers(sequencer, state, run)
             _seed(sequencer, state, seed())
             _set_limits(sequencer, state, settings.limits)
+            _set_order_limits(sequencer, state, settings.rate_limits.order_limits)
             rings = [Ring.attach(name) for name in run.command_rings]
             sequencer.set_sources([(ring, number) for number, ring in enumerate(rings)])
             os.write(run.ready_fd, b"matcher\n")
@@ -200,6 +201,14 @@ def _set_limits(sequencer: Sequencer, state: State, limits: Limits) -> None:
     sequencer.submit(set_limits(limits), 0)
     _settle(sequencer, state)
     assert state.limits_in_force == limits, "what is in use fits, and the tables have room"
+
+
+def _set_order_limits(sequencer: Sequencer, state: State, limits: OrderLimits) -> None:
+    """Sequence ORDER_LIMITS_SET if the settings' order limits are not in force, as `_set_limits` does."""
+    if limits != state.order_limits_in_force:
+        sequencer.submit(set_order_limits(limits), 0)
+        _settle(sequencer, state)
+        assert state.order_limits_in_force == limits
 
 
 def _settle(sequencer: Sequencer, state: State) -> None:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.messages import FILTER_NAMES, FILTERS_EVENT, LIMIT_NAMES, MARKET_EVENT
+from ringex.messages import FILTER_NAMES, FILTERS_EVENT, LIMIT_NAMES, MARKET_EVENT, ORDER_LIMIT_NAMES
+from ringex.orderlimits import ORDER_COUNTS
 from ringex.rules import MARKET_RULES_FIELDS
 
 RINGS: Final = 1 << 16
@@ -191,15 +192,22 @@ ACCOUNT: Final = np.dtype(
         ("oldest", "i4"),  # its open orders, in order of acceptance
         ("youngest", "i4"),
         ("requests", "i8"),  # remembered for it now
+        ("open_orders", "i4"),  # how many it has, in all markets
+        *((name, ORDER_COUNTS.fields[name][0]) for name in ORDER_COUNTS.names or ()),  # type: ignore[index]
+        *((name, "i4") for name in ORDER_LIMIT_NAMES),  # its own; 0: those of the root
         ("trade_group", "i4"),  # accounts of one group > 0 do not trade with each other
         ("status", "i4"),  # AccountStatus
         ("schedules", "i4"),  # how many fee schedules are its own
-        ("pays_in_fee_asset", "i4"),
+        ("pays_in_fee_asset", "i4"),  # so far what orders touch: one cache line
         ("parent", "i4"),  # whose sub-account it is; 0: nobody's
         ("name", "S32"),
+        ("_pad", "u1", (28,)),
     ],
     align=True,
 )
+assert ACCOUNT.itemsize == 2 * CACHE_LINE_BYTES and ACCOUNT.fields["parent"][1] == CACHE_LINE_BYTES  # type: ignore[index]
+ORDER_COUNTS_OFFSET: Final[int] = ACCOUNT.fields["short_window"][1]  # type: ignore[index]
+assert ACCOUNT.fields["day_count"][1] == ORDER_COUNTS_OFFSET + ORDER_COUNTS.fields["day_count"][1]  # type: ignore[index]
 ACCOUNT_BYTES: Final = ACCOUNT.itemsize
 ACCOUNT_NAME_OFFSET: Final[int] = ACCOUNT.fields["name"][1]  # type: ignore[index]
 
@@ -366,6 +374,7 @@ ROOT: Final = np.dtype(
         ("assets_count", "i8"),
         ("markets_count", "i8"),
         ("accounts_count", "i8"),
+        *((name, "i8") for name in ORDER_LIMIT_NAMES),  # of accounts that have none of their own
         *((name, "i8") for name in LIMIT_NAMES),  # the limits in force
         ("room", LIMITS),  # what the tables have memory for
     ],

@@ -5,10 +5,12 @@ Pages never touched cost nothing, and nothing grows: a full table is a refusal (
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 
 from ringex.averages import AVERAGE
-from ringex.config import Limits
+from ringex.config import Limits, OrderLimits
 from ringex.engine.admin import add_fee_account
 from ringex.engine.limits import enforce_limits
 from ringex.engine.records import (
@@ -40,7 +42,7 @@ from ringex.engine.records import (
 )
 from ringex.engine.timers import timers_bound
 from ringex.memory import address_of
-from ringex.messages import COMMAND, FEE_ACCOUNT, LIMIT_NAMES
+from ringex.messages import COMMAND, FEE_ACCOUNT, LIMIT_NAMES, ORDER_LIMIT_NAMES
 from ringex.tables import Heap, Index, Pool, Prices
 from ringex.terms import AccountStatus
 
@@ -67,7 +69,7 @@ class State:
         self.assets = np.zeros(limits.assets_max, ASSET)
         self.markets = np.zeros(limits.markets_max, MARKET)
         self.averages = np.zeros(limits.markets_max, AVERAGE)
-        self.accounts = np.zeros(limits.accounts_max, ACCOUNT)
+        self.accounts = _lines(limits.accounts_max, ACCOUNT)
         self.keys = np.zeros(limits.keys_max + 1, KEY)
         self.requests = np.zeros(limits.requests_remembered_max + 1, REQUEST)
         self.expiries = np.zeros(limits.requests_remembered_max + 1, EXPIRY)
@@ -108,6 +110,8 @@ class State:
         self._point()
         self.root["room"] = tuple(vars(limits).values())
         self.enforce(limits)
+        for name, number in asdict(OrderLimits()).items():
+            self.root[name] = number
         self.accounts["name"][FEE_ACCOUNT] = b"fees"
         self.accounts["status"][FEE_ACCOUNT] = AccountStatus.ACTIVE
         add_fee_account(self.address)
@@ -120,6 +124,11 @@ class State:
     @property
     def limits_in_force(self) -> Limits:
         return Limits(**{name: int(self.root[name]) for name in LIMIT_NAMES})
+
+    @property
+    def order_limits_in_force(self) -> OrderLimits:
+        """Those of accounts that have none of their own."""
+        return OrderLimits(**{name: int(self.root[name]) for name in ORDER_LIMIT_NAMES})
 
     def enforce(self, limits: Limits) -> None:
         """Put limits in force, for a state that is being made: they have room, and nothing is in use beyond them."""

@@ -13,6 +13,7 @@ import numpy as np
 from ringex.gateways import queries
 from ringex.gateways.adminarguments import account_of, canceled_in, expect, name_of, small
 from ringex.gateways.adminfees import FEE_METHODS
+from ringex.gateways.adminlimits import LIMIT_METHODS
 from ringex.gateways.adminmarkets import MARKET_METHODS
 from ringex.gateways.adminmoney import MONEY_METHODS
 from ringex.gateways.calls import Call, Submission
@@ -136,6 +137,7 @@ ADMIN_METHODS: Final = table_of(
     Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
     *MARKET_METHODS,
     *FEE_METHODS,
+    *LIMIT_METHODS,
     *MONEY_METHODS,
     Method("admin.status", Security.NONE, (), status, waits=True),
 )

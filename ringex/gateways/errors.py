@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from ringex.config import OrderLimits
 from ringex.decimals import format_scaled
 from ringex.history.catalogue import Market
 from ringex.reasons import REASON_TEXT, Reason
 
 TIMEOUT_TEXT: Final = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
 NO_SUCH_ORDER: Final = -2013
+ORDER_LIMIT_REASONS: Final = frozenset({Reason.ORDER_RATE_10S, Reason.ORDER_RATE_1D, Reason.TOO_MANY_OPEN_ORDERS})
 TOO_OLD: Final = REASON_TEXT[Reason.REQUEST_EXPIRED][0]
 MULTIPLIER_SCALE: Final = 4
 SYMBOL_RANGE: Final = re.compile(r"^[A-Z0-9_.-]{1,20}$")
@@ -128,6 +130,19 @@ def of_reason(
         if why:
             text = f"{text}: {why}"
     return Refusal(code, text)
+
+
+def of_order_limit(reason: int, limits: OrderLimits) -> Refusal:
+    """ORDER_RATE_10S, ORDER_RATE_1D or TOO_MANY_OPEN_ORDERS, with the limit of the account that was refused."""
+    if reason == Reason.TOO_MANY_OPEN_ORDERS:
+        code, text = REASON_TEXT[Reason.TOO_MANY_OPEN_ORDERS]
+        return Refusal(code, f"{text}: at most {limits.open_orders_max} open orders of one account in all markets")
+    rates = {
+        Reason.ORDER_RATE_10S: (limits.orders_10s_max, "10 SECOND"),
+        Reason.ORDER_RATE_1D: (limits.orders_1d_max, "1 DAY"),
+    }
+    most, words = rates[Reason(reason)]
+    return Refusal(-1015, f"Too many new orders; current limit is {most} orders per {words}.")
 
 
 def _filter_words(

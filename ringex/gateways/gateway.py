@@ -267,7 +267,6 @@ class Gateway:
             self._take(use, self.limiter.of_key(key, connection.address), weight, connection)
             if name in ORDERING:
                 use.account = account
-                self.limiter.take_order(account, connection.address, now_ns)
         call = Call(arguments, self.model, connection, now_ns, account, key, signer, when, self)
         if method.waits:
             self._defer(Deferred(connection, request_id, method, call, use, self._next_correlation, _deadline()))
@@ -341,7 +340,6 @@ class Gateway:
         records, theirs = binary.decode(frame, now_ns)
         count = len(records)
         self.limiter.take(self.limiter.of_key(connection.key.number, connection.address), count, now_ns)
-        self.limiter.take_order(known.account, connection.address, now_ns)
         binary.check_share(connection.binary_in_flight, count)
         self.binary.check_room(count)
         self._outbox.check_room(count)
@@ -412,7 +410,6 @@ class Gateway:
         if concerns_keys and (kinds == EventKind.KEY_REVOKED).any():
             self._revoke(events[kinds == EventKind.KEY_REVOKED])
         self.streams.apply(events, self.model)
-        self.limiter.orders.apply(events)
         self.counts["events"] += len(events)
         for watcher in self.watchers:
             watcher.events(events, self.model)
@@ -604,7 +601,7 @@ class Gateway:
         if omitted:
             reply["omitted"] = omitted
         if use.is_shown:
-            reply["rateLimits"] = self.limiter.rows(use, time.time_ns())
+            reply["rateLimits"] = self.limiter.rows(use, time.time_ns(), self.model)
         self.send(connection, reply)
 
     def _refuse(self, connection: Connection, request_id: Any, refusal: Refusal, use: Use) -> None:
@@ -612,7 +609,7 @@ class Gateway:
         self.counts[f"refused{refusal.code}"] += 1
         reply = {"id": request_id, "status": refusal.status, "error": refusal.body()}
         if use.is_shown:
-            reply["rateLimits"] = self.limiter.rows(use, time.time_ns())
+            reply["rateLimits"] = self.limiter.rows(use, time.time_ns(), self.model)
         self.send(connection, reply)
 
 

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from ringex.config import RateLimits
 from ringex.gateways.errors import Refusal
-from ringex.gateways.ordercounts import OrderCounts
 from ringex.gateways.tally import Tally, id_of
+from ringex.history.readmodel import ReadModel
+from ringex.messages import FEE_ACCOUNT
 
 METERS_MAX: Final = 1 << 14
 BANS_MAX: Final = 1 << 12
@@ -57,7 +58,6 @@ class Limiter:
 
     def __init__(self, limits: RateLimits, tally: Tally | None = None) -> None:
         self.limits = limits
-        self.orders = OrderCounts()
         self._tally = tally or Tally()
         self._meters: OrderedDict[str, Meter] = OrderedDict()
         self._bans: OrderedDict[int, tuple[int, int]] = OrderedDict()  # id -> until (seconds), how manieth
@@ -105,38 +105,28 @@ class Limiter:
             raise _too_much(f"request weight used; current limit is {weight_max} request weight per 1 MINUTE", now_ns)
         raise _too_many(limits.raw_requests, now_ns)
 
-    def take_order(self, account: int, address: str, now_ns: int) -> None:
-        """Raises Refusal -1015 where the account has had too many orders accepted already."""
-        limits = self.limits
-        if not limits.enabled or self._is_exempt(address):
-            return
-        short, day = self.orders.of(account, now_ns)
-        for count, most, words in ((short, limits.orders_10s, "10 SECOND"), (day, limits.orders_1d, "1 DAY")):
-            if count >= most:
-                raise Refusal(-1015, f"Too many new orders; current limit is {most} orders per {words}.")
-
-    def rows(self, use: Use, now_ns: int) -> list[dict[str, Any]]:
+    def rows(self, use: Use, now_ns: int, model: ReadModel) -> list[dict[str, Any]]:
         """`rateLimits` of a reply."""
         meter = use.meter
         if meter is None or not self.limits.enabled:
             return []
         count = meter.used + self._tally.others(meter.used_id, meter.window)
         rows = [self._weight_row(meter.is_key) | {"count": count}]
-        return rows + self.order_rows(use.account, now_ns) if use.account else rows
+        return rows + self.order_rows(use.account, now_ns, model) if use.account else rows
 
-    def order_rows(self, account: int, now_ns: int) -> list[dict[str, Any]]:
-        """How many orders of an account were accepted, beside how many may be."""
+    def order_rows(self, account: int, now_ns: int, model: ReadModel) -> list[dict[str, Any]]:
+        """How many orders of an account count by now, beside how many may: both are the matcher's."""
         if not self.limits.enabled:
             return []
-        counts = self.orders.of(account, now_ns)
-        return [row | {"count": count} for row, count in zip(self._order_rows(), counts, strict=True)]
+        counts = model.order_counts.of(account, now_ns)
+        return [row | {"count": count} for row, count in zip(_order_rows(model, account), counts, strict=True)]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self, model: ReadModel) -> list[dict[str, Any]]:
         """`rateLimits` of exchangeInfo."""
         if not self.limits.enabled:
             return []
         raw = {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5}
-        return [self._weight_row(False), *self._order_rows(), raw | {"limit": self.limits.raw_requests}]
+        return [self._weight_row(False), *_order_rows(model, FEE_ACCOUNT), raw | {"limit": self.limits.raw_requests}]
 
     def connected(self, address: str, open_now: int) -> bool:
         """Note how many connections an address has at this gateway. False where it has too many at all of them."""
@@ -154,11 +144,6 @@ class Limiter:
     def _weight_row(self, of_key: bool) -> dict[str, Any]:
         limit = self.limits.weight_per_key if of_key else self.limits.weight_per_address
         return {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": limit}
-
-    def _order_rows(self) -> list[dict[str, Any]]:
-        short = {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": self.limits.orders_10s}
-        day = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": self.limits.orders_1d}
-        return [short, day]
 
     def _meter(self, who: str, address: str) -> Meter:
         meters = self._meters
@@ -187,6 +172,13 @@ class Limiter:
 
     def _is_exempt(self, address: str) -> bool:
         return not address or is_in(address, self.limits.exempt)
+
+
+def _order_rows(model: ReadModel, account: int) -> list[dict[str, Any]]:
+    most = model.catalogue.order_limits_of(account)
+    short = {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": most.orders_10s_max}
+    day = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": most.orders_1d_max}
+    return [short, day]
 
 
 def _too_much(what: str, now_ns: int) -> Refusal:

@@ -131,7 +131,7 @@ def place(call: Call) -> Submission:
             return _first_outcome(call, market, events[0], response_type)
         if events[0]["reason"] == Reason.INSUFFICIENT_BALANCE:
             raise replies.without_funds(market, events[0], call.model)
-        raise replies.refusal_of(market, events[0])
+        raise replies.refusal_of(market, events[0], call.model)
 
     return Submission(record, reply)
 
@@ -430,7 +430,7 @@ def _positive(value: int, name: str, reason: Reason, market: Market) -> int:
 def _first_outcome(call: Call, market: Market, event: Row, response_type: str) -> dict[str, Any]:
     """The reply to a request that was sent before: what became of the first one, marked `duplicate`."""
     if event["reason"] != Reason.NONE:
-        refusal = replies.refusal_of(market, event)
+        refusal = replies.refusal_of(market, event, call.model)
         raise Refusal(refusal.code, refusal.message, {"duplicate": True}, refusal.status)
     order_id = event["order_id"]
     try:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ringex.config import UNLIMITED
 from ringex.decimals import format_scaled
 from ringex.gateways import replies
 from ringex.gateways.calls import Call
@@ -21,7 +22,8 @@ from ringex.gateways.errors import (
 from ringex.gateways.money import own_balances
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.history.catalogue import Market
-from ringex.messages import FEE_RATE_ONE
+from ringex.history.readmodel import ReadModel
+from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE
 from ringex.terms import AccountStatus, FilterFlag, KeyScope, OrderType, SelfTradePrevention, Side
 
 DEPTH_LIMIT: Final = 100
@@ -110,7 +112,7 @@ def account_status(call: Call) -> dict[str, Any]:
 
 def order_rate_limits(call: Call) -> list[dict[str, Any]]:
     """How many orders the account may place, and has."""
-    return call.office.limiter.order_rows(call.account, call.now_ns) if call.office is not None else []
+    return call.office.limiter.order_rows(call.account, call.now_ns, call.model) if call.office is not None else []
 
 
 def depth(call: Call) -> dict[str, Any]:
@@ -147,10 +149,16 @@ def exchange_info(call: Call) -> dict[str, Any]:
     return {
         "timezone": "UTC",
         "serverTime": replies.milliseconds(call.now_ns),
-        "rateLimits": call.office.limiter.table() if call.office is not None else [],
-        "exchangeFilters": [],
+        "rateLimits": call.office.limiter.table(call.model) if call.office is not None else [],
+        "exchangeFilters": exchange_filters(call.model),
         "symbols": [_symbol_info(market) for market in markets_asked(call)],
     }
+
+
+def exchange_filters(model: ReadModel) -> list[dict[str, Any]]:
+    """What bounds an account in all markets together."""
+    most = model.catalogue.order_limits_of(FEE_ACCOUNT).open_orders_max
+    return [{"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": most}] if most != UNLIMITED else []
 
 
 def markets_asked(call: Call) -> list[Market]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ringex.decimals import format_scaled
-from ringex.gateways.errors import Refusal, of_reason, quantity_worth
+from ringex.gateways.errors import ORDER_LIMIT_REASONS, Refusal, of_order_limit, of_reason, quantity_worth
 from ringex.gateways.parameters import shown_client_id
 from ringex.gateways.rows import Row
 from ringex.history.catalogue import Market
@@ -327,11 +327,11 @@ def cancel_replaced(market: Market, events: list[Row], response_type: str, model
     start = kinds.index(CommandKind.PLACE) if CommandKind.PLACE in kinds else len(events)
     cancel, place = events[:start], events[start:]
     canceled_well = bool(cancel) and cancel[0]["kind"] == EventKind.CANCELED
-    cancel_response = canceled(market, cancel[0], model) if canceled_well else _refused(market, cancel)
+    cancel_response = canceled(market, cancel[0], model) if canceled_well else _refused(market, cancel, model)
     if place and place[0]["kind"] == EventKind.ACCEPTED:
         new_result, new_response = "SUCCESS", placed(market, place, response_type, model)
     elif place and place[0]["reason"] != Reason.CANCEL_REJECTED:
-        new_result, new_response = "FAILURE", _refused(market, place)
+        new_result, new_response = "FAILURE", _refused(market, place, model)
     else:
         new_result, new_response = "NOT_ATTEMPTED", None
     data = {
@@ -347,9 +347,11 @@ def cancel_replaced(market: Market, events: list[Row], response_type: str, model
     raise Refusal(*REASON_TEXT[Reason.CANCEL_REJECTED], data=data)
 
 
-def refusal_of(market: Market | None, event: Row) -> Refusal:
-    """A REJECTED or DUPLICATE event's reason as the error of a reply."""
+def refusal_of(market: Market | None, event: Row, model: ReadModel | None = None) -> Refusal:
+    """A REJECTED or DUPLICATE event's reason as the error of a reply; with a `model`, where it may be an order's."""
     reason = event["reason"]
+    if model is not None and reason in ORDER_LIMIT_REASONS:
+        return of_order_limit(reason, model.catalogue.order_limits_of(event["account"]))
     if reason == Reason.CANCEL_REJECTED:
         return Refusal(*REASON_TEXT[Reason.CANCEL_REJECTED])
     return of_reason(reason, market, event["price"], event["quantity"], event["quote_quantity"])
@@ -374,8 +376,8 @@ def without_funds(market: Market, event: Row, model: ReadModel) -> Refusal:
     return Refusal(*REASON_TEXT[Reason.INSUFFICIENT_BALANCE], data=data)
 
 
-def _refused(market: Market, events: list[Row]) -> dict[str, Any]:
-    return refusal_of(market, events[0]).body() if events else Refusal(-2011, "Unknown order sent.").body()
+def _refused(market: Market, events: list[Row], model: ReadModel) -> dict[str, Any]:
+    return refusal_of(market, events[0], model).body() if events else Refusal(-2011, "Unknown order sent.").body()
 
 
 def _terms(market: Market, order: Order) -> dict[str, Any]:

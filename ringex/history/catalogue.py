@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from ringex.config import Limits
+from ringex.config import Limits, OrderLimits
 from ringex.history.frames import Frame, check, frame_of, records_of
 from ringex.markets import Filters
 from ringex.messages import (
@@ -26,6 +26,8 @@ from ringex.messages import (
     FILTER_NAMES,
     FILTERS_EVENT,
     MARKET_EVENT,
+    ORDER_LIMIT_NAMES,
+    ORDER_LIMITS_EVENT,
 )
 from ringex.terms import AccountStatus, EventKind, MarketStatus, Side
 
@@ -33,10 +35,11 @@ FEE_ACCOUNT_NAME = "fees"
 EVERY_MARKET: Final = -1
 _ADDITIONS: Final = (
     *(EventKind.ASSET, EventKind.MARKET, EventKind.MARKET_FILTERS, EventKind.ACCOUNT, EventKind.KEY),
-    *(EventKind.FEES, EventKind.FEE_ASSET),
+    *(EventKind.FEES, EventKind.FEE_ASSET, EventKind.ORDER_LIMITS),
 )
 _TOLD: Final = np.array([kind in (*_ADDITIONS, EventKind.KEY_REVOKED) for kind in range(256)])
 NO_FILTERS = Filters()
+NO_ORDER_LIMITS: Final = OrderLimits(0, 0, 0)
 _Status = TypeVar("_Status", bound=IntEnum)
 
 
@@ -133,6 +136,7 @@ class Catalogue:
         self._sub_accounts: dict[int, list[int]] = {}  # by parent
         self._keys: dict[int, Key] = {}
         self._schedules: dict[tuple[int, int], FeeRates] = {}  # by account and market, or EVERY_MARKET
+        self._order_limits = {FEE_ACCOUNT: OrderLimits()}  # by account; its own, 0 is no limit of its own
         self.fee_asset: FeeAsset | None = None
 
     def apply(self, events: np.ndarray) -> None:
@@ -175,6 +179,15 @@ class Catalogue:
         """The account's own fee schedules, by market number or EVERY_MARKET."""
         return {market: rates for (of, market), rates in sorted(self._schedules.items()) if of == account}
 
+    def order_limits_of(self, account: int) -> OrderLimits:
+        """What bounds the account's orders; of FEE_ACCOUNT: those of all accounts that have none of their own."""
+        usual, own = self._order_limits[FEE_ACCOUNT], self.own_order_limits_of(account)
+        return OrderLimits(*(getattr(own, name) or getattr(usual, name) for name in ORDER_LIMIT_NAMES))
+
+    def own_order_limits_of(self, account: int) -> OrderLimits:
+        """0: as all accounts have it."""
+        return self._order_limits.get(account, NO_ORDER_LIMITS)
+
     def fee_asset_of(self, market: Market, trade: Mapping[str, int], role: str) -> Asset:
         """In what the taker ("taker") or maker of a TRADE paid its fee: what it received, or the fee asset."""
         told = trade[f"{role}_fee_asset"]
@@ -191,7 +204,7 @@ class Catalogue:
         """Fill an empty catalogue from what `export` gave. Raises FrameError; then the catalogue must not be used."""
         assert not self._events, "only an empty catalogue can be loaded"
         limits = self._limits
-        count_max = limits.assets_max + 2 * limits.markets_max + 2 * limits.accounts_max + limits.keys_max
+        count_max = limits.assets_max + 2 * limits.markets_max + 3 * limits.accounts_max + limits.keys_max
         count_max += limits.fee_schedules_max
         events = records_of(frame, EVENT, count_max, "catalogue")
         self.revision += 1
@@ -214,6 +227,8 @@ class Catalogue:
             number = self._add_account(record.view(ACCOUNT_EVENT)[0])
         elif kind == EventKind.KEY:
             number = self._add_key(record.view(ACCOUNT_EVENT)[0])
+        elif kind == EventKind.ORDER_LIMITS:
+            number = self._set_order_limits(record.view(ORDER_LIMITS_EVENT)[0])
         else:
             fees = record.view(FEES_EVENT)[0]
             number = self._set_fees(fees) if kind == EventKind.FEES else self._set_fee_asset(fees)
@@ -304,6 +319,12 @@ class Catalogue:
         number = int(np.frombuffer(event.tobytes(), EVENT).view(ACCOUNT_EVENT)[0]["key_added"])
         check(self._keys.pop(number, None) is not None, f"key {number}: it is revoked, but was not known")
         del self._events[int(EventKind.KEY), number]
+
+    def _set_order_limits(self, event: np.void) -> int:
+        account = int(event["account"])
+        check(0 <= account < len(self.accounts), f"order limits: account {account} is not known")
+        self._order_limits[account] = OrderLimits(*(int(event[name]) for name in ORDER_LIMIT_NAMES))
+        return account
 
     def _set_fees(self, event: np.void) -> int:
         account, market = int(event["account"]), int(event["market"])

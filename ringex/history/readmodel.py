@@ -22,6 +22,7 @@ from ringex.history.candles import CANDLE, CANDLES_PER_MARKET_MAX, LAYERS, Candl
 from ringex.history.catalogue import Asset, Catalogue, Key, Market
 from ringex.history.countdowns import COUNTDOWN, Countdowns, countdowns_done, countdowns_set
 from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
+from ringex.history.ordercounts import ACCOUNT_COUNTS, OrderCounts, counts_accept, counts_trade
 from ringex.history.orders import (
     FORGOTTEN,
     ORDER,
@@ -78,6 +79,7 @@ _ROOT: Final = np.dtype(
         ("averages", "i8"),
         ("auctions", "i8"),
         ("countdowns", "i8"),
+        ("order_counts", "i8"),
     ],
     align=True,
 )
@@ -184,6 +186,7 @@ class ReadModel:
         self.averages = Averages(limits.markets_max)
         self.auctions = Auctions(limits.markets_max)
         self.countdowns = Countdowns(limits.accounts_max)
+        self.order_counts = OrderCounts(limits.accounts_max)
         self._pairs = np.zeros(limits.markets_max, _PAIR)
         self._root = np.zeros(1, _ROOT)
         self._root["pairs"] = address_of(self._pairs)
@@ -196,6 +199,7 @@ class ReadModel:
         self._root["averages"] = self.averages.address
         self._root["auctions"] = self.auctions.address
         self._root["countdowns"] = self.countdowns.address
+        self._root["order_counts"] = self.order_counts.address
         self._address = address_of(self._root)
 
     # Events in
@@ -368,6 +372,7 @@ class ReadModel:
         parts.append(self.candles.counts(len(self.markets)))
         parts += [self.averages.export(len(self.markets)), self.auctions.export(len(self.markets))]
         parts.append(self.countdowns.export())
+        parts.append(self.order_counts.export(len(self.catalogue.accounts)))
         return [header, self.catalogue.export(), *(frame_of(part) for part in parts)]
 
     def load(self, frames: list[Frame]) -> None:
@@ -377,7 +382,7 @@ class ReadModel:
         then the model must not be used.
         """
         assert self.sequence == 0 and not self.markets, "only an empty model can be loaded"
-        check(len(frames) == 14, f"{len(frames)} frames; a read model has 14")
+        check(len(frames) == 15, f"{len(frames)} frames; a read model has 15")
         try:
             header = msgspec.msgpack.decode(frames[0], type=_Header)
         except msgspec.MsgspecError as error:
@@ -395,7 +400,8 @@ class ReadModel:
         self._load_books(frames[6], frames[7])
         self._load_prevented(frames[8])
         self._load_candles(frames[9], frames[10])
-        self._load_standing(*frames[11:])
+        self._load_standing(*frames[11:14])
+        self._load_order_counts(frames[14])
         self._root["sequence"] = header.sequence
 
     def __eq__(self, other: object) -> bool:
@@ -450,6 +456,12 @@ class ReadModel:
             _check_range(accounts, 1, len(self.catalogue.accounts), f"prevented matches: {role} account")
         _check_range(matches["mode"], 1, len(SelfTradePrevention), "prevented matches: mode")
         self._prevented.load(matches)
+
+    def _load_order_counts(self, frame: Frame) -> None:
+        accounts_count = len(self.catalogue.accounts)
+        counts = records_of(frame, ACCOUNT_COUNTS, accounts_count, "order counts")
+        _check_range(counts["account"], 1, accounts_count, "order counts: account")
+        self.order_counts.load(counts)
 
     def _load_candles(self, frame: Frame, counts_frame: Frame) -> None:
         counts = records_of(counts_frame, np.dtype("i8"), len(self.markets) * LAYERS, "counts of candles")
@@ -511,6 +523,7 @@ def _apply(model: int, events: int, count: int) -> None:
             _apply_trade(model, event)
         elif kind == EventKind.ACCEPTED:
             order_accept(m.orders, event)
+            counts_accept(m.order_counts, event)
             _apply_hold(model, event)
         elif kind == EventKind.RESTED or kind == EventKind.CANCELED or kind == EventKind.AMENDED:
             prevented_match_id = prevented_last_id(m.prevented) if e.reason == Reason.PREVENTED else int64(0)
@@ -595,6 +608,7 @@ def _apply_trade(model: int, event: int) -> None:
     maker_received = pair.quote_asset if t.side == Side.BUY else pair.base_asset
     _apply_fee(model, taker, t.taker_fee, int64(t.taker_fee_asset), taker_received, int64(t.market))
     _apply_fee(model, maker, t.maker_fee, int64(t.maker_fee_asset), maker_received, int64(t.market))
+    counts_trade(m.order_counts, event)
     trades_record(m.trades, event)
     candles_trade(m.candles, event)
     averages_trade(m.averages, event)

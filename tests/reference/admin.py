@@ -11,7 +11,7 @@ from reference.records import Fields
 from reference.reports import Reports
 from reference.state import RefusedError, State
 from ringex.config import Limits
-from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE, FILTER_NAMES, LIMIT_NAMES
+from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE, FILTER_NAMES, LIMIT_NAMES, ORDER_LIMIT_NAMES
 from ringex.reasons import Reason
 from ringex.terms import AccountStatus, EventKind, MarketStatus, TimerKind
 
@@ -132,6 +132,16 @@ class Administration:
         self.state.limits = self.directory.limits = Limits(**asked)
         self.ledger.balances_max = self.state.limits.balances_max
         self.reports.emit(EventKind.LIMITS, **asked)
+
+    def order_limits_set(self, command: Fields) -> None:
+        account = command["account"]
+        if not self.directory.has_account(account):
+            raise RefusedError(Reason.UNKNOWN_ACCOUNT)
+        limits = {name: command[name] for name in ORDER_LIMIT_NAMES}
+        if any(number < (1 if account == FEE_ACCOUNT else 0) for number in limits.values()):
+            raise RefusedError(Reason.INVALID_COMMAND)
+        self.directory.accounts[account].order_limits = limits
+        self.reports.emit(EventKind.ORDER_LIMITS, account=account, **limits)
 
     # ---- fees ------------------------------------------------------------------------------------------------------
 

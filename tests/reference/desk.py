@@ -60,6 +60,10 @@ class Desk:
     def limits(self, limits: Limits) -> Fields:
         return self.command(CommandKind.LIMITS_SET, **vars(limits))
 
+    def order_limits(self, account: int, orders_10s: int = 0, orders_1d: int = 0, open_orders: int = 0) -> Fields:
+        numbers = {"orders_10s_max": orders_10s, "orders_1d_max": orders_1d, "open_orders_max": open_orders}
+        return self.command(CommandKind.ORDER_LIMITS_SET, account=account, **numbers)
+
     def account_set(self, account: int, trade_group: int = 0, status: int = AccountStatus.ACTIVE) -> Fields:
         return self.command(CommandKind.ACCOUNT_SET, account=account, trade_group=trade_group, status=status)
 

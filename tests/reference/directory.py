@@ -9,9 +9,10 @@ from typing import Any
 
 from reference.averages import Average
 from reference.book import MARKET_TYPES, RESTING, STOP_LOSS_TYPES, STOP_TYPES, Book
+from reference.orderlimits import OrderCounts, no_limits
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, AVERAGE_MINUTES_MAX, FEE_RATE_ONE, FILTER_NAMES, MULTIPLIER_ONE
+from ringex.messages import AMOUNT_MAX, AVERAGE_MINUTES_MAX, FEE_ACCOUNT, FEE_RATE_ONE, FILTER_NAMES, MULTIPLIER_ONE
 from ringex.reasons import Reason
 from ringex.terms import AccountStatus, FilterFlag, MarketStatus, OrderType, Side
 
@@ -39,6 +40,8 @@ class Account:
     status: int = AccountStatus.ACTIVE
     pays_in_fee_asset: bool = False
     parent: int = 0  # whose sub-account it is
+    order_limits: dict[str, int] = field(default_factory=dict)  # its own; account 0: of all that have none
+    order_counts: OrderCounts = field(default_factory=OrderCounts)
 
 
 class Market:
@@ -202,7 +205,7 @@ class Directory:
     limits: Limits
     assets: list[Asset] = field(default_factory=list)
     markets: list[Market] = field(default_factory=list)
-    accounts: list[Account] = field(default_factory=lambda: [Account("fees")])
+    accounts: list[Account] = field(default_factory=lambda: [Account("fees", order_limits=no_limits())])
     keys: dict[int, tuple[int, int]] = field(default_factory=dict)  # number -> account, scopes
 
     def has_asset(self, asset: int) -> bool:
@@ -213,6 +216,10 @@ class Directory:
 
     def has_account(self, account: int) -> bool:
         return 0 <= account < len(self.accounts)
+
+    def order_limit(self, account: int, name: str) -> int:
+        """The account's own, if it has one."""
+        return self.accounts[account].order_limits.get(name) or self.accounts[FEE_ACCOUNT].order_limits[name]
 
     def check_asset(self, command: Fields) -> Reason:
         if command["name"] in [asset.name for asset in self.assets]:

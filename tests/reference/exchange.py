@@ -104,6 +104,7 @@ class ReferenceExchange:
             CommandKind.ACCOUNT_SET: self.admin.account_set,
             CommandKind.MARKET_SET: self.admin.market_set,
             CommandKind.LIMITS_SET: self.admin.limits_set,
+            CommandKind.ORDER_LIMITS_SET: self.admin.order_limits_set,
             CommandKind.FEES_SET: self.admin.fees_set,
             CommandKind.FEE_ASSET_SET: self.admin.fee_asset_set,
             CommandKind.MARKET_FILTERS_SET: self.admin.market_filters_set,

@@ -143,7 +143,10 @@ class Matching:
         market = self.state.market_of(taker)
         quote = market.notional(price, quantity)
         fees = self._settle(market, ((taker, taker_role), (maker, "maker")), price, quantity)
-        for order in (taker, maker):
+        for order, role in ((taker, taker_role), (maker, "maker")):
+            if order.executed_quantity == 0:
+                counts = self.state.directory.accounts[order.account].order_counts
+                counts.first_fill(role, self.reports.record["time_ns"])
             order.executed_quantity += quantity
             order.executed_quote += quote
             order.trade_count += 1

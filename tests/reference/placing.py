@@ -69,6 +69,7 @@ class Placing:
         return order.order_id
 
     def _accept(self, order: Order) -> None:
+        self.state.directory.accounts[order.account].order_counts.accepted(self.reports.record["time_ns"])
         if order.is_waiting:
             if order.trailing_delta:
                 self._begin(order)
@@ -134,6 +135,7 @@ class Placing:
     def _check_room(self, market: Market, command: Fields) -> None:
         """Room for one more order, its balances (which are opened) and its level."""
         account, market_number = command["account"], command["market"]
+        self._check_order_limits(account)
         mine = [o for o in self.state.open_orders.values() if (o.account, o.market) == (account, market_number)]
         if len(mine) >= market.orders_per_account_max:
             raise RefusedError(Reason.TOO_MANY_ORDERS)
@@ -155,6 +157,18 @@ class Placing:
         ):
             raise RefusedError(Reason.ENGINE_FULL)
         self.state.ledger.open(account, market.base_asset, market.quote_asset)
+
+    def _check_order_limits(self, account: int) -> None:
+        """How many orders the account may send in a while, and have open in all markets."""
+        now, directory = self.reports.record["time_ns"], self.state.directory
+        counts = directory.accounts[account].order_counts
+        if counts.of("orders_10s_max", now) >= directory.order_limit(account, "orders_10s_max"):
+            raise RefusedError(Reason.ORDER_RATE_10S)
+        if counts.of("orders_1d_max", now) >= directory.order_limit(account, "orders_1d_max"):
+            raise RefusedError(Reason.ORDER_RATE_1D)
+        all_open = [order for order in self.state.open_orders.values() if order.account == account]
+        if len(all_open) >= directory.order_limit(account, "open_orders_max"):
+            raise RefusedError(Reason.TOO_MANY_OPEN_ORDERS)
 
     def _new_order(self, command: Fields) -> Order:
         copied = (

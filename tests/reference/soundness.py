@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from reference.book import Order
 from reference.exchange import ReferenceExchange
 from reference.records import Fields
-from ringex.terms import EventFlag, EventKind, MarketStatus, OrderType, Side
+from ringex.terms import EventFlag, EventKind, MarketStatus, OrderStatus, OrderType, Side
 
 Depth = dict[tuple[int, int, int], int]
 """(market, side, price) -> what rests there."""
@@ -27,12 +27,15 @@ class Auditor:
     last_prices: dict[int, int] = field(default_factory=dict)  # market -> price of its last trade
     modes: dict[int, int] = field(default_factory=dict)  # order -> SelfTradePrevention
     groups: dict[int, int] = field(default_factory=dict)  # account -> trade group
+    open: dict[int, int] = field(default_factory=dict)  # open order -> its account
+    open_most: dict[int, int] = field(default_factory=dict)  # account -> how many it may have; 0: all without their own
     sequence: int = 0
 
     def watch(self, events: list[Fields]) -> None:
         for event in events:
             self.sequence += 1
             assert event["sequence"] == self.sequence
+            self._watch_open(event)
             if event["kind"] == EventKind.BALANCE:
                 self.booked[event["market"]] += event["amount"]
             elif event["kind"] == EventKind.ACCOUNT:
@@ -48,6 +51,23 @@ class Auditor:
                 self._watch_level(event)
             if event["kind"] == EventKind.RESTED or event["flag_bits"] & EventFlag.WORKING:
                 self.queued[event["order_id"]] = event["sequence"]
+
+    def _watch_open(self, event: Fields) -> None:
+        """Nobody who has as many orders open as they may gets another one accepted."""
+        kind = event["kind"]
+        if kind == EventKind.ORDER_LIMITS:
+            self.open_most[event["account"]] = event["open_orders_max"]
+        elif kind == EventKind.ACCEPTED:
+            account = event["account"]
+            most = self.open_most.get(account) or self.open_most.get(0)
+            assert most is None or list(self.open.values()).count(account) < most
+            self.open[event["order_id"]] = account
+        elif kind == EventKind.CANCELED:
+            del self.open[event["order_id"]]
+        elif kind == EventKind.TRADE:
+            for order, role in ((event["order_id"], "taker"), (event["maker_order_id"], "maker")):
+                if event[f"{role}_status"] == OrderStatus.FILLED:
+                    del self.open[order]
 
     def _watch_level(self, event: Fields) -> None:
         market, side, price = event["market"], event["side"], event.get("level_price", event["price"])

@@ -18,7 +18,7 @@ from reference.exchange import ReferenceExchange
 from reference.placing import ANY_TIME_IN_FORCE
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, FILTER_NAMES, LIMIT_NAMES
+from ringex.messages import AMOUNT_MAX, FILTER_NAMES, LIMIT_NAMES, ORDER_LIMIT_NAMES
 from ringex.terms import CommandFlag, CommandKind, MarketStatus, OrderType, SelfTradePrevention, TimeInForce
 
 SMALL = Limits(
@@ -171,6 +171,7 @@ class Stream:
             self._mass,
             self._add,
             self._limits,
+            self._order_limits,
             self._odd,
             self._malformed,
         )
@@ -190,7 +191,9 @@ class Stream:
     def play(self, dice: Dice, send: Send, own: Send) -> None:
         """Time goes on, and one more command is sent, with all that goes before and after it by itself."""
         self.make = dice.one_of(self.makers)
-        self.desk.time_ns += dice.one_of((0,) * 15 + (1,) * 4 + (10,) * 4 + (25_000_000_000,))
+        self.desk.time_ns += dice.one_of(
+            (0,) * 15 + (1,) * 4 + (10,) * 4 + (25_000_000_000,) + (0,) * 11 + (86_400_000_000_000,)
+        )
         while self.exchange.is_timer_due(self.desk.time_ns):
             own((self.desk.timer(),))
             self._go_on(own)
@@ -498,6 +501,14 @@ class Stream:
             numbers[name] = getattr(self.exchange.room, name) - dice.one_of((0, 1, 2, 3, 5, 8))
         return (self.desk.command(CommandKind.LIMITS_SET, **numbers),)
 
+    def _order_limits(self, dice: Dice) -> tuple[Fields, ...]:
+        """An account's own, or everybody's: none that is felt, or such that is at once."""
+        account = dice.one_of((1, 2, 3, 0, 1, 2, 3, ACCOUNTS + 2))
+        numbers = [dice.one_of((0, 1 << 30, 1, 2, 3, 6, -1)) for _ in range(3)]
+        if account == 0:
+            numbers = [number or 5 for number in numbers]
+        return (self.desk.order_limits(account, *numbers),)
+
     def _odd(self, dice: Dice) -> tuple[Fields, ...]:
         """Kinds that a client does not send."""
         kind = dice.one_of((CommandKind.SESSION_LOST, CommandKind.CONTINUE, 0, CommandKind.TRIGGER, 255))
@@ -538,6 +549,7 @@ _BITS = {
     **dict.fromkeys(("flag_bits", "incarnation", "connection", "key", "key_added", "in_force"), -32),
     **dict.fromkeys(("side", "order_type", "time_in_force", "transport", "price_scale", "quantity_scale"), -8),
     **dict.fromkeys(FILTER_NAMES[5:-1], 32),
+    **dict.fromkeys(ORDER_LIMIT_NAMES, 32),
     "filter_bits": -32,
     "self_trade_prevention": -8,
     "peg_price_type": -8,
