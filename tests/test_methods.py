@@ -60,10 +60,11 @@ def model() -> ReadModel:
     market["quote_asset"] = 1
     for name, value in RULES.items():
         market[name] = value
+    active = account(AccountStatus.ACTIVE)
+    active["sequence"] = 4
     made = ReadModel(LIMITS)
-    made.catalogue.apply(_events(assets))
-    made.catalogue.apply(_events(market))
-    made.catalogue.apply(_events(account(AccountStatus.ACTIVE)))
+    for records in (assets, market, active):
+        made.apply(_events(records))
     return made
 
 

@@ -1,12 +1,14 @@
 """A market's filters: how they are set, and those that look at prices, positions and counts as they now are.
 
-What needs nothing but the order and the rules is in `ringex.rules`, for gateways too.
+What needs nothing but the order and the rules is in `ringex.rules`, and what is checked of these is in
+`ringex.admission`: for gateways too.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from ringex.admission import check_open_orders, check_position_of, check_usual_price, looks_at_prices
 from ringex.averages import AVERAGE_BYTES, average_add, average_price, average_reset
 from ringex.engine.book import best_level
 from ringex.engine.events import answer_plainly, emit
@@ -30,8 +32,8 @@ from ringex.jit import compiled, inlined, int64
 from ringex.memory import copy_bytes, record_at
 from ringex.messages import COMMAND, FILTER_NAMES, FILTERS_COMMAND, FILTERS_EVENT
 from ringex.reasons import Reason
-from ringex.rules import check_market_notional, check_near, collar, filters_reason, is_stop
-from ringex.terms import EventKind, OrderType, Side
+from ringex.rules import collar, filters_reason
+from ringex.terms import EventKind, Side
 
 COMMAND_FILTERS_OFFSET: Final[int] = FILTERS_COMMAND.fields[FILTER_NAMES[0]][1]  # type: ignore[index]
 EVENT_FILTERS_OFFSET: Final[int] = FILTERS_EVENT.fields[FILTER_NAMES[0]][1]  # type: ignore[index]
@@ -138,22 +140,12 @@ def market_reach(root: int, market: int, side: int) -> int:
 
 
 @inlined
-def looks_at_prices(root: int, market: int) -> bool:
-    """Whether some filter of the market compares with its usual price."""
-    m = record_at(record_at(root, 0, ROOT).markets, market, MARKET)
-    multipliers = m.bid_multiplier_up | m.bid_multiplier_down | m.ask_multiplier_up | m.ask_multiplier_down
-    return multipliers != 0 or m.filter_bits != 0
-
-
-@inlined
 def check_price(root: int, market: int, order_type: int, side: int, price: int, quantity: int) -> int:
     """PERCENT_PRICE_BY_SIDE and what NOTIONAL asks of orders at any price: a Reason, or NONE."""
-    if not looks_at_prices(root, market):
-        return int64(Reason.NONE)
     m = record_at(record_at(root, 0, ROOT).markets, market, MARKET)
-    if order_type == OrderType.MARKET or order_type == OrderType.STOP_LOSS or order_type == OrderType.TAKE_PROFIT:
-        return check_market_notional(m, quantity, usual_price(root, market))
-    return check_near(m, side, price, usual_price(root, market))
+    if not looks_at_prices(m):
+        return int64(Reason.NONE)
+    return check_usual_price(m, order_type, side, price, quantity, usual_price(root, market))
 
 
 @inlined
@@ -166,12 +158,9 @@ def check_counts(root: int, command: int) -> int:
     if reason != Reason.NONE:
         return reason
     tally = record_at(s.tallies, tally_find(root, c.account, c.market), TALLY)
-    if tally.orders >= m.orders_per_account_max:
-        return int64(Reason.TOO_MANY_ORDERS)
-    if m.algo_orders_max != 0 and is_stop(c.order_type) and tally.algo_orders >= m.algo_orders_max:
-        return int64(Reason.TOO_MANY_ALGO_ORDERS)
-    if m.iceberg_orders_max != 0 and c.iceberg_quantity != 0 and tally.icebergs >= m.iceberg_orders_max:
-        return int64(Reason.TOO_MANY_ICEBERGS)
+    reason = check_open_orders(m, c.order_type, c.iceberg_quantity, tally.orders, tally.algo_orders, tally.icebergs)
+    if reason != Reason.NONE:
+        return reason
     if m.position_max != 0 and c.side == Side.BUY:
         return check_position(root, c.account, int64(c.market), c.quantity if c.quantity != 0 else m.lot)
     return int64(Reason.NONE)
@@ -183,8 +172,5 @@ def check_position(root: int, account: int, market: int, more: int) -> int:
     s = record_at(root, 0, ROOT)
     m = record_at(s.markets, market, MARKET)
     balance = record_at(s.balances, balance_find(root, account, m.base_asset), BALANCE)
-    room = m.position_max - balance.free - balance.locked
     buying = record_at(s.tallies, tally_find(root, account, market), TALLY).buying
-    if room < 0 or buying > room // m.base_multiplier or more > room // m.base_multiplier - buying:
-        return int64(Reason.POSITION_TOO_LARGE)
-    return int64(Reason.NONE)
+    return check_position_of(m, balance.free + balance.locked, buying, more)

@@ -22,6 +22,7 @@ from ringex.gateways import (
     queries,
     sessions,
     tickers,
+    trial,
 )
 from ringex.gateways.calls import Handler
 from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS, Parameter
@@ -92,7 +93,7 @@ METHODS: Final = table_of(
     Method("ticker.price", _NONE, tickers.PRICE_PARAMETERS, tickers.price, waits=True),
     Method("ticker.book", _NONE, queries.TICKER_PARAMETERS, queries.ticker_book, waits=True),
     Method("order.place", _TRADE, orders.PLACE_PARAMETERS, orders.place),
-    Method("order.test", _TRADE, orders.TEST_PARAMETERS, orders.test),
+    Method("order.test", _TRADE, orders.TEST_PARAMETERS, trial.test, waits=True),
     Method("order.cancel", _TRADE, orders.CANCEL_PARAMETERS, orders.cancel),
     Method("order.cancelReplace", _TRADE, orders.CANCEL_REPLACE_PARAMETERS, orders.cancel_replace),
     Method("order.amend.keepPriority", _TRADE, orders.KEEP_PRIORITY_PARAMETERS, orders.amend_keep_priority),

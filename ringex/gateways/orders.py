@@ -1,7 +1,7 @@
 """Order methods: parameters to COMMAND records, and the events that answer to a reply.
 
 Filters (tick, lot, bounds, notional) are checked here before anything is sent, by the same pure function as in the
-matcher; `order.test` is nothing but these checks.
+matcher; what `order.test` checks besides is in `ringex.gateways.trial`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.decimals import format_scaled
 from ringex.gateways import pastorders, replies
 from ringex.gateways.calls import Call, Submission
-from ringex.gateways.commissions import discount, rate_text
 from ringex.gateways.errors import Refusal, ids_disagree, invalid, missing, not_required, of_reason, one_of_two
 from ringex.gateways.filters import (
     filter_reason,
@@ -38,11 +36,9 @@ from ringex.messages import commands, words_of
 from ringex.reasons import Reason
 from ringex.rules import DELTA_ONE, PEG_OFFSET_MAX, check_peg
 from ringex.terms import (
-    AccountStatus,
     CommandFlag,
     CommandKind,
     EventKind,
-    MarketStatus,
     OrderType,
     PegPriceType,
     SelfTradePrevention,
@@ -134,25 +130,6 @@ def place(call: Call) -> Submission:
         raise replies.refusal_of(market, events[0], call.model)
 
     return Submission(record, reply)
-
-
-def test(call: Call) -> dict[str, Any]:
-    """Checks parameters, filters, and whether account and market may trade; nothing reaches the matcher."""
-    market = call.market()
-    new_order(market, call.arguments)
-    if call.model.catalogue.accounts[call.account].status == AccountStatus.BLOCKED:
-        raise of_reason(Reason.ACCOUNT_BLOCKED)
-    if market.status in (MarketStatus.HALT, MarketStatus.CLOSED):
-        raise of_reason(Reason.MARKET_CLOSED)
-    if not call.arguments.get("computeCommissionRates"):
-        return {}
-    rates = call.model.catalogue.fee_rates(call.account, market)
-    none = {"maker": format_scaled(0, 8), "taker": format_scaled(0, 8)}
-    return {
-        "standardCommissionForOrder": {"maker": rate_text(rates.maker), "taker": rate_text(rates.taker)},
-        "taxCommissionForOrder": none,
-        "discount": discount(call),
-    }
 
 
 def cancel(call: Call) -> Submission:

@@ -270,12 +270,14 @@ class ReadModel:
 
     def open_orders(self, account: int, market: int | None = None) -> list[Order]:
         """The account's open orders, in `market` or in all, oldest first."""
+        return [order_of_record(record) for record in self.open_order_records(account, market)]
+
+    def open_order_records(self, account: int, market: int | None = None) -> np.ndarray:
+        """Copies of their ORDER records, shape (n,)."""
         if not self._knows(account):
-            return []
+            return np.zeros(0, ORDER)
         records = self._orders.open_of(account)
-        if market is not None:
-            records = records[records["market"] == market]
-        return [order_of_record(record) for record in records]
+        return records if market is None else records[records["market"] == market]
 
     def has_forgotten(self, account: int) -> bool:
         """Whether closed orders of the account are no longer held: then "not found" does not mean "never was"."""
