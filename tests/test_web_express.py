@@ -34,6 +34,7 @@ STRANGE_LINES = (
         b"\xff: 1",
         b"A: \x01",
         b"X-Forwarded-For: 1.2.3.4",
+        b"X-MBX-TIME-UNIT: MICROSECOND",
     ),
 )
 

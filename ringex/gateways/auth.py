@@ -22,13 +22,12 @@ from cryptography.exceptions import InvalidSignature
 
 from ringex.gateways.errors import Refusal, invalid, missing
 from ringex.gateways.keystore import Key, Keystore, ed25519_key
+from ringex.gateways.times import MICROSECOND_NS, unit_of_sent
 from ringex.terms import KeyScope
 
 RECV_WINDOW_MS: Final = 5_000
 RECV_WINDOW_MS_MAX: Final = 60_000
 AHEAD_US_MAX: Final = 1_000_000
-MICROSECONDS_FROM: Final = 100_000_000_000_000
-"""A timestamp from here on counts microseconds: in milliseconds it would be the year 5138."""
 
 SIGNED_SHOWN_BYTES: Final = 240
 
@@ -146,7 +145,7 @@ def timing(params: Mapping[str, Any], now_ns: int, *, mandatory: bool) -> Timing
         if mandatory:
             raise missing("timestamp", "It is the client's time in milliseconds since 1970.")
         return Timing()
-    timestamp_us = timestamp if timestamp >= MICROSECONDS_FROM else timestamp * 1000
+    timestamp_us = timestamp * (unit_of_sent(timestamp) // MICROSECOND_NS)
     behind_us = now_ns // 1000 - timestamp_us
     if behind_us <= -AHEAD_US_MAX:
         text = "Timestamp for this request was 1000ms ahead of the server's time."

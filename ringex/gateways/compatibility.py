@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ringex.decimals import format_scaled
-from ringex.gateways import replies
 from ringex.gateways.calls import Call
 from ringex.gateways.commissions import rate_text
 from ringex.gateways.parameters import Kind, Parameter
+from ringex.gateways.times import shown
 
 _SYMBOL_OR_NONE: Final = Parameter("symbol", Kind.TEXT)
 TRADE_FEE_PARAMETERS: Final = (_SYMBOL_OR_NONE,)
@@ -66,7 +66,7 @@ def contracts(call: Call) -> dict[str, Any]:
     """Futures' and options' exchangeInfo: none are listed."""
     return {
         "timezone": "UTC",
-        "serverTime": replies.milliseconds(call.now_ns),
+        "serverTime": shown(call.now_ns),
         "rateLimits": [],
         "exchangeFilters": [],
         "assets": [],

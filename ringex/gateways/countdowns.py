@@ -7,8 +7,8 @@ from typing import Any, Final
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import invalid, of_reason
 from ringex.gateways.parameters import Kind, Parameter
-from ringex.gateways.replies import milliseconds
 from ringex.gateways.rows import Row
+from ringex.gateways.times import shown
 from ringex.messages import COUNTDOWN_COMMAND, COUNTDOWN_NS_MAX, commands
 from ringex.terms import CommandKind, EventKind
 
@@ -36,7 +36,7 @@ def countdown(call: Call) -> Submission:
         result: dict[str, Any] = {"symbol": market.symbol} if market is not None else {}
         result["countdownTime"] = str(countdown_ms)
         if countdown_ms:
-            result["cancelTime"] = milliseconds(events[0]["due_ns"])
+            result["cancelTime"] = shown(events[0]["due_ns"])
         return result
 
     return Submission(record, reply)

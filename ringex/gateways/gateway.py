@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
@@ -51,7 +51,9 @@ from ringex.gateways.requests import MSGPACK, Fault, RequestReader
 from ringex.gateways.rows import Row, rows_of
 from ringex.gateways.session import Connection, Connections
 from ringex.gateways.streams import terminated
+from ringex.gateways.times import in_unit, made
 from ringex.gateways.userstreams import Send, UserStreams, chosen
+from ringex.gateways.watcher import Watcher
 from ringex.gateways.weights import weight_of
 from ringex.history.follower import EventsGoneError, Follower
 from ringex.history.past import Past
@@ -82,19 +84,6 @@ ORDERING: Final = frozenset(
 """Methods whose orders are counted."""
 _LAST: Final = int(EventFlag.LAST)
 _OF_KEYS: Final = np.array([kind in (EventKind.KEY, EventKind.KEY_REVOKED) for kind in range(256)])
-
-
-class Watcher(Protocol):
-    """Who else follows the events in a gateway's process: feeds of market data."""
-
-    def events(self, events: np.ndarray, model: ReadModel) -> None:
-        """EVENT records in sequence, which `model` has applied."""
-
-    def quiet(self) -> None:
-        """All events that exist have come."""
-
-    def restart(self, model: ReadModel) -> None:
-        """Events were missed for good; `model` is whole again, and what comes follows it."""
 
 
 @dataclass
@@ -141,13 +130,21 @@ class Gateway:
             self.call(connection, request.id, request.method, request.params or {})
 
     def call(
-        self, connection: Connection, request_id: Any, method: str, params: dict[str, Any], proof: Proof | None = None
+        self,
+        connection: Connection,
+        request_id: Any,
+        method: str,
+        params: dict[str, Any],
+        proof: Proof | None = None,
+        unit_ns: int = 0,
     ) -> None:
         """Take one request whose parts a transport has told apart; answer it now, or when its commands are.
 
         `request_id` comes back in the reply. `proof` says who calls; None: it is among `params`, or the session's.
+        `unit_ns`: of times in the reply; 0: the connection's.
         """
-        use = Use(params.get("returnRateLimits", connection.show_limits) not in (False, "false"))
+        is_shown = params.get("returnRateLimits", connection.show_limits) not in (False, "false")
+        use = Use(is_shown, unit_ns or connection.unit_ns)
         if connection.disconnect_account:
             connection.heard = time.monotonic()
         try:
@@ -271,7 +268,7 @@ class Gateway:
         if method.waits:
             self._defer(Deferred(connection, request_id, method, call, use, self._next_correlation, _deadline()))
             return
-        result = method.handler(call)
+        result = made(use.unit_ns, method.handler, call)
         if isinstance(result, Submission):
             connection.check_room()
             self._submit(Pending(connection, request_id, result, call, use, _deadline()))
@@ -324,9 +321,10 @@ class Gateway:
     def _revoke(self, events: np.ndarray) -> None:
         """Keys are no more: their sessions and streams end, before the events that came with it are told."""
         keys = {event["key_added"] for event in rows_of(events)}
-        event = terminated(time.time_ns())
         for connection in self.connections.authorized():
             for number in connection.revoke(keys):
+                with in_unit(connection.unit_ns):
+                    event = terminated(time.time_ns())
                 self.send(connection, {"subscriptionId": number, "event": event})
 
     def _serve_records(self, connection: Connection, frame: bytes | memoryview) -> None:
@@ -442,7 +440,7 @@ class Gateway:
 
     def _complete(self, pending: Pending) -> None:
         try:
-            result = pending.submission.reply(pending.events)
+            result = made(pending.use.unit_ns, pending.submission.reply, pending.events)
             if isinstance(result, Submission):
                 following = Pending(
                     pending.connection, pending.request_id, result, pending.call, pending.use, _deadline()
@@ -496,7 +494,7 @@ class Gateway:
             try:
                 if connection.unsent.size_bytes > UNREAD_BYTES_MAX:
                     raise too_many("bytes of answers may be unread on one connection", UNREAD_BYTES_MAX)
-                result = deferred.method.handler(deferred.call)
+                result = made(deferred.use.unit_ns, deferred.method.handler, deferred.call)
                 if isinstance(result, Lookup):
                     self._look_up(deferred, result)
                     continue
@@ -528,7 +526,7 @@ class Gateway:
             try:
                 if found.failure is not None:
                     raise found.failure
-                result = lookup.reply(call, found.progress, found.answer)
+                result = made(deferred.use.unit_ns, lookup.reply, call, found.progress, found.answer)
             except StoreBehind:
                 self._deferred.append(deferred)  # from the beginning: it waits for the store there
                 self._look_again = True

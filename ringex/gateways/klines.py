@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ringex.decimals import format_scaled
-from ringex.gateways import replies
 from ringex.gateways.calls import Call
 from ringex.gateways.lookups import Lookup, StoreBehind
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.queries import limit_of
 from ringex.gateways.ranges import END_TIME, START_TIME, span_of
 from ringex.gateways.tickers import TIME_ZONE, time_zone
+from ringex.gateways.times import shown
 from ringex.history.candles import Candle
 from ringex.history.catalogue import Market
 from ringex.history.intervals import INTERVALS, Interval, end_of, open_of
@@ -153,10 +153,10 @@ def _filled(market: Market, zone: _Zone, opens: list[int], parts: dict[int, Cand
 def _row(market: Market, open_ns: int, end_ns: int, prices: list[int], parts: list[Candle]) -> list[Any]:
     quote = market.quote.scale
     return [
-        replies.milliseconds(open_ns),
+        shown(open_ns),
         *(format_scaled(price, market.price_scale) for price in prices),
         format_scaled(sum(candle.volume for candle in parts), market.quantity_scale),
-        replies.milliseconds(end_ns) - 1,
+        shown(end_ns) - 1,
         format_scaled(sum(candle.quote_volume for candle in parts), quote),
         sum(candle.trade_count for candle in parts),
         format_scaled(sum(candle.buy_volume for candle in parts), market.quantity_scale),

@@ -16,6 +16,7 @@ from typing import Any, Final
 from ringex.config import RateLimits
 from ringex.gateways.errors import Refusal
 from ringex.gateways.tally import Tally, id_of
+from ringex.gateways.times import MILLISECOND_NS
 from ringex.history.readmodel import ReadModel
 from ringex.messages import FEE_ACCOUNT
 
@@ -45,9 +46,10 @@ class Meter:
 
 @dataclass(slots=True)
 class Use:
-    """Of one request: what its reply tells of limits. `meter` None: nothing was counted."""
+    """Of one request: what its reply tells of limits, and in which unit times. `meter` None: nothing was counted."""
 
     is_shown: bool = True
+    unit_ns: int = MILLISECOND_NS
     meter: Meter | None = None
     account: int = 0
     """Whose orders are counted; 0: nobody's."""

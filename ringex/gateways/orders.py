@@ -31,6 +31,7 @@ from ringex.gateways.parameters import (
 )
 from ringex.gateways.queries import find_order
 from ringex.gateways.rows import Row
+from ringex.gateways.times import shown
 from ringex.history.catalogue import Market
 from ringex.messages import commands, words_of
 from ringex.reasons import Reason
@@ -419,7 +420,7 @@ def _first_outcome(call: Call, market: Market, event: Row, response_type: str) -
         "orderId": order_id,
         "orderListId": replies.NO_ORDER_LIST,
         "clientOrderId": call.arguments.get("newClientOrderId", ""),
-        "transactTime": replies.milliseconds(order.created_ns if order else event["time_ns"]),
+        "transactTime": shown(order.created_ns if order else event["time_ns"]),
     }
     if order is not None and response_type != "ACK":
         reply = replies.status(market, order) | reply

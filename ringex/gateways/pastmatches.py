@@ -14,6 +14,7 @@ from ringex.gateways.errors import Refusal, one_of_two
 from ringex.gateways.lookups import Lookup
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.queries import limit_of
+from ringex.gateways.times import shown
 from ringex.history.catalogue import Market
 from ringex.history.prevented import PREVENTED_MATCH, PreventedMatch, match_of
 from ringex.history.store.schema import PREVENTED
@@ -79,7 +80,7 @@ def _shown(call: Call, market: Market, matches: list[PreventedMatch]) -> list[di
             "selfTradePreventionMode": match.mode.name,
             "price": format_scaled(match.price, market.price_scale),
             **replies.prevented_quantities(market, match),
-            "transactTime": replies.milliseconds(match.time_ns),
+            "transactTime": shown(match.time_ns),
         }
         for match in matches
     ]

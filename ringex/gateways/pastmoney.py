@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ringex.decimals import format_scaled
-from ringex.gateways import replies
 from ringex.gateways.calls import Call
 from ringex.gateways.lookups import Lookup
 from ringex.gateways.money import asset_named
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.queries import limit_of
 from ringex.gateways.ranges import END_TIME, START_TIME, span_of
+from ringex.gateways.times import shown
 from ringex.history.catalogue import Asset
 from ringex.history.intervals import DAY_NS
 from ringex.history.store.schema import BOOKINGS
@@ -107,7 +107,7 @@ def _named(rows: list[Row]) -> list[Booking]:
 
 def _deposit(call: Call, booking: Booking) -> dict[str, Any]:
     asset = call.model.assets[booking["asset"]]
-    time_ms = replies.milliseconds(booking["time_ns"])
+    time_ms = shown(booking["time_ns"])
     return {
         "id": str(booking["sequence"]),
         "amount": format_scaled(booking["amount"], asset.scale),
@@ -163,7 +163,7 @@ def _transfer(call: Call, booking: Booking) -> dict[str, Any]:
         "asset": asset.name,
         "amount": format_scaled(abs(booking["amount"]), asset.scale),
         "clientTranId": booking["reference"],
-        "time": replies.milliseconds(booking["time_ns"]),
+        "time": shown(booking["time_ns"]),
     }
 
 

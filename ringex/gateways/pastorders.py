@@ -12,6 +12,7 @@ from ringex.gateways.lookups import Lookup, StoreBehind
 from ringex.gateways.parameters import Kind, Parameter, shown_client_id
 from ringex.gateways.queries import find_order, limit_of
 from ringex.gateways.ranges import END_TIME, START_TIME, Span, day_of, span_of
+from ringex.gateways.times import shown
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import Order, order_of_record
 from ringex.history.store.schema import AMENDMENTS, order_records
@@ -136,7 +137,7 @@ def amendments(call: Call) -> Lookup:
                 "origQty": format_scaled(int(row["quantity_before"]), market.quantity_scale),
                 "newQty": format_scaled(int(row["quantity"]), market.quantity_scale),
                 "newPrice": format_scaled(int(row["price"]), market.price_scale),
-                "time": replies.milliseconds(int(row["time_ns"])),
+                "time": shown(int(row["time_ns"])),
             }
             for row in found
             if (row["account"], row["market"]) == (account, market.number)

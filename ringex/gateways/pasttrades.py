@@ -14,6 +14,7 @@ from ringex.gateways.lookups import Lookup, StoreBehind
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.queries import limit_of
 from ringex.gateways.ranges import END_TIME, FROM_ID, START_TIME, check_combination, day_of, span_of
+from ringex.gateways.times import shown
 from ringex.history.catalogue import Market
 from ringex.history.intervals import HOUR_NS
 from ringex.history.readmodel import ReadModel
@@ -186,7 +187,7 @@ def _public(market: Market, trade: Trade) -> dict[str, Any]:
         "price": format_scaled(trade["price"], market.price_scale),
         "qty": format_scaled(trade["quantity"], market.quantity_scale),
         "quoteQty": format_scaled(trade["quote_amount"], market.quote.scale),
-        "time": replies.milliseconds(trade["time_ns"]),
+        "time": shown(trade["time_ns"]),
         "isBuyerMaker": trade["side"] == Side.SELL,
         "isBestMatch": True,
     }
@@ -204,7 +205,7 @@ def _mine(model: ReadModel, market: Market, trade: Trade, role: str) -> dict[str
         "quoteQty": format_scaled(trade["quote_amount"], market.quote.scale),
         "commission": format_scaled(trade[f"{role}_fee"], paid_in.scale),
         "commissionAsset": paid_in.name,
-        "time": replies.milliseconds(trade["time_ns"]),
+        "time": shown(trade["time_ns"]),
         "isBuyer": (trade["side"] == Side.BUY) == (role == "taker"),
         "isMaker": role == "maker",
         "isBestMatch": True,
@@ -219,7 +220,7 @@ def _aggregate(market: Market, row: list[int]) -> dict[str, Any]:
         "q": format_scaled(quantity, market.quantity_scale),
         "f": first,
         "l": last,
-        "T": replies.milliseconds(time_ns),
+        "T": shown(time_ns),
         "m": side == Side.SELL,
         "M": True,
     }

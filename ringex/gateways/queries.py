@@ -21,6 +21,7 @@ from ringex.gateways.errors import (
 )
 from ringex.gateways.money import own_balances
 from ringex.gateways.parameters import Kind, Parameter
+from ringex.gateways.times import shown
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import ReadModel
 from ringex.messages import FEE_ACCOUNT, FEE_RATE_ONE
@@ -49,7 +50,7 @@ def ping(call: Call) -> dict[str, Any]:
 
 
 def time(call: Call) -> dict[str, Any]:
-    return {"serverTime": replies.milliseconds(call.now_ns)}
+    return {"serverTime": shown(call.now_ns)}
 
 
 def find_order(call: Call, market: Market, order_id: int, client_order_id: str) -> replies.Order:
@@ -101,7 +102,7 @@ def account_status(call: Call) -> dict[str, Any]:
         "brokered": False,
         "requireSelfTradePrevention": False,
         "preventSor": True,
-        "updateTime": replies.milliseconds(call.now_ns),
+        "updateTime": shown(call.now_ns),
         "accountType": "SPOT",
         "balances": balances,
         "permissions": ["SPOT"],
@@ -130,7 +131,7 @@ def recent_trades(call: Call) -> list[dict[str, Any]]:
             "price": format_scaled(trade.price, market.price_scale),
             "qty": format_scaled(trade.quantity, market.quantity_scale),
             "quoteQty": format_scaled(trade.quote_amount, market.quote.scale),
-            "time": replies.milliseconds(trade.time_ns),
+            "time": shown(trade.time_ns),
             "isBuyerMaker": trade.buyer_is_maker,
             "isBestMatch": True,
         }
@@ -148,7 +149,7 @@ def ticker_book(call: Call) -> Any:
 def exchange_info(call: Call) -> dict[str, Any]:
     return {
         "timezone": "UTC",
-        "serverTime": replies.milliseconds(call.now_ns),
+        "serverTime": shown(call.now_ns),
         "rateLimits": call.office.limiter.table(call.model) if call.office is not None else [],
         "exchangeFilters": exchange_filters(call.model),
         "symbols": [_symbol_info(market) for market in markets_asked(call)],

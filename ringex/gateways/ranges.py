@@ -8,10 +8,10 @@ from typing import Final
 from ringex.gateways.calls import Call
 from ringex.gateways.errors import Refusal, invalid
 from ringex.gateways.parameters import Kind, Parameter
+from ringex.gateways.times import unit_of_sent
 from ringex.history.intervals import DAY_NS
 from ringex.history.store.store import TIME_MAX
 
-MILLISECOND_NS: Final = 1_000_000
 START_TIME: Final = Parameter("startTime", Kind.INTEGER)
 END_TIME: Final = Parameter("endTime", Kind.INTEGER)
 FROM_ID: Final = Parameter("fromId", Kind.INTEGER)
@@ -28,18 +28,20 @@ class Span:
 
 
 def span_of(call: Call, length_max_ns: int = 0, length_words: str = "24 hours") -> Span:
-    """From startTime to endTime, both included, each of which may be missing.
+    """From startTime to endTime, both included, in milliseconds or microseconds; each of them may be missing.
 
     Raises Refusal: -1130 where they are in the wrong order, -1127 where they are further apart than allowed.
     """
     arguments = call.arguments
     starts, ends = "startTime" in arguments, "endTime" in arguments
-    start_ns = min(arguments.get("startTime", 0) * MILLISECOND_NS, TIME_MAX)
-    end_ns = min((arguments["endTime"] + 1) * MILLISECOND_NS, TIME_MAX) if ends else TIME_MAX
+    start, end = arguments.get("startTime", 0), arguments.get("endTime", 0)
+    start_unit_ns, end_unit_ns = unit_of_sent(start), unit_of_sent(end)
+    start_ns = min(start * start_unit_ns, TIME_MAX)
+    end_ns = min((end + 1) * end_unit_ns, TIME_MAX) if ends else TIME_MAX
     if starts and ends:
         if start_ns >= end_ns:
             raise invalid("endTime", "It must not be before startTime.")
-        if length_max_ns and end_ns - MILLISECOND_NS - start_ns > length_max_ns:
+        if length_max_ns and end_ns - end_unit_ns - start_ns > length_max_ns:
             raise Refusal(-1127, f"More than {length_words} between startTime and endTime.")
     return Span(start_ns, end_ns, starts, ends)
 

@@ -9,6 +9,7 @@ from ringex.decimals import format_scaled
 from ringex.gateways.errors import ORDER_LIMIT_REASONS, Refusal, of_order_limit, of_reason, quantity_worth
 from ringex.gateways.parameters import shown_client_id
 from ringex.gateways.rows import Row
+from ringex.gateways.times import shown
 from ringex.history.catalogue import Market
 from ringex.history.prevented import PreventedMatch
 from ringex.history.readmodel import Order as HeldOrder
@@ -36,10 +37,6 @@ _STOP_TYPES: Final = (
 )
 NO_ORDER_LIST: Final = -1
 NO_TRADE_GROUP: Final = -1
-
-
-def milliseconds(time_ns: int) -> int:
-    return int(time_ns) // 1_000_000
 
 
 @dataclass
@@ -187,13 +184,13 @@ def placed(market: Market, events: list[Row], response_type: str, model: ReadMod
         "orderId": order.order_id,
         "orderListId": NO_ORDER_LIST,
         "clientOrderId": order.client_order_id,
-        "transactTime": milliseconds(order.updated_ns),
+        "transactTime": shown(order.updated_ns),
     }
     if response_type == "ACK":
         return reply
     reply.update(_progress(market, order))
     if order.working_ns:
-        reply["workingTime"] = milliseconds(order.working_ns)
+        reply["workingTime"] = shown(order.working_ns)
     reply.update(_terms(market, order))
     if response_type == "FULL":
         reply["fills"] = fills(market, events, model)
@@ -264,7 +261,7 @@ def canceled(market: Market, event: Row, model: ReadModel) -> dict[str, Any]:
         "orderId": order.order_id,
         "orderListId": NO_ORDER_LIST,
         "clientOrderId": own_id or f"ringex-cancel-{event['execution_id']}",
-        "transactTime": milliseconds(order.updated_ns),
+        "transactTime": shown(order.updated_ns),
         **_progress(market, order),
         **_terms(market, order),
     }
@@ -275,7 +272,7 @@ def amended(market: Market, events: list[Row], model: ReadModel) -> dict[str, An
     first = events[0]
     order = order_of(events, model)
     reply: dict[str, Any] = {
-        "transactTime": milliseconds(order.updated_ns),
+        "transactTime": shown(order.updated_ns),
         "executionId": first["execution_id"],
         "amendedOrder": {
             "symbol": market.symbol,
@@ -293,7 +290,7 @@ def amended(market: Market, events: list[Row], model: ReadModel) -> dict[str, An
             "timeInForce": TIMES_IN_FORCE[order.time_in_force],
             "type": ORDER_TYPES[order.order_type],
             "side": SIDES[order.side],
-            "workingTime": milliseconds(order.working_ns) if order.working_ns else -1,
+            "workingTime": shown(order.working_ns) if order.working_ns else -1,
             **_terms(market, order),
         },
     }
@@ -313,10 +310,10 @@ def status(market: Market, order: Order) -> dict[str, Any]:
         **_progress(market, order),
         "stopPrice": format_scaled(order.stop_price, market.price_scale),
         "icebergQty": format_scaled(order.iceberg_quantity, market.quantity_scale),
-        "time": milliseconds(order.created_ns),
-        "updateTime": milliseconds(order.updated_ns),
+        "time": shown(order.created_ns),
+        "updateTime": shown(order.updated_ns),
         "isWorking": order.working_ns > 0,  # in the dialect it stays so when the order is closed
-        "workingTime": milliseconds(order.working_ns) if order.working_ns else -1,
+        "workingTime": shown(order.working_ns) if order.working_ns else -1,
         **_terms(market, order),
     }
 
@@ -388,7 +385,7 @@ def _terms(market: Market, order: Order) -> dict[str, Any]:
     if order.iceberg_quantity:
         terms["icebergQty"] = format_scaled(order.iceberg_quantity, market.quantity_scale)
     if order.good_till_ns:
-        terms["goodTillDate"] = milliseconds(order.good_till_ns)
+        terms["goodTillDate"] = shown(order.good_till_ns)
     if order.trailing_delta:
         terms["trailingDelta"] = order.trailing_delta
     if order.peg_price_type:

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from ringex.gateways.errors import Refusal, too_many
 from ringex.gateways.keystore import Key
+from ringex.gateways.times import MILLISECOND_NS
 from ringex.terms import Transport
 
 CONNECTIONS_MAX: Final = 1 << 14
@@ -67,6 +68,8 @@ class Connection:
     """Its IP address; empty for a peer on this machine that has none."""
     delimited: bool = False
     """It sends an empty frame before each message, as REQ does, and gets one before each reply."""
+    unit_ns: int = MILLISECOND_NS
+    """Of the times that it is told, where a request does not say."""
     show_limits: bool = True
     """What `returnRateLimits` is where a request does not say."""
     key: Key | None = None

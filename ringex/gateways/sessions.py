@@ -8,8 +8,8 @@ from ringex.gateways.calls import Call
 from ringex.gateways.disconnects import SILENCE_MS_DEFAULT, SILENCE_MS_MAX, SILENCE_MS_MIN
 from ringex.gateways.errors import Refusal, invalid, not_required, unsupported
 from ringex.gateways.parameters import Kind, Parameter
-from ringex.gateways.replies import milliseconds
 from ringex.gateways.session import Connection
+from ringex.gateways.times import shown
 from ringex.terms import Transport
 
 DISCONNECT_PARAMETERS: Final = (
@@ -33,10 +33,10 @@ def status(call: Call) -> dict[str, Any]:
     connection = call.connection
     return {
         "apiKey": connection.key.api_key if connection.key else None,
-        "authorizedSince": milliseconds(connection.authorized_ns) if connection.key else None,
-        "connectedSince": milliseconds(connection.connected_ns),
+        "authorizedSince": shown(connection.authorized_ns) if connection.key else None,
+        "connectedSince": shown(connection.connected_ns),
         "returnRateLimits": connection.show_limits,
-        "serverTime": milliseconds(call.now_ns),
+        "serverTime": shown(call.now_ns),
         "userDataStream": bool(connection.subscriptions),
         "cancelOnDisconnect": connection.marks_orders,
     }

@@ -18,9 +18,9 @@ from ringex.gateways.replies import (
     STATUSES,
     TIMES_IN_FORCE,
     Order,
-    milliseconds,
 )
 from ringex.gateways.rows import Row
+from ringex.gateways.times import shown
 from ringex.history.catalogue import Asset, Market
 from ringex.history.readmodel import ReadModel
 from ringex.messages import TRADE
@@ -82,7 +82,7 @@ def reports(model: ReadModel, event: Row, account: int) -> Iterator[dict[str, An
 
 def terminated(now_ns: int) -> dict[str, Any]:
     """The last event of a stream that cannot go on without a gap."""
-    return {"e": "eventStreamTerminated", "E": milliseconds(now_ns)}
+    return {"e": "eventStreamTerminated", "E": shown(now_ns)}
 
 
 def _order_report(model: ReadModel, market: Market, event: Row) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _balances_after(model: ReadModel, market: Market, trade: Row, role: str) -> 
 def _balance_reports(model: ReadModel, event: Row) -> Iterator[dict[str, Any]]:
     asset = model.catalogue.assets[event["market"]]
     yield _position(event, [(asset, event["free"], event["locked"])])
-    time_ms = milliseconds(event["time_ns"])
+    time_ms = shown(event["time_ns"])
     amount = format_scaled(event["amount"], asset.scale)
     if event["amount"]:
         yield {"e": "balanceUpdate", "E": time_ms, "a": asset.name, "d": amount, "T": time_ms}
@@ -201,14 +201,14 @@ def _position(event: Row, balances: list[tuple[Asset, int, int]]) -> dict[str, A
         {"a": asset.name, "f": format_scaled(free, asset.scale), "l": format_scaled(locked, asset.scale)}
         for asset, free, locked in balances
     ]
-    time_ms = milliseconds(event["time_ns"])
+    time_ms = shown(event["time_ns"])
     return {"e": "outboundAccountPosition", "E": time_ms, "u": time_ms, "B": rows}
 
 
 def _report(
     market: Market, order: Order, event: Row, execution_id: int, execution: str, working: bool
 ) -> dict[str, Any]:
-    time_ms = milliseconds(event["time_ns"])
+    time_ms = shown(event["time_ns"])
     none = format_scaled(0, 0)
     report = {
         "e": "executionReport",
@@ -239,7 +239,7 @@ def _report(
         "w": working,
         "m": False,
         "M": False,
-        "O": milliseconds(order.created_ns),
+        "O": shown(order.created_ns),
         "Z": format_scaled(order.executed_quote, market.quote.scale),
         "Y": none,
         "Q": format_scaled(order.quote_quantity, market.quote.scale),
@@ -248,11 +248,11 @@ def _report(
     if order.trailing_delta:
         report["d"] = order.trailing_delta
     if order.good_till_ns:
-        report["gtd"] = milliseconds(order.good_till_ns)
+        report["gtd"] = shown(order.good_till_ns)
     if order.peg_price_type:
         report |= {"gP": PegPriceType(order.peg_price_type).name, "gp": format_scaled(order.price, market.price_scale)}
         if order.peg_offset:
             report |= {"gOT": "PRICE_LEVEL", "gOV": order.peg_offset}
     if working:
-        report["W"] = milliseconds(order.working_ns)
+        report["W"] = shown(order.working_ns)
     return report

@@ -12,11 +12,11 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.decimals import format_scaled
-from ringex.gateways import replies
 from ringex.gateways.calls import Call
 from ringex.gateways.errors import Refusal, invalid, one_of_two
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.queries import markets_asked
+from ringex.gateways.times import shown
 from ringex.history.candles import Candle, candle_of
 from ringex.history.catalogue import Market
 from ringex.history.intervals import DAY_NS, HOUR_NS, MINUTE_NS, Interval
@@ -69,7 +69,7 @@ def average_price(call: Call) -> dict[str, Any]:
     return {
         "mins": minutes,
         "price": format_scaled(average, market.price_scale),
-        "closeTime": replies.milliseconds(last[0].time_ns if last else call.now_ns),
+        "closeTime": shown(last[0].time_ns if last else call.now_ns),
     }
 
 
@@ -81,7 +81,7 @@ def day(call: Call) -> Any:
     found = []
     for market, record in zip(markets, _windows(call, markets, start_ns), strict=True):
         window = candle_of(record)
-        ticker = _statistics(call, market, window, replies.milliseconds(call.now_ns), full=full)
+        ticker = _statistics(call, market, window, shown(call.now_ns), full=full)
         found.append(ticker | _quotes(call, market, window) if full else ticker)
     return _one_or_all(call, found)
 
@@ -90,7 +90,7 @@ def rolling(call: Call) -> Any:
     """ticker: a window of 1m to 59m, 1h to 23h, or 1d to 7d."""
     length_ns = window_length(call.arguments.get("windowSize", WINDOW_DEFAULT))
     full = call.arguments.get("type", "FULL") == "FULL"
-    close_ms = replies.milliseconds(call.now_ns)
+    close_ms = shown(call.now_ns)
     found = []
     for market in _some_markets(call):
         start_ns = call.now_ns - length_ns
@@ -109,7 +109,7 @@ def trading_day(call: Call) -> Any:
     found = []
     for market in _some_markets(call):
         window = call.model.candles.window(market.number, start_ns)
-        found.append(_statistics(call, market, window, replies.milliseconds(start_ns + DAY_NS) - 1, full=full))
+        found.append(_statistics(call, market, window, shown(start_ns + DAY_NS) - 1, full=full))
     return _one_or_all(call, found)
 
 
@@ -168,7 +168,7 @@ def _statistics(call: Call, market: Market, window: Candle, close_ms: int, *, fu
         "lastPrice": format_scaled(last, scale),
         "volume": format_scaled(window.volume, market.quantity_scale),
         "quoteVolume": format_scaled(window.quote_volume, quote),
-        "openTime": replies.milliseconds(window.open_ns),
+        "openTime": shown(window.open_ns),
         "closeTime": close_ms,
         "firstId": window.first_trade_id or -1,
         "lastId": window.last_trade_id or -1,

@@ -8,7 +8,7 @@ since is read again, filtered, and told first; then comes what happens. Nothing 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -18,6 +18,7 @@ from ringex.gateways.errors import Refusal
 from ringex.gateways.rows import Row, rows_of
 from ringex.gateways.session import Connection
 from ringex.gateways.streams import concerned, reports, terminated
+from ringex.gateways.times import in_unit
 from ringex.history.past import Past, PastGone
 from ringex.history.readmodel import ReadModel
 from ringex.messages import EVENT
@@ -29,44 +30,44 @@ WAIT_SECONDS: Final = 0.005
 """How soon to look again whether the replica has answered, or a slow peer has read."""
 
 _RAW: Final = np.dtype("V256")
-_TIMES_OF_EVENT: Final = ("E", "T")
-_TIMES_OF_ORDER: Final = ("O", "W", "D")
 _encode: Final = msgspec.json.Encoder().encode
 
 Send = Callable[[Connection, Any], None]
 """Encodes and sends one message (a map, or a list of binary frames) to a peer; forgets a peer that is gone."""
 
 
+LastWords = Callable[[], dict[str, Any]]
+"""Makes the last message of a stream, with times in the unit of who gets it."""
+
+
 class Report:
-    """One message of a user stream. Its JSON is made once for all who get it."""
+    """One message of a user stream, with times in the units that somebody follows it in (of ns: its fields). Its JSON
+    is made once for all who get it."""
 
-    __slots__ = ("_json", "_time_ns", "fields")
+    __slots__ = ("_fields", "_json")
 
-    def __init__(self, fields: dict[str, Any], time_ns: int) -> None:
-        self.fields = fields
-        self._time_ns = time_ns
-        self._json: dict[bool, bytes] = {}
+    def __init__(self, fields: Mapping[int, dict[str, Any]]) -> None:
+        self._fields = fields
+        self._json: dict[int, bytes] = {}
 
-    def json(self, *, microseconds: bool = False) -> bytes:
-        """With times in milliseconds, or in microseconds."""
-        made = self._json.get(microseconds)
+    def fields(self, unit_ns: int) -> dict[str, Any]:
+        return self._fields[unit_ns]
+
+    def json(self, unit_ns: int) -> bytes:
+        made = self._json.get(unit_ns)
         if made is None:
-            made = self._json[microseconds] = _encode(self._in_microseconds() if microseconds else self.fields)
+            made = self._json[unit_ns] = _encode(self._fields[unit_ns])
         return made
-
-    def _in_microseconds(self) -> dict[str, Any]:
-        """An order's own times have no more digits than milliseconds give."""
-        fields = dict(self.fields)
-        own = (*_TIMES_OF_EVENT, "u") if fields["e"] == "outboundAccountPosition" else _TIMES_OF_EVENT
-        fields.update((name, self._time_ns // 1000) for name in own if name in fields)
-        fields.update((name, fields[name] * 1000) for name in _TIMES_OF_ORDER if isinstance(fields.get(name), int))
-        return fields
 
 
 class Recipient(Protocol):
     """Who follows an account."""
 
     account: int
+
+    @property
+    def unit_ns(self) -> int:
+        """Of the times that it is told."""
 
     @property
     def gone(self) -> bool:
@@ -78,8 +79,8 @@ class Recipient(Protocol):
 
     def tell(self, report: Report) -> None: ...
 
-    def end(self, event: dict[str, Any], *, missed: bool) -> None:
-        """`event` is the last one. `missed`: it is so because events cannot be told."""
+    def end(self, last_words: LastWords, *, missed: bool) -> None:
+        """Nothing follows these. `missed`: because events cannot be told."""
 
 
 class Subscription:
@@ -92,6 +93,10 @@ class Subscription:
         self.account = connection.subscriptions[number]
 
     @property
+    def unit_ns(self) -> int:
+        return self._connection.unit_ns
+
+    @property
     def gone(self) -> bool:
         return self._number not in self._connection.subscriptions
 
@@ -101,13 +106,16 @@ class Subscription:
         return peer is not None and bool(peer.paused)
 
     def tell(self, report: Report) -> None:
-        event: Any = report.fields
+        event: Any
         if self._connection.transport == Transport.WEB_SOCKET:
-            event = msgspec.Raw(report.json())
+            event = msgspec.Raw(report.json(self.unit_ns))
+        else:
+            event = report.fields(self.unit_ns)
         self._send(self._connection, {"subscriptionId": self._number, "event": event})
 
-    def end(self, event: dict[str, Any], *, missed: bool) -> None:
-        self._send(self._connection, {"subscriptionId": self._number, "event": event})
+    def end(self, last_words: LastWords, *, missed: bool) -> None:
+        with in_unit(self.unit_ns):
+            self._send(self._connection, {"subscriptionId": self._number, "event": last_words()})
         self._connection.subscriptions.pop(self._number, None)
 
 
@@ -156,14 +164,13 @@ class UserStreams:
 
     def end(self, now_ns: int, *, missed: bool) -> None:
         """Tell everybody that it ends here."""
-        event = terminated(now_ns)
         everybody = [recipient for live in self._live.values() for recipient in live]
         everybody += [resume.recipient for resume in self._resuming]
         self._live.clear()
         self._resuming.clear()
         for recipient in everybody:
             if not recipient.gone:
-                recipient.end(event, missed=missed)
+                recipient.end(lambda: terminated(now_ns), missed=missed)
 
     # Events
 
@@ -206,7 +213,8 @@ class UserStreams:
                 events = self._past.after(resume.told, min(EVENTS_PER_STEP, model.sequence - resume.told))
             except PastGone as gone:
                 why = f"Events after {resume.told} are no longer held; the oldest to resume after is {gone.oldest}."
-                recipient.end(terminated(now_ns) | {"code": -1130, "msg": why, "oldest": gone.oldest}, missed=True)
+                more = {"code": -1130, "msg": why, "oldest": gone.oldest}
+                recipient.end(lambda: terminated(now_ns) | more, missed=True)
                 return True
             accounts = np.array([recipient.account], np.int32)
             for event in rows_of(chosen(events, concerned(events, accounts))):
@@ -229,13 +237,21 @@ class UserStreams:
             self._live.pop(account, None)
         return found
 
-    def _tell(self, model: ReadModel, event: Row, account: int, recipients: Iterable[Recipient]) -> None:
-        found = list(reports(model, event, account)) if recipients else []
-        for at, fields in enumerate(found, 1):
-            fields["sequence"] = event["sequence"]
-            if at < len(found):
-                fields["more"] = True
-            report = Report(fields, event["time_ns"])
+    def _tell(self, model: ReadModel, event: Row, account: int, recipients: Collection[Recipient]) -> None:
+        units = {recipient.unit_ns for recipient in recipients}
+        found: list[dict[int, dict[str, Any]]] = []
+        for unit_ns in units:
+            with in_unit(unit_ns):
+                made = list(reports(model, event, account))
+            for at, fields in enumerate(made):
+                fields["sequence"] = event["sequence"]
+                if at < len(made) - 1:
+                    fields["more"] = True
+                if at == len(found):
+                    found.append({})
+                found[at][unit_ns] = fields
+        for in_units in found:
+            report = Report(in_units)
             for recipient in recipients:
                 if not recipient.gone:
                     recipient.tell(report)

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.gateways.auth import AHEAD_US_MAX, MICROSECONDS_FROM, RECV_WINDOW_MS, RECV_WINDOW_MS_MAX
+from ringex.gateways.auth import AHEAD_US_MAX, RECV_WINDOW_MS, RECV_WINDOW_MS_MAX
 from ringex.gateways.express.fields import FIELD, REQUEST, Express, Field, Kind, field_at, has_field
 from ringex.gateways.express.markets import MARKET, MARKETS
 from ringex.gateways.express.texts import (
@@ -26,6 +26,7 @@ from ringex.gateways.express.texts import (
     vocabulary_find,
 )
 from ringex.gateways.parameters import DECIMALS_SENT_MAX, RESERVED_PREFIX, TEXT_CHARACTERS_MAX
+from ringex.gateways.times import MICROSECONDS_FROM
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import address_of, record_at, zero_bytes
 from ringex.messages import COMMAND, RECORD_BYTES, SCHEMA_VERSION

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from ringex.gateways import times
 from ringex.gateways.errors import Refusal
 from ringex.gateways.feeds.dialog import Dialog
 from ringex.gateways.feeds.hub import Hub
@@ -40,7 +41,6 @@ COMBINED: Final = b"/stream"
 PATHS: Final = (RAW, RAW + b"/*", COMBINED, COMBINED + b"/*")
 TOO_MANY_MESSAGES: Final = f"more than {MESSAGES_PER_SECOND} messages a second"
 SEQUENCE_DIGITS_MAX: Final = 16
-_UNITS: Final = {"MILLISECOND": False, "MICROSECOND": True}
 
 
 class Streams:
@@ -71,10 +71,8 @@ class Streams:
         combined = path.startswith(COMBINED)
         params = _params(query)
         names = params.get("streams", "") if combined else path[len(RAW) + 1 :].decode("latin-1")
-        unit = params.get("timeUnit", "MILLISECOND").upper()
-        if unit not in _UNITS:
-            raise Refusal(-1130, "Data sent for parameter 'timeUnit' is not valid. MILLISECOND or MICROSECOND.")
-        subscriber = Subscriber(combined=combined, microseconds=_UNITS[unit])
+        unit_ns = times.unit_named(params.get(times.NAME, "MILLISECOND"))
+        subscriber = Subscriber(combined=combined, microseconds=unit_ns == times.MICROSECOND_NS)
         subscriber.resume_after = _resume_after(params)
         subscriber.opening = [_stream(name) for name in unquote(names).split("/") if name and not name.isdigit()]
         if len(subscriber.opening) > STREAMS_MAX:

@@ -18,8 +18,6 @@ from ringex.marketdata.depth import Quote
 from ringex.marketdata.streams import DepthMessage, TickerMessage, TradeMessage
 from ringex.terms import Side
 
-MILLISECOND_NS: Final = 1_000_000
-MICROSECOND_NS: Final = 1_000
 AVERAGE_INTERVAL: Final = "5m"
 
 encode: Final = msgspec.json.Encoder().encode

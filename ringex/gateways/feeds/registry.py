@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from ringex.gateways.feeds.payloads import MICROSECOND_NS, MILLISECOND_NS
 from ringex.gateways.feeds.subscriber import NO_TOPICS, WAITING_BYTES_MAX, Subscriber
 from ringex.gateways.feeds.topics import Kind, Stream
+from ringex.gateways.times import MICROSECOND_NS, MILLISECOND_NS
 from ringex.gateways.web.frames import CloseCode, Opcode, frame
 
 Payload = Callable[[int], bytes]

@@ -7,7 +7,7 @@ over, or its API key may have been revoked, by whichever gateway.
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Final
 
 from ringex.gateways.errors import Refusal
 from ringex.gateways.feeds import payloads
@@ -15,7 +15,8 @@ from ringex.gateways.feeds.registry import Payload, Registry, encoded_frame
 from ringex.gateways.feeds.subscriber import Subscriber
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.listenkeys import Holder
-from ringex.gateways.userstreams import Report
+from ringex.gateways.times import MICROSECOND_NS, MILLISECOND_NS, in_unit, shown
+from ringex.gateways.userstreams import LastWords, Report
 from ringex.gateways.web.frames import CloseCode
 
 CHECK_SECONDS: Final = 5.0
@@ -32,6 +33,10 @@ class KeyFollower:
         self.name, self.account = name, account
 
     @property
+    def unit_ns(self) -> int:
+        return MICROSECOND_NS if self._subscriber.microseconds else MILLISECOND_NS
+
+    @property
     def gone(self) -> bool:
         return self.name not in self._subscriber.topics
 
@@ -40,19 +45,21 @@ class KeyFollower:
         return self._subscriber.socket.paused
 
     def tell(self, report: Report) -> None:
-        microseconds = self._subscriber.microseconds
-        self._send(lambda unit_ns: report.json(microseconds=microseconds))
+        self._send(lambda unit_ns: report.json(unit_ns))
 
-    def end(self, event: dict[str, Any], *, missed: bool) -> None:
-        self._send(lambda unit_ns: payloads.encode(event))
+    def end(self, last_words: LastWords, *, missed: bool) -> None:
+        def told(unit_ns: int) -> bytes:
+            with in_unit(unit_ns):
+                return payloads.encode(last_words())
+
+        self._send(told)
         self._registry.leave(self._subscriber, self.name)
         if missed:
             self._subscriber.socket.close(CloseCode.INTERNAL_ERROR, MISSED)
 
     def expire(self, now_ns: int) -> None:
         """The listen key is no longer valid."""
-        event = {"e": "listenKeyExpired", "E": now_ns // payloads.MILLISECOND_NS, "listenKey": self.name}
-        self.end(event, missed=False)
+        self.end(lambda: {"e": "listenKeyExpired", "E": shown(now_ns), "listenKey": self.name}, missed=False)
 
     def _send(self, payload: Payload) -> None:
         encoded = encoded_frame(self.name, self._subscriber.form, payload)
@@ -79,7 +86,8 @@ class Users:
         try:
             self._gateway.streams.follow(follower, subscriber.resume_after, self._gateway.model)
         except Refusal as refusal:
-            follower.end({"error": {"code": refusal.code, "msg": refusal.message}, "id": None}, missed=False)
+            error = {"error": {"code": refusal.code, "msg": refusal.message}, "id": None}
+            follower.end(lambda: error, missed=False)
             return
         self._followers.setdefault(name, []).append(follower)
 

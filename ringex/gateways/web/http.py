@@ -24,7 +24,8 @@ GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEPT: Final = frozenset(
     (
         *(b"x-mbx-apikey", b"expect", b"upgrade", b"connection", b"content-length"),
-        *(b"sec-websocket-key", b"sec-websocket-version", b"access-control-request-method", proxies.HEADER),
+        *(b"sec-websocket-key", b"sec-websocket-version", b"access-control-request-method"),
+        *(proxies.HEADER, rest.TIME_UNIT),
     )
 )
 """Headers that something here looks at, in small letters."""

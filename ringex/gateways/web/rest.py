@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from ringex.gateways import times
 from ringex.gateways.auth import Proof
 from ringex.gateways.errors import Refusal, invalid
 from ringex.gateways.limiter import retry_seconds
@@ -25,6 +26,7 @@ from ringex.terms import Transport
 if TYPE_CHECKING:
     from ringex.gateways.web.http import Request
 
+TIME_UNIT: Final = b"x-mbx-time-unit"
 ANY_ORIGIN: Final = b"Access-Control-Allow-Origin: *\r\n"
 PREFLIGHT_SECONDS: Final = 86_400
 RATE_UNITS: Final = {"SECOND": "S", "MINUTE": "M", "HOUR": "H", "DAY": "D"}
@@ -44,11 +46,13 @@ def serve(request: Request, site: Site) -> None:
     connection = request.peer.seat(Transport.WEB_REST)
     try:
         params = _params(request, route)
+        unit = request.header(TIME_UNIT)
+        unit_ns = times.unit_named(unit.decode("latin-1")) if unit else 0
     except Refusal as refusal:
         site.gateway.refuse(connection, (request, route), refusal)
         return
     proof = None if route.is_public else _proof(request, params)
-    site.gateway.call(connection, (request, route), route.method.name, params, proof)
+    site.gateway.call(connection, (request, route), route.method.name, params, proof, unit_ns)
 
 
 def reply(message: dict[str, Any]) -> None:

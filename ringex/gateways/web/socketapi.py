@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from ringex.gateways import times
 from ringex.gateways.errors import Refusal, invalid
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.requests import JSON
@@ -15,24 +16,33 @@ from ringex.gateways.web.websocket import WebSocket
 from ringex.terms import Transport
 
 PATH: Final = b"/ws-api/v3"
-OPTION: Final = "returnRateLimits"
+LIMITS: Final = "returnRateLimits"
+OPTIONS: Final = (LIMITS, times.NAME)
+
+
+class State(NamedTuple):
+    """What a socket's URL says of its replies."""
+
+    show_limits: bool
+    unit_ns: int
 
 
 class SocketApi:
-    """The endpoint. A socket's state is what `returnRateLimits` in its URL says; all else is in its connection."""
+    """The endpoint. A socket's state is what its URL says; all else is in its connection."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    def accept(self, path: bytes, query: bytes) -> bool:
+    def accept(self, path: bytes, query: bytes) -> State:
         options = form(query)
-        unknown = ", ".join(sorted(options.keys() - {OPTION}))
+        unknown = ", ".join(sorted(options.keys() - set(OPTIONS)))
         if unknown:
-            raise Refusal(-1104, f"Not all sent parameters were read. Unknown: {unknown[:200]}. Known: {OPTION}.")
-        wanted = options.get(OPTION, "true")
+            known = ", ".join(OPTIONS)
+            raise Refusal(-1104, f"Not all sent parameters were read. Unknown: {unknown[:200]}. Known: {known}.")
+        wanted = options.get(LIMITS, "true")
         if wanted not in ("true", "false"):
-            raise invalid(OPTION, "It must be true or false.")
-        return wanted == "true"
+            raise invalid(LIMITS, "It must be true or false.")
+        return State(wanted == "true", times.unit_named(options.get(times.NAME, "MILLISECOND")))
 
     def on_open(self, socket: WebSocket) -> None:
         pass
@@ -42,7 +52,7 @@ class SocketApi:
             socket.close(CloseCode.UNSUPPORTED, "requests are texts, in JSON")
             return
         connection = socket.seat(Transport.WEB_SOCKET)
-        connection.show_limits = socket.state
+        connection.show_limits, connection.unit_ns = socket.state
         self._gateway.request(connection, payload, JSON)
 
     def on_writable(self, socket: WebSocket) -> None:
@@ -52,7 +62,8 @@ class SocketApi:
         pass
 
     def on_stop(self, socket: WebSocket) -> None:
-        send(socket, {"event": {"e": "serverShutdown", "E": time.time_ns() // 1_000_000}})
+        with times.in_unit(socket.state.unit_ns):
+            send(socket, {"event": {"e": "serverShutdown", "E": times.shown(time.time_ns())}})
 
 
 def send(socket: WebSocket, message: Any) -> None:

@@ -50,6 +50,7 @@ _UPGRADE: Final = _text("upgrade")
 _ENCODING: Final = _text("transfer-encoding")
 _PROXY: Final = _text("proxy-connection")
 _FORWARDED: Final = _text("x-forwarded-for")
+_TIME_UNIT: Final = _text("x-mbx-time-unit")
 
 _API_KEY_LINE, _LENGTH_LINE, _CONNECTION_LINE, _PLAIN_LINE, _STRANGE_LINE = range(5)
 
@@ -159,7 +160,7 @@ def _kind_of_line(name: int, size: int) -> int:
         or (size == 7 and _is(name, _UPGRADE, 7))
         or (size == 17 and _is(name, _ENCODING, 17))
         or (size == 16 and _is(name, _PROXY, 16))
-        or (size == 15 and _is(name, _FORWARDED, 15))
+        or (size == 15 and (_is(name, _FORWARDED, 15) or _is(name, _TIME_UNIT, 15)))
     )
     return _STRANGE_LINE if is_strange else _PLAIN_LINE
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from ringex.decimals import format_scaled
 from ringex.gateways.errors import Refusal
-from ringex.gateways.replies import milliseconds
 from ringex.gateways.rows import rows_of
+from ringex.gateways.times import shown
 from ringex.gateways.userstreams import chosen
 from ringex.gateways.web.frames import Opcode, frame
 from ringex.gateways.web.pintu.envelope import now_ms
@@ -118,7 +118,7 @@ class Channels:
             "side": "BUY" if event["side"] == Side.BUY else "SELL",
             "price": format_scaled(event["price"], market.price_scale),
             "size": format_scaled(event["quantity"], market.quantity_scale),
-            "timestamp": milliseconds(event["time_ns"]),
+            "timestamp": shown(event["time_ns"]),
             "symbol": symbol_of(market),
         }
 
