@@ -23,7 +23,7 @@ from simulation.world import BrokenError, World
 
 from ringex.engine.export import state_hash
 from ringex.messages import EVENT
-from ringex.tables import index_find
+from ringex.tables import ids_find
 from ringex.terms import EventKind
 
 SEED = 20_261_125
@@ -62,7 +62,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def slot(world: World, order_id: int) -> int:
-    return int(index_find(world.state.indexes["order_index"].address, order_id))
+    return int(ids_find(world.state.indexes["order_index"].address, order_id))
 
 
 def swap(world: World) -> None:

@@ -11,9 +11,14 @@ import pytest
 from ringex.memory import address_of
 from ringex.messages import words_of
 from ringex.tables import (
+    Ids,
     Index,
     Pool,
     Prices,
+    ids_find,
+    ids_guess,
+    ids_put,
+    ids_remove,
     index_find,
     index_first,
     index_next,
@@ -96,6 +101,55 @@ def test_index_asserts_that_there_is_room() -> None:
     index_put(index.address, 1, 1)
     with pytest.raises(AssertionError):
         index_put(index.address, 2, 1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ids_agree_with_a_dictionary(seed: int) -> None:
+    rng = random.Random(seed)
+    records = np.zeros(201, RECORD)
+    ids = Ids(records, 200)
+    expected: dict[int, int] = {}
+    free = list(range(1, 201))
+    id_of = [
+        lambda n: n + 1,
+        lambda n: n * 16 + 1,
+        lambda n: (n << 32) + 5,  # the low halves are all the same: the records tell
+        lambda n: (1 << 32) - 150 + n,
+        lambda n: (n % 3 << 40) + n * 3,
+    ][seed]
+    for _ in range(6000):
+        key = id_of(rng.randrange(300))
+        if key in expected and rng.random() < 0.6:
+            slot = expected.pop(key)
+            ids_remove(ids.address, key, slot)
+            free.append(slot)
+        elif key not in expected and free:
+            slot = free.pop()
+            records["link"][slot] = key
+            ids_put(ids.address, key, slot)
+            expected[key] = slot
+        assert ids_find(ids.address, key) == expected.get(key, 0)
+        assert ids.used == len(expected)
+    for number in range(300):
+        key = id_of(number)
+        assert ids_find(ids.address, key) == expected.get(key, 0)
+        if seed < 2:
+            assert ids_guess(ids.address, key) in (0, expected.get(key, 0))
+
+
+def test_ids_assert_that_there_is_room_and_that_what_is_removed_is_there() -> None:
+    ids = Ids(np.zeros(3, RECORD), 1)
+    ids_put(ids.address, 1, 1)
+    with pytest.raises(AssertionError):
+        ids_put(ids.address, 2, 2)
+    with pytest.raises(AssertionError):
+        ids_remove(ids.address, 1, 2)
+
+
+@pytest.mark.parametrize("entries_max", [0, (1 << 28) + 1])
+def test_ids_refuse_impossible_sizes(entries_max: int) -> None:
+    with pytest.raises(ValueError, match="ids can be held"):
+        Ids(np.zeros(3, RECORD), entries_max)
 
 
 def test_words_compare_and_hash_by_every_word() -> None:

@@ -6,7 +6,7 @@ A level knows its better and worse neighbour and its oldest and youngest order, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ringex.engine.records import (
     ACCOUNT,
@@ -36,10 +36,12 @@ from ringex.memory import record_at
 from ringex.messages import AMOUNT_MAX
 from ringex.rules import is_stop, rises
 from ringex.tables import (
+    ids_prefetch,
+    ids_put,
+    ids_remove,
     index_first,
     index_next,
     index_put,
-    index_remove,
     index_remove_value,
     index_value,
     pool_give,
@@ -55,6 +57,9 @@ from ringex.tables import (
     words_hash,
 )
 from ringex.terms import MarketStatus, PegPriceType, Side, TimeInForce, TimerKind
+
+IDS_AHEAD: Final = 16
+"""How many orders before its own turn the place of a new order's id is fetched from memory."""
 
 
 @inlined
@@ -453,7 +458,9 @@ def order_enter(root: int, slot: int, market: int) -> None:
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
-    index_put(s.order_index, order.order_id, slot)
+    ids_put(s.order_index, order.order_id, slot)
+    if order.order_id & 7 == 0:
+        ids_prefetch(s.order_index, order.order_id + IDS_AHEAD)
     client_id_add(root, slot)
     tally_open(root, slot, market)
     session_enter(root, slot)
@@ -474,8 +481,7 @@ def order_close(root: int, slot: int, market: int) -> None:
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
-    found = index_remove(s.order_index, order.order_id)
-    assert found == slot
+    ids_remove(s.order_index, order.order_id, slot)
     if order.time_in_force == TimeInForce.GTD:
         timer_remove(root, int64(TimerKind.ORDER_EXPIRY), order.order_id)
     client_id_remove(root, slot)

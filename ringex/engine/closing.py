@@ -10,7 +10,7 @@ from ringex.jit import compiled, int64
 from ringex.memory import record_at
 from ringex.messages import EVENT
 from ringex.reasons import Reason
-from ringex.tables import index_find, pool_give
+from ringex.tables import ids_find, pool_give
 from ringex.terms import CommandKind, EventKind, OrderStatus, OrderType
 
 
@@ -38,7 +38,7 @@ def close_taker(root: int, command_kind: int, status: int, reason: int) -> None:
 @compiled
 def expire_order(root: int, order_id: int) -> None:
     """The time of an open GTD order is over."""
-    slot = index_find(record_at(root, 0, ROOT).order_index, order_id)
+    slot = ids_find(record_at(root, 0, ROOT).order_index, order_id)
     expired = int64(OrderStatus.EXPIRED)
     close_open(root, slot, int64(CommandKind.TIMER), expired, int64(Reason.EXPIRED_BY_TIME))
 

@@ -32,7 +32,7 @@ from ringex.engine.tallies import account_key, tally_find
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import prefetch, record_at
 from ringex.messages import COMMAND, RECORD_BYTES
-from ringex.tables import index_find, index_prefetch, pool_used, prices_prefetch
+from ringex.tables import ids_guess, ids_prefetch, index_prefetch, pool_used, prices_prefetch
 from ringex.terms import CommandKind, Side
 
 FIRST: Final = 16
@@ -93,8 +93,7 @@ def _look_first(root: int, command: int) -> None:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     if c.order_id > 0:
-        index_prefetch(s.order_index, c.order_id)
-    index_prefetch(s.order_index, s.order_id + FIRST)  # where the ids of new orders go
+        ids_prefetch(s.order_index, c.order_id)
     if not _is_wide(root):
         return
     prefetch(s.accounts + int64(c.account) * ACCOUNT_BYTES)
@@ -109,7 +108,7 @@ def _look_second(root: int, command: int) -> None:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     if c.order_id > 0:
-        slot = index_find(s.order_index, c.order_id)
+        slot = ids_guess(s.order_index, c.order_id)
         prefetch(s.orders + slot * _ORDER_BYTES)
         prefetch(s.orders_cold + slot * _COLD_BYTES)
     if _places(root, command):
@@ -127,7 +126,7 @@ def _look_third(root: int, command: int) -> None:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     if c.order_id > 0:
-        slot = index_find(s.order_index, c.order_id)
+        slot = ids_guess(s.order_index, c.order_id)
         order = record_at(s.orders, slot, ORDER)
         cold = record_at(s.orders_cold, slot, ORDER_COLD)
         prefetch(s.levels + int64(order.level) * _LEVEL_BYTES)

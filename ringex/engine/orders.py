@@ -60,7 +60,7 @@ from ringex.rules import (
     takes_time_in_force,
     unpriced,
 )
-from ringex.tables import index_find, pool_full, pool_take, words_copy, words_empty, words_equal
+from ringex.tables import ids_find, pool_full, pool_take, words_copy, words_empty, words_equal
 from ringex.tables.words import WORDS_BYTES
 from ringex.terms import (
     AccountStatus,
@@ -337,7 +337,7 @@ def _order_meant(root: int, command: int) -> int:
     c = record_at(command, 0, COMMAND)
     original = command + COMMAND_ORIGINAL_OFFSET
     if c.order_id > 0:
-        slot = index_find(s.order_index, c.order_id)
+        slot = ids_find(s.order_index, c.order_id)
         if slot != 0 and not words_empty(original) and not words_equal(order_id_words(root, slot), original):
             return 0
     elif words_empty(original):

@@ -43,7 +43,7 @@ from ringex.engine.records import (
 from ringex.engine.timers import timers_bound
 from ringex.memory import address_of
 from ringex.messages import COMMAND, FEE_ACCOUNT, LIMIT_NAMES, ORDER_LIMIT_NAMES
-from ringex.tables import Heap, Index, Pool, Prices
+from ringex.tables import Heap, Ids, Index, Pool, Prices
 from ringex.terms import AccountStatus
 
 
@@ -92,8 +92,8 @@ class State:
         }
         self.prices = Prices(limits.levels_max, 2 * limits.markets_max)
         self.stop_prices = Prices(limits.orders_max, 4 * limits.markets_max)
-        self.indexes = {
-            "order_index": Index(limits.orders_max),
+        self.indexes: dict[str, Ids | Index] = {
+            "order_index": Ids(self.orders, limits.orders_max),
             "client_index": Index(limits.orders_max),
             "tally_index": Index(limits.orders_max),
             "balance_index": Index(limits.balances_max),

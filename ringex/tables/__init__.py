@@ -1,4 +1,4 @@
-"""Fixed-size containers for compiled code: pools of records, hash indexes, heaps, ordered prices.
+"""Fixed-size containers for compiled code: pools of records, hash indexes, ids, heaps, ordered prices.
 
 Each container is a Python object that owns its memory and has an `address`; compiled functions take that address, an
 int64. Number 0 always means "none", so zeroed memory is an empty container and untouched pages cost nothing.
@@ -6,6 +6,7 @@ Nothing grows, and nothing here knows what an exchange is.
 """
 
 from ringex.tables.heap import Heap, heap_first, heap_first_key, heap_push, heap_remove
+from ringex.tables.ids import Ids, ids_find, ids_guess, ids_prefetch, ids_put, ids_remove
 from ringex.tables.index import (
     Index,
     index_find,
@@ -34,6 +35,7 @@ from ringex.tables.words import words_copy, words_empty, words_equal, words_hash
 
 __all__ = [
     "Heap",
+    "Ids",
     "Index",
     "Pool",
     "Prices",
@@ -41,6 +43,11 @@ __all__ = [
     "heap_first_key",
     "heap_push",
     "heap_remove",
+    "ids_find",
+    "ids_guess",
+    "ids_prefetch",
+    "ids_put",
+    "ids_remove",
     "index_find",
     "index_first",
     "index_next",
