@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringex.memory import address_of
-from ringex.sha256 import SCRATCH_BYTES, hmac_key, hmac_matches
+from ringex.openssl import SCRATCH_BYTES, hmac_key, hmac_matches
 
 SCRATCH = np.zeros(SCRATCH_BYTES, np.uint8)
 
