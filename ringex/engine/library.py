@@ -117,11 +117,12 @@ class Batches:
         self._events = np.zeros(EVENT_SLOTS, EVENT)
         self._own = np.zeros(1, COMMAND)
 
-    def apply(self, commands: np.ndarray, *, stamps: bool, until_ns: int = 0) -> Iterator[np.ndarray]:
+    def apply(self, commands: np.ndarray, *, stamps: bool, until_ns: int = 0, known: int = 0) -> Iterator[np.ndarray]:
         """Apply commands and give their events in batches, shape (m,), EVENT, m > 0; each batch is a copy.
 
         With `stamps` sequence and time are written into `commands`, and continuations and timers are put in between,
         at the end those that are due by `until_ns`; without, the records are a journal's and are applied as they are.
+        Batches whose events are all numbered up to `known` are left out.
         """
         records = np.ascontiguousarray(commands)
         if len(records) and records["slots"][-1] == 2 and _is_cut(records):
@@ -141,7 +142,8 @@ class Batches:
             after = int(self._state.root["event_sequence"])
             if after == before:
                 return
-            yield self._copy(before, after)
+            if after > known:
+                yield self._copy(before, after)
 
     def _copy(self, before: int, after: int) -> np.ndarray:
         """Copies of events before + 1 .. after."""

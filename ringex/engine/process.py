@@ -119,10 +119,10 @@ def _recover(settings: Settings, event_ring: Ring) -> State:
     missing: list[np.ndarray] = []
 
     def on_events(events: np.ndarray) -> None:
-        if published > 0 and int(events["sequence"][-1]) > published:
-            missing.append(events[events["sequence"] > published].copy())
+        missing.append(events[events["sequence"] > published].copy())
 
-    state, report = recover_state(settings.snapshot_dir, settings.journal_dir, settings.limits, on_events=on_events)
+    listener = on_events if published > 0 else None
+    state, report = recover_state(settings.snapshot_dir, settings.journal_dir, settings.limits, listener, published)
     for complaint in report.complaints:
         log.warning("snapshot passed over: %s", complaint)
     event_sequence = int(state.root["event_sequence"])
