@@ -31,6 +31,8 @@ class KeepingSocket:
         if self.paused:
             self.size_bytes += len(encoded)
 
+    send_later = send_frame
+
     def close(self, code: int, reason: str = "") -> None:
         self.closed = (code, reason)
         self.on_close()

@@ -111,7 +111,7 @@ class Registry:
             for subscriber in members:
                 socket = subscriber.socket
                 if not socket.paused:
-                    socket.send_frame(encoded)
+                    socket.send_later(encoded)
                 elif not subscriber.send(name, encoded, replaces=replaces):
                     too_slow.append(subscriber)
         for subscriber in too_slow:

@@ -38,6 +38,9 @@ class Socket(Protocol):
 
     def send_frame(self, encoded: bytes) -> None: ...
 
+    def send_later(self, encoded: bytes) -> None:
+        """As `send_frame`, for what many are sent: it may take its turn behind what is for one alone."""
+
     def close(self, code: int, reason: str = "") -> None: ...
 
 

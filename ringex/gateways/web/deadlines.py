@@ -14,12 +14,16 @@ from typing import Any, Final, Protocol
 STEP_SECONDS: Final = 0.25
 """How late a peer may be told. Shorter deadlines than some of these make no sense."""
 
+PLACE_BITS: Final = 24
+PLACE_MASK: Final = (1 << PLACE_BITS) - 1
+"""Of one step's peers. More are not connected in so short a time."""
+
 
 class Timed(Protocol):
     deadline: float
     """By `loop.time()`; infinite where there is none."""
     looked_at: int
-    """The step at which it will be looked at; 0: not at all. Of this module alone."""
+    """The step at which it will be looked at, and its place among that step's; 0: not at all. Of this module alone."""
 
     def on_deadline(self) -> None:
         """The deadline has passed. Sets a new one, or is done."""
@@ -41,11 +45,19 @@ class Deadlines:
         if deadline == math.inf:
             return
         step = int(deadline / self._step_seconds) + 1
-        if not peer.looked_at or step < peer.looked_at:
-            peer.looked_at = step
-            self._steps.setdefault(step, []).append(peer)
+        if not peer.looked_at or step < peer.looked_at >> PLACE_BITS:
+            peers = self._steps.setdefault(step, [])
+            peer.looked_at = step << PLACE_BITS | len(peers)
+            peers.append(peer)
             if self._timer is None or step < self._next:
                 self._wait(step)
+
+    def hand_over(self, peer: Timed, heir: Timed) -> None:
+        """`heir` is looked at in `peer`'s place; nothing of `peer` is kept here."""
+        if peer.looked_at:
+            self._steps[peer.looked_at >> PLACE_BITS][peer.looked_at & PLACE_MASK] = heir
+            heir.looked_at, peer.looked_at = peer.looked_at, 0
+        peer.deadline = math.inf
 
     def stop(self) -> None:
         self._steps.clear()
@@ -63,8 +75,8 @@ class Deadlines:
         self._timer = None
         now = self._loop.time()
         for step in sorted(step for step in self._steps if step * self._step_seconds <= now):
-            for peer in self._steps.pop(step):
-                if peer.looked_at != step:  # it was brought forward, and has been seen to
+            for place, peer in enumerate(self._steps.pop(step)):
+                if peer.looked_at != step << PLACE_BITS | place:  # it was brought forward, and has been seen to
                     continue
                 peer.looked_at = 0
                 if peer.deadline > now:

@@ -64,6 +64,11 @@ class FrameReader:
         self._kind = 0
         self._size = 0
 
+    @property
+    def is_between(self) -> bool:
+        """Nothing of an unfinished message is kept."""
+        return self._buffer is None and self._fragments is None
+
     def feed(self, data: bytes) -> list[Message]:
         """The messages that `data` completes, in order. Raises FrameError."""
         found: list[Message] = []

@@ -340,12 +340,12 @@ class HttpPeer(Peer):
         self._waiting.clear()
         transport, self.transport = self.transport, None
         self.site.peers.discard(self)
-        self.site.deadlines.set(self, math.inf)
         self.leave()
-        transport.write(b"".join([*self._out, headers]))
-        self._out = []
+        transport.write(b"".join([*(self._out or ()), headers]))
+        self._out = None
         socket = WebSocket(self.site, transport, endpoint, state)
         socket.address, socket.counted = self.address, self.counted
+        self.site.deadlines.hand_over(self, socket)
         transport.set_protocol(socket)
         socket.open(rest_of_data)
 

@@ -9,10 +9,10 @@ import asyncio
 import math
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.limiter import is_in
@@ -23,6 +23,11 @@ from ringex.terms import Transport
 
 if TYPE_CHECKING:
     from ringex.gateways.web.websocket import Endpoint
+
+BROADCAST_STEP: Final = 128
+"""Peers that a broadcast is sent to at a time, about a millisecond's work; then others have their say."""
+LATER_MAX: Final = 64
+"""Broadcast messages that wait for one peer's turn; with more its turn has come."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Site:
     addresses: Counter[str] = field(default_factory=Counter)
     """How many peers each address has here."""
     unflushed: list[Peer] = field(default_factory=list)
+    broadcast: deque[Peer] = field(default_factory=deque)
+    """Who has been given what is sent to many: `flush_some` sends it, in steps, so that orders are seen to between."""
     stopping: bool = False
 
     def flush(self) -> None:
@@ -71,6 +78,13 @@ class Site:
             peers, self.unflushed = self.unflushed, []
             for peer in peers:
                 peer.flush()
+
+    def flush_some(self) -> bool:
+        """Send a part of what is broadcast. True if there is more."""
+        peers = self.broadcast
+        for _ in range(min(len(peers), BROADCAST_STEP)):
+            peers.popleft().flush()
+        return bool(peers)
 
     def endpoint(self, path: bytes) -> Endpoint | None:
         found = self.endpoints.get(path)
@@ -102,7 +116,7 @@ class Peer(asyncio.Protocol):
         self.paused = False
         """It does not read what it is sent: nothing is read from it."""
         self.stuck_bytes = 0
-        self._out: list[bytes] = []
+        self._out: list[bytes] | None = None  # a list only while something is in it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -126,7 +140,7 @@ class Peer(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.transport = None
         self._uncount()
-        self._out.clear()
+        self._out = None
         self.site.peers.discard(self)
         self.site.deadlines.set(self, math.inf)
         self.leave()
@@ -176,28 +190,42 @@ class Peer(asyncio.Protocol):
         return transport.get_write_buffer_size() if transport is not None and not transport.is_closing() else 0
 
     def write(self, data: bytes) -> None:
-        """Send with the end of this turn."""
-        if not self._out:
-            self.site.unflushed.append(self)
+        """Send with the end of this turn, behind all that was broadcast before."""
+        unflushed = self.site.unflushed
+        if not unflushed or unflushed[-1] is not self:
+            unflushed.append(self)
             self.site.wake()
-        self._out.append(data)
+        if self._out is None:
+            self._out = [data]
+        else:
+            self._out.append(data)
+
+    def write_later(self, data: bytes) -> None:
+        """Send what many are sent, when its turn comes."""
+        out = self._out
+        if out is None:
+            self._out = [data]
+            self.site.broadcast.append(self)
+            return
+        out.append(data)
+        if len(out) >= LATER_MAX:
+            self.flush()
 
     def flush(self) -> None:
         out = self._out
-        if not out or self.transport is None:
+        if out is None or self.transport is None:
             return
+        self._out = None
         if self.transport.is_closing():  # nothing more can be written to it
-            self._out = []
             return
         self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-        self._out = []
         if self.paused and self.size_bytes > self.site.bounds.unsent_bytes_max:
             self.drop("slow_readers")
 
     def drop(self, why: str) -> None:
         """Cut the connection, and count it."""
         self.site.gateway.counts[why] += 1
-        self._out = []
+        self._out = None
         if self.transport is not None:
             self.transport.abort()
 

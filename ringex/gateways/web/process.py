@@ -66,6 +66,7 @@ class WebGateway:
         self._joining = Joining(settings, run, number, pause=lambda: time.sleep(PAUSE_SECONDS))
         self._loop = uvloop.new_event_loop()
         self._turn_waits = False
+        self._broadcast_waits = False
         self._armed = False
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: asyncio.Event | None = None
@@ -198,11 +199,20 @@ class WebGateway:
             self._on_stop()
             return
         self._turn_waits = False
+        if self._site.broadcast and not self._broadcast_waits:
+            self._broadcast_waits = True
+            self._loop.call_soon(self._broadcast)
         if more or not reader.arm():
             self._wake()
             return
         self._armed = True
         self._set_timer()
+
+    def _broadcast(self) -> None:
+        """Send a part of what is broadcast; sockets and turns have their say before the next one."""
+        self._broadcast_waits = self._site.flush_some()
+        if self._broadcast_waits:
+            self._loop.call_soon(self._broadcast)
 
     def _set_timer(self) -> None:
         """See to it that what is given up is given up in time."""

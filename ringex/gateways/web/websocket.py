@@ -57,7 +57,7 @@ class WebSocket(Peer):
         self.endpoint = endpoint
         self.state = state
         self._second = self._count = 0
-        self._reader = FrameReader(site.bounds.message_bytes_max)
+        self._reader: FrameReader | None = None  # of an unfinished message; there is none for the many that are idle
         self._state = _State.OPEN
         self._alive_until = site.loop.time() + site.bounds.pong_seconds + site.bounds.ping_seconds
 
@@ -73,6 +73,11 @@ class WebSocket(Peer):
         """Send a whole frame: one that was made once for many (`frames.frame`)."""
         if self._state == _State.OPEN and self.transport is not None:
             self.write(encoded)
+
+    def send_later(self, encoded: bytes) -> None:
+        """Send a whole frame that many are sent, when this one's turn comes."""
+        if self._state == _State.OPEN and self.transport is not None:
+            self.write_later(encoded)
 
     def close(self, code: int, reason: str = "") -> None:
         """Say goodbye; the connection ends when the peer has too, or is late."""
@@ -97,7 +102,9 @@ class WebSocket(Peer):
         if self._state == _State.CLOSED:
             return
         try:
-            messages = self._reader.feed(data)
+            reader = self._reader or FrameReader(self.site.bounds.message_bytes_max)
+            messages = reader.feed(data)
+            self._reader = None if reader.is_between else reader
             for opcode, payload in messages:
                 self._take(opcode, payload)
         except FrameError as error:
@@ -130,7 +137,8 @@ class WebSocket(Peer):
             self.endpoint.on_message(self, payload, opcode == Opcode.TEXT)
         elif opcode == Opcode.PING:
             # The answer to the last ping counts for those before it: a flood of pings makes no flood of pongs.
-            self._out[:] = [waiting for waiting in self._out if waiting[0] != 0x80 | Opcode.PONG]
+            if self._out is not None:
+                self._out[:] = [waiting for waiting in self._out if waiting[0] != 0x80 | Opcode.PONG]
             self.send_frame(frame(Opcode.PONG, payload))
         elif opcode == Opcode.PONG:
             self._alive_until = self.site.loop.time() + self.site.bounds.pong_seconds + self.site.bounds.ping_seconds

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from ringex.gateways.express.texts import byte_at
 from ringex.jit import compiled, entry, int64
 from ringex.memory import record_at
 
@@ -26,17 +27,17 @@ def read_frame(at: int, end: int, frame: int) -> int:
 
     Where the next frame begins; 0, and nothing has been touched, if this one is not of known shape or not all there.
     """
-    if end - at < 6 or _at(at) != _FINAL_TEXT or _at(at + 1) < _MASKED:
+    if end - at < 6 or byte_at(at) != _FINAL_TEXT or byte_at(at + 1) < _MASKED:
         return 0
-    size = _at(at + 1) - _MASKED
+    size = byte_at(at + 1) - _MASKED
     mask_at = at + 2
     if size == 126:
-        size = (_at(at + 2) << 8) | _at(at + 3)
+        size = (byte_at(at + 2) << 8) | byte_at(at + 3)
         mask_at = at + 4
     if size == 0 or size > MESSAGE_BYTES_MAX or end - mask_at < 4 + size:
         return 0
     payload = mask_at + 4
-    mask = (_at(mask_at + 3) << 24) | (_at(mask_at + 2) << 16) | (_at(mask_at + 1) << 8) | _at(mask_at)
+    mask = (byte_at(mask_at + 3) << 24) | (byte_at(mask_at + 2) << 16) | (byte_at(mask_at + 1) << 8) | byte_at(mask_at)
     mask = mask | (mask << 32)
     if _is_ascii(payload, size, mask) == 0:
         return 0
@@ -54,7 +55,7 @@ def _is_ascii(payload: int, size: int, mask: int) -> int:
     for index in range(whole):
         seen |= record_at(payload, index, _LONG).value ^ mask
     for index in range(whole * 8, size):
-        seen |= _at(payload + index) ^ ((mask >> 8 * (index & 3)) & 255)
+        seen |= byte_at(payload + index) ^ ((mask >> 8 * (index & 3)) & 255)
     return 1 if seen & _HIGH_BITS == 0 else 0
 
 
@@ -64,9 +65,4 @@ def _unmask(payload: int, size: int, mask: int) -> None:
     for index in range(whole):
         record_at(payload, index, _LONG).value ^= mask
     for index in range(whole * 8, size):
-        record_at(payload, index, _BYTE).value = _at(payload + index) ^ ((mask >> 8 * (index & 3)) & 255)
-
-
-@compiled
-def _at(address: int) -> int:
-    return int64(record_at(address, 0, _BYTE).value)
+        record_at(payload, index, _BYTE).value = byte_at(payload + index) ^ ((mask >> 8 * (index & 3)) & 255)
