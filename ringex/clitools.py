@@ -5,6 +5,8 @@ Commands import what they need when they run: `ringex status` need not wait for 
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,19 @@ to_option = click.option(
 reference_option = click.option(
     "--reference", help="The same reference is booked once, however often it is sent. [default: a new one]"
 )
+
+
+def time_ms(text: str) -> int:
+    """A time as milliseconds since 1970: ISO 8601 with its offset from UTC, or +SECONDS from now."""
+    if text.startswith("+") and text[1:].isdigit():
+        return int(time.time() * 1000) + int(text) * 1000
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time; 2030-01-31T09:00:00Z is, and +90 (seconds from now)") from None
+    if moment.tzinfo is None:
+        raise click.BadParameter(f"{text!r} has no offset from UTC; end it with Z, or with one such as +07:00")
+    return int(moment.timestamp() * 1000)
 
 
 def administer(data: Path | None, method: str, params: dict[str, Any], hint: str = "") -> None:

@@ -18,6 +18,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                ORDER_LIMITS_COMMAND  ORDER_LIMITS_SET
                FEES_COMMAND       FEES_SET FEE_ASSET_SET
                FILTERS_COMMAND    MARKET_FILTERS_SET
+               SCHEDULE_COMMAND   MARKET_SCHEDULE
     events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED BOOK
                ORDER_TERMS        ACCEPTED: an EVENT that ends otherwise
                TRADE              TRADE
@@ -29,6 +30,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                ORDER_LIMITS_EVENT  ORDER_LIMITS
                FEES_EVENT         FEES FEE_ASSET
                FILTERS_EVENT      MARKET_FILTERS
+               SCHEDULE_EVENT     SCHEDULE
                INDICATIVE_EVENT   INDICATIVE
 
 Units, everywhere: `*_ns` nanoseconds since the Unix epoch; `timestamp_us` microseconds since it; prices and quantities
@@ -235,6 +237,21 @@ FILTERS_COMMAND: Final = _record(
         ("_pad", "u1", (_BODY_PADDING_BYTES - 4,)),
         *_DURABLE,
         *_FILTERS_BODY,
+    ],
+)
+
+SCHEDULE_NAMES: Final = ("pre_open_ns", "auction_ns", "open_ns", "close_ns")
+"""When a market becomes PRE_OPEN, AUCTION, TRADING (which uncrosses it) and CLOSED."""
+_SCHEDULE_BODY: list[tuple[Any, ...]] = [(name, "i8") for name in SCHEDULE_NAMES]  # 0: never
+
+SCHEDULE_COMMAND: Final = _record(
+    "SCHEDULE_COMMAND",
+    [
+        *_COMMAND_HEADER,
+        ("market", "i4"),
+        ("_pad", "u1", (_BODY_PADDING_BYTES - 4,)),
+        *_DURABLE,
+        *_SCHEDULE_BODY,
     ],
 )
 
@@ -479,6 +496,8 @@ INDICATIVE_EVENT: Final = _record(
     ],
 )
 FILTERS_EVENT: Final = _record("FILTERS_EVENT", [*_EVENT_HEADER, *_FILTERS_BODY])
+SCHEDULE_EVENT: Final = _record("SCHEDULE_EVENT", [*_EVENT_HEADER, *_SCHEDULE_BODY])
+"""A market's whole schedule, as set; all 0: it has none any more. Each time becomes true by MARKET, at that time."""
 LIMITS_EVENT: Final = _record("LIMITS_EVENT", [*_EVENT_HEADER, *_LIMITS_BODY])
 ORDER_LIMITS_EVENT: Final = _record("ORDER_LIMITS_EVENT", [*_EVENT_HEADER, *_ORDER_LIMITS_BODY])
 FEES_EVENT: Final = _record(

@@ -86,6 +86,7 @@ class Reason(IntEnum):
     ORDER_RATE_10S = 110
     ORDER_RATE_1D = 111
     TOO_MANY_OPEN_ORDERS = 112
+    INVALID_SCHEDULE = 113
 
 
 REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
@@ -171,6 +172,10 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
     Reason.ORDER_RATE_10S: (-1015, "Too many new orders."),
     Reason.ORDER_RATE_1D: (-1015, "Too many new orders."),
+    Reason.INVALID_SCHEDULE: (
+        -1101,
+        "The times of a market's schedule must be to come and differ, and each status follow on the one before.",
+    ),
     Reason.TOO_MANY_OPEN_ORDERS: (-1013, "Filter failure: EXCHANGE_MAX_NUM_ORDERS"),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""

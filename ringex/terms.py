@@ -120,6 +120,7 @@ class CommandKind(IntEnum):
     COUNTDOWN_SET = 34
     KEY_REVOKE = 36
     ORDER_LIMITS_SET = 41
+    MARKET_SCHEDULE = 42
 
 
 class TimerKind(IntEnum):
@@ -129,6 +130,8 @@ class TimerKind(IntEnum):
     """Subject: the id of an open GTD order."""
     MARKET_RESUME = 2
     """Subject: the number of a market that its circuit breaker has stopped."""
+    MARKET_PHASE = 5
+    """Subject: a market that will have another status by its schedule, and which, as `ringex.engine.schedules` says."""
     COUNTDOWN = 10
     """Subject: an account, and a market or all, as `ringex.engine.countdowns` makes one number of them."""
 
@@ -174,6 +177,7 @@ class EventKind(IntEnum):
     COUNTDOWN = 27
     KEY_REVOKED = 29
     ORDER_LIMITS = 34
+    SCHEDULE = 35
 
 
 class EventFlag(IntEnum):

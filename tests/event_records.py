@@ -30,6 +30,7 @@ _DTYPES = {
     EventKind.KEY_REVOKED: messages.ACCOUNT_EVENT,
     EventKind.LIMITS: messages.LIMITS_EVENT,
     EventKind.ORDER_LIMITS: messages.ORDER_LIMITS_EVENT,
+    EventKind.SCHEDULE: messages.SCHEDULE_EVENT,
     EventKind.FEES: messages.FEES_EVENT,
     EventKind.FEE_ASSET: messages.FEES_EVENT,
     EventKind.MARKET_FILTERS: messages.FILTERS_EVENT,

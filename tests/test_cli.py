@@ -223,6 +223,26 @@ def test_stop_that_takes_too_long_says_so(tmp_path: Path) -> None:
             "admin.market.set",
             {"symbol": "BTCUSDT", "status": "AUCTION"},
         ),
+        (
+            [
+                "market",
+                "schedule",
+                "BTCUSDT",
+                "--auction",
+                "2030-01-31T09:00:00Z",
+                "--open",
+                "2030-01-31T09:30:00+00:00",
+            ],
+            "admin.market.schedule",
+            {"symbol": "BTCUSDT", "auctionTime": "1896080400000", "openTime": "1896082200000"},
+        ),
+        (["market", "schedule", "BTCUSDT", "--none"], "admin.market.schedule", {"symbol": "BTCUSDT"}),
+        (["account", "limits", "a"], "admin.limits.show", {"account": "a"}),
+        (
+            ["account", "limits", "a", "--orders-10s", "5", "--open-orders", "0"],
+            "admin.limits.set",
+            {"account": "a", "orders10s": "5", "openOrders": "0"},
+        ),
         (["market", "resume", "BTCUSDT"], "admin.market.set", {"symbol": "BTCUSDT", "status": "TRADING"}),
     ],
 )

@@ -12,6 +12,7 @@ from event_records import RandomRun, event
 from reference import ReferenceExchange
 from reference.masses import countdown_subject
 from reference.records import Fields
+from reference.schedules import STATUSES, schedule_subject
 from reference.streams import SMALL, Dice, Stream
 from replica_server import ReplicaServer
 
@@ -135,6 +136,18 @@ def test_order_counts_and_limits_are_the_exchanges(run: RandomRun) -> None:
         assert model.order_counts.of(number, now) == expected
         limits = asdict(model.catalogue.order_limits_of(number))
         assert limits == {name: directory.order_limit(number, name) for name in limits}
+
+
+def test_schedules_are_the_exchanges(run: RandomRun) -> None:
+    model, now = model_of(run.events), run.exchange.reports.record["time_ns"]
+    coming = {
+        timer.subject: timer.due_ns for timer in run.exchange.state.timers if timer.kind == TimerKind.MARKET_PHASE
+    }
+    shown = {}
+    for number in range(len(model.markets)):
+        times = asdict(model.catalogue.schedule_of(number, now))
+        shown |= {schedule_subject(number, STATUSES[name]): times[name] for name in times if times[name]}
+    assert shown == coming
 
 
 def test_books_are_the_exchanges(run: RandomRun) -> None:

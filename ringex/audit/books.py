@@ -21,7 +21,7 @@ MOVE_NOTHING: Final = frozenset(
         *(EventKind.DUPLICATE, EventKind.DONE, EventKind.ACCOUNT, EventKind.KEY, EventKind.KEY_REVOKED),
         *(EventKind.PREVENTED, EventKind.TRIGGERED, EventKind.LIMITS, EventKind.FEES, EventKind.FEE_ASSET),
         *(EventKind.MARKET_FILTERS, EventKind.BOOK, EventKind.INDICATIVE, EventKind.COUNTDOWN),
-        EventKind.ORDER_LIMITS,
+        *(EventKind.ORDER_LIMITS, EventKind.SCHEDULE),
     }
 )
 """Events after which everybody owns what they owned before; they lock and release at most."""

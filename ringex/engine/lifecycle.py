@@ -1,5 +1,5 @@
 """A market's life: MARKET_SET, which changes its rules, and its status as `ringex.rules.may_follow` allows; the end of
-a pause.
+a pause; what a schedule brings.
 
 Orders that are open keep prices and quantities of earlier rules. So books count prices in the greatest common divisor
 of all ticks since the market last was without an open order (`price_grid`), up to the highest price_max (`price_top`).
@@ -13,6 +13,7 @@ from ringex.engine.book import best_level, book_side, side_prices
 from ringex.engine.breaker import set_reference
 from ringex.engine.events import answer_plainly
 from ringex.engine.records import ARMING_RISING, ASSET, BOOK_SIDE, LEVEL, MARKET, ROOT
+from ringex.engine.schedules import forget_schedule
 from ringex.engine.timers import timer_remove
 from ringex.jit import compiled, int64
 from ringex.memory import record_at
@@ -47,6 +48,7 @@ def set_market(root: int, command: int) -> None:
         indicate(root, int64(c.market))
         return
     timer_remove(root, int64(TimerKind.MARKET_RESUME), int64(c.market))  # from now on it is the operator's affair
+    forget_schedule(root, int64(c.market))
     change_status(root, int64(c.market), int64(c.status))
 
 
@@ -143,6 +145,16 @@ def _enter_levels(root: int, number: int, side: int, enters: bool) -> None:
         else:
             prices_remove(prices, tree, m.depth, level.price // m.price_grid)
         at = int64(level.worse)
+
+
+@compiled
+def begin_phase(root: int, market: int, status: int) -> None:
+    """A time of a market's schedule has come. Also where its circuit breaker has stopped it: what it was to be after
+    that pause is void."""
+    m = record_at(record_at(root, 0, ROOT).markets, market, MARKET)
+    assert may_follow(int64(m.status), status), "nothing but its breaker came between, and that changes nothing of this"
+    timer_remove(root, int64(TimerKind.MARKET_RESUME), market)
+    change_status(root, market, status)
 
 
 @compiled

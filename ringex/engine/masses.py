@@ -13,6 +13,7 @@ from ringex.engine.ledger import account_exists
 from ringex.engine.lifecycle import change_status
 from ringex.engine.orders import remove
 from ringex.engine.records import ACCOUNT, GATEWAY, LEVEL, MARKET, ORDER, ORDER_COLD, ORDER_SESSION, ROOT
+from ringex.engine.schedules import forget_schedule
 from ringex.engine.sessions import is_of_session
 from ringex.engine.timers import timer_remove
 from ringex.jit import compiled, inlined, int64
@@ -73,6 +74,7 @@ def kill_market(root: int, command: int) -> None:
         answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_SYMBOL))
         return
     timer_remove(root, int64(TimerKind.MARKET_RESUME), int64(c.market))
+    forget_schedule(root, int64(c.market))
     if record_at(s.markets, int64(c.market), MARKET).status == MarketStatus.CLOSED:
         emit_market(root, int64(c.market))
     else:

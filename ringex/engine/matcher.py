@@ -21,7 +21,7 @@ from ringex.engine.events import answer_duplicate, answer_plainly, reject
 from ringex.engine.fees import set_fee_asset, set_fees
 from ringex.engine.filters import set_filters
 from ringex.engine.ledger import account_exists
-from ringex.engine.lifecycle import change_status, set_market
+from ringex.engine.lifecycle import begin_phase, change_status, set_market
 from ringex.engine.limits import set_limits
 from ringex.engine.masses import (
     cancel_all,
@@ -38,6 +38,7 @@ from ringex.engine.orderlimits import set_order_limits
 from ringex.engine.orders import amend, cancel, cancel_replace, place
 from ringex.engine.records import REQUEST, RING, ROOT, TIMER
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
+from ringex.engine.schedules import market_of, set_schedule, status_of
 from ringex.engine.stops import fire
 from ringex.engine.timers import is_timer_due, timer_first, timer_remove
 from ringex.jit import compiled, inlined, int64, separate
@@ -166,6 +167,8 @@ def _dispatch_rarer(root: int, command: int, second: int) -> None:
         set_limits(root, command)
     elif kind == CommandKind.ORDER_LIMITS_SET:
         set_order_limits(root, command)
+    elif kind == CommandKind.MARKET_SCHEDULE:
+        set_schedule(root, command)
     elif kind == CommandKind.MARKET_FILTERS_SET:
         set_filters(root, command)
     elif kind == CommandKind.KEY_ADD:
@@ -195,6 +198,7 @@ def _is_known(kind: int) -> bool:
         (kind >= CommandKind.PLACE and kind <= CommandKind.MARKET_SET)
         or kind == CommandKind.LIMITS_SET
         or kind == CommandKind.ORDER_LIMITS_SET
+        or kind == CommandKind.MARKET_SCHEDULE
         or kind == CommandKind.MARKET_FILTERS_SET
         or kind == CommandKind.KEY_REVOKE
         or kind == CommandKind.TIMER
@@ -298,5 +302,7 @@ def _fire_timer(root: int, command: int) -> None:
         expire_order(root, subject)
     elif kind == TimerKind.COUNTDOWN:
         countdown_over(root, subject)
+    elif kind == TimerKind.MARKET_PHASE:
+        begin_phase(root, market_of(subject), status_of(subject))
     else:
         change_status(root, subject, int64(MarketStatus.TRADING))

@@ -34,7 +34,7 @@ _KIND_BITS: Final = 5
 assert all(kind < 1 << _KIND_BITS for kind in TimerKind)
 
 TIMERS_PER_ORDER: Final = 1
-TIMERS_PER_MARKET: Final = 1
+TIMERS_PER_MARKET: Final = 5
 TIMERS_PER_ACCOUNT: Final = 1
 """How many kinds of timers have an order, a market, an account for their subject."""
 

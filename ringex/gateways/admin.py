@@ -16,6 +16,7 @@ from ringex.gateways.adminfees import FEE_METHODS
 from ringex.gateways.adminlimits import LIMIT_METHODS
 from ringex.gateways.adminmarkets import MARKET_METHODS
 from ringex.gateways.adminmoney import MONEY_METHODS
+from ringex.gateways.adminschedules import SCHEDULE_METHODS
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import invalid
 from ringex.gateways.keyadmin import KEY_METHODS
@@ -136,6 +137,7 @@ ADMIN_METHODS: Final = table_of(
     *KEY_METHODS,
     Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
     *MARKET_METHODS,
+    *SCHEDULE_METHODS,
     *FEE_METHODS,
     *LIMIT_METHODS,
     *MONEY_METHODS,

@@ -11,10 +11,11 @@ from ringex.terms import EventKind
 
 
 def expect(events: list[Row], kind: EventKind) -> Row:
-    """The first event. Raises Refusal in the words of its reason when it is of another kind."""
-    if events[0]["kind"] != kind:
-        raise of_reason(events[0]["reason"] or Reason.INVALID_COMMAND)
-    return events[0]
+    """The first event of a kind. Raises Refusal, in the words of the first one's reason, where there is none."""
+    for event in events:
+        if event["kind"] == kind:
+            return event
+    raise of_reason(events[0]["reason"] or Reason.INVALID_COMMAND)
 
 
 def canceled_in(events: list[Row]) -> dict[str, int]:

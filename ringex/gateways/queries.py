@@ -21,6 +21,7 @@ from ringex.gateways.errors import (
 )
 from ringex.gateways.money import own_balances
 from ringex.gateways.parameters import Kind, Parameter
+from ringex.gateways.schedules import times_to_come
 from ringex.gateways.times import shown
 from ringex.history.catalogue import Market
 from ringex.history.readmodel import ReadModel
@@ -152,7 +153,7 @@ def exchange_info(call: Call) -> dict[str, Any]:
         "serverTime": shown(call.now_ns),
         "rateLimits": call.office.limiter.table(call.model) if call.office is not None else [],
         "exchangeFilters": exchange_filters(call.model),
-        "symbols": [_symbol_info(market) for market in markets_asked(call)],
+        "symbols": [_symbol_info(market) | _schedule(call, market) for market in markets_asked(call)],
     }
 
 
@@ -203,6 +204,12 @@ def _symbol_info(market: Market) -> dict[str, Any]:
         "defaultSelfTradePreventionMode": "NONE",
         "allowedSelfTradePreventionModes": list(SelfTradePrevention.__members__),
     }
+
+
+def _schedule(call: Call, market: Market) -> dict[str, Any]:
+    """Our own: when its status changes by itself, if it does."""
+    times = times_to_come(call.model, market, call.now_ns)
+    return {"schedule": times} if times else {}
 
 
 def _filters(market: Market) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from ringex.messages import (
     ORDER_TERMS,
     PREVENTED,
     RECORD_BYTES,
+    SCHEDULE_EVENT,
     TRADE,
 )
 from ringex.terms import EventKind
@@ -45,6 +46,7 @@ _DTYPES: Final = {
     EventKind.KEY_REVOKED: ACCOUNT_EVENT,
     EventKind.LIMITS: LIMITS_EVENT,
     EventKind.ORDER_LIMITS: ORDER_LIMITS_EVENT,
+    EventKind.SCHEDULE: SCHEDULE_EVENT,
     EventKind.COUNTDOWN: COUNTDOWN_EVENT,
     EventKind.FEES: FEES_EVENT,
     EventKind.FEE_ASSET: FEES_EVENT,

@@ -28,6 +28,8 @@ from ringex.messages import (
     MARKET_EVENT,
     ORDER_LIMIT_NAMES,
     ORDER_LIMITS_EVENT,
+    SCHEDULE_EVENT,
+    SCHEDULE_NAMES,
 )
 from ringex.terms import AccountStatus, EventKind, MarketStatus, Side
 
@@ -35,7 +37,7 @@ FEE_ACCOUNT_NAME = "fees"
 EVERY_MARKET: Final = -1
 _ADDITIONS: Final = (
     *(EventKind.ASSET, EventKind.MARKET, EventKind.MARKET_FILTERS, EventKind.ACCOUNT, EventKind.KEY),
-    *(EventKind.FEES, EventKind.FEE_ASSET, EventKind.ORDER_LIMITS),
+    *(EventKind.FEES, EventKind.FEE_ASSET, EventKind.ORDER_LIMITS, EventKind.SCHEDULE),
 )
 _TOLD: Final = np.array([kind in (*_ADDITIONS, EventKind.KEY_REVOKED) for kind in range(256)])
 NO_FILTERS = Filters()
@@ -91,6 +93,19 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a market becomes PRE_OPEN, AUCTION, TRADING and CLOSED; 0: not by itself."""
+
+    pre_open_ns: int = 0
+    auction_ns: int = 0
+    open_ns: int = 0
+    close_ns: int = 0
+
+
+assert tuple(Schedule.__dataclass_fields__) == SCHEDULE_NAMES
+
+
+@dataclass(frozen=True, slots=True)
 class FeeAsset:
     """The asset that fees can be paid in, and what part of them (1e-8) is then charged."""
 
@@ -136,6 +151,7 @@ class Catalogue:
         self._sub_accounts: dict[int, list[int]] = {}  # by parent
         self._keys: dict[int, Key] = {}
         self._schedules: dict[tuple[int, int], FeeRates] = {}  # by account and market, or EVERY_MARKET
+        self._times: dict[int, Schedule] = {}  # by market
         self._order_limits = {FEE_ACCOUNT: OrderLimits()}  # by account; its own, 0 is no limit of its own
         self.fee_asset: FeeAsset | None = None
 
@@ -179,6 +195,12 @@ class Catalogue:
         """The account's own fee schedules, by market number or EVERY_MARKET."""
         return {market: rates for (of, market), rates in sorted(self._schedules.items()) if of == account}
 
+    def schedule_of(self, market: int, now_ns: int) -> Schedule:
+        """What of a market's schedule is still to come."""
+        times = self._times.get(market, Schedule())
+        coming = (getattr(times, name) for name in SCHEDULE_NAMES)
+        return Schedule(*(time_ns if time_ns > now_ns else 0 for time_ns in coming))
+
     def order_limits_of(self, account: int) -> OrderLimits:
         """What bounds the account's orders; of FEE_ACCOUNT: those of all accounts that have none of their own."""
         usual, own = self._order_limits[FEE_ACCOUNT], self.own_order_limits_of(account)
@@ -204,7 +226,7 @@ class Catalogue:
         """Fill an empty catalogue from what `export` gave. Raises FrameError; then the catalogue must not be used."""
         assert not self._events, "only an empty catalogue can be loaded"
         limits = self._limits
-        count_max = limits.assets_max + 2 * limits.markets_max + 3 * limits.accounts_max + limits.keys_max
+        count_max = limits.assets_max + 3 * limits.markets_max + 3 * limits.accounts_max + limits.keys_max
         count_max += limits.fee_schedules_max
         events = records_of(frame, EVENT, count_max, "catalogue")
         self.revision += 1
@@ -227,6 +249,8 @@ class Catalogue:
             number = self._add_account(record.view(ACCOUNT_EVENT)[0])
         elif kind == EventKind.KEY:
             number = self._add_key(record.view(ACCOUNT_EVENT)[0])
+        elif kind == EventKind.SCHEDULE:
+            number = self._set_schedule(record.view(SCHEDULE_EVENT)[0])
         elif kind == EventKind.ORDER_LIMITS:
             number = self._set_order_limits(record.view(ORDER_LIMITS_EVENT)[0])
         else:
@@ -319,6 +343,12 @@ class Catalogue:
         number = int(np.frombuffer(event.tobytes(), EVENT).view(ACCOUNT_EVENT)[0]["key_added"])
         check(self._keys.pop(number, None) is not None, f"key {number}: it is revoked, but was not known")
         del self._events[int(EventKind.KEY), number]
+
+    def _set_schedule(self, event: np.void) -> int:
+        number = int(event["market"])
+        check(0 <= number < len(self.markets), f"schedule of market {number}, which is not known")
+        self._times[number] = Schedule(*(int(event[name]) for name in SCHEDULE_NAMES))
+        return number
 
     def _set_order_limits(self, event: np.void) -> int:
         account = int(event["account"])

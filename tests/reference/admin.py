@@ -84,6 +84,7 @@ class Administration:
             market.rules |= {name: command[name] for name in CHANGEABLE}
         if command["status"]:
             self.state.remove_timer(TimerKind.MARKET_RESUME, command["market"])
+            self.reports.end_of_schedule(command["market"])
             self.change_status(command["market"], command["status"])
         else:
             self.reports.market(command["market"])

@@ -77,6 +77,10 @@ class Desk:
         """A status; with `rules`, all of a market's, those too."""
         return self.command(CommandKind.MARKET_SET, market=market, status=status, **rules)
 
+    def schedule(self, market: int = 0, **times: int) -> Fields:
+        """`pre_open_ns`, `auction_ns`, `open_ns`, `close_ns`; what is not named is not to be."""
+        return self.command(CommandKind.MARKET_SCHEDULE, market=market, **times)
+
     def fees(self, account: int, maker: int, taker: int, market: int = -1, in_force: int = 1) -> Fields:
         """A fee schedule; `in_force` 0 takes it back."""
         rates = {"maker_fee": maker, "taker_fee": taker}

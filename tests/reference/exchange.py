@@ -14,6 +14,7 @@ from reference.matching import Matching
 from reference.placing import Placing
 from reference.records import Fields, command_fields
 from reference.reports import Reports
+from reference.schedules import Schedules
 from reference.state import MassLeft, RefusedError, Request, State, StopsDue, TakerLeft, UncrossLeft
 from reference.stops import Stops
 from ringex.config import Limits
@@ -34,6 +35,7 @@ class ReferenceExchange:
         self.stops = Stops(self.state, self.reports, matching)
         self.auctions = Auctions(self.state, self.reports, matching)
         self.admin = Administration(self.state, self.reports, self.auctions)
+        self.schedules = Schedules(self.state, self.reports, self.admin)
         self.bookings = Bookings(self.state, self.reports)
         self.room = self.state.limits
         self.directory = self.state.directory
@@ -105,6 +107,7 @@ class ReferenceExchange:
             CommandKind.MARKET_SET: self.admin.market_set,
             CommandKind.LIMITS_SET: self.admin.limits_set,
             CommandKind.ORDER_LIMITS_SET: self.admin.order_limits_set,
+            CommandKind.MARKET_SCHEDULE: self.schedules.schedule_set,
             CommandKind.FEES_SET: self.admin.fees_set,
             CommandKind.FEE_ASSET_SET: self.admin.fee_asset_set,
             CommandKind.MARKET_FILTERS_SET: self.admin.market_filters_set,
@@ -125,6 +128,8 @@ class ReferenceExchange:
                 self.amending.expire(self.open_orders[first.subject])
             case TimerKind.MARKET_RESUME:
                 self.admin.change_status(first.subject, MarketStatus.TRADING)
+            case TimerKind.MARKET_PHASE:
+                self.schedules.begin_phase(first.subject)
             case TimerKind.COUNTDOWN:
                 self.masses.countdown_over(first.subject, command)
 

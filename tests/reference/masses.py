@@ -47,6 +47,7 @@ class Masses:
             raise RefusedError(Reason.INVALID_SYMBOL)
         market = self.state.directory.markets[command["market"]]
         self.state.remove_timer(TimerKind.MARKET_RESUME, command["market"])
+        self.reports.end_of_schedule(command["market"])
         if market.status != MarketStatus.CLOSED:
             market.rules["status"] = int(MarketStatus.HALT)
             market.indicative = (0, 0, 0)

@@ -83,6 +83,11 @@ class Reports:
         body = {name: rules[name] for name in empty_event(EventKind.MARKET) if name not in header}
         self.emit(EventKind.MARKET, **body, market=number)
 
+    def end_of_schedule(self, number: int) -> None:
+        """An operator has given the market another status: the schedule that it may have had is void."""
+        if self.state.forget_schedule(number):
+            self.emit(EventKind.SCHEDULE, market=number)
+
     def refusal(self, command: Fields, reason: Reason) -> None:
         self.emit(EventKind.REJECTED, **self.as_asked(command) | {"reason": reason})
 

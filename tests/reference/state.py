@@ -109,6 +109,13 @@ class State:
     def remove_timer(self, kind: TimerKind, subject: int) -> None:
         self.timers = [timer for timer in self.timers if (timer.kind, timer.subject) != (kind, subject)]
 
+    def forget_schedule(self, number: int) -> bool:
+        """A market has no schedule any more. Whether it had one."""
+        others = [t for t in self.timers if t.kind != TimerKind.MARKET_PHASE or t.subject >> 3 != number]
+        had_one = len(others) < len(self.timers)
+        self.timers = others
+        return had_one
+
     def first_timer(self) -> Timer | None:
         return min(self.timers, key=lambda timer: (timer.due_ns, timer.timer_sequence), default=None)
 

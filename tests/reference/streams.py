@@ -18,7 +18,7 @@ from reference.exchange import ReferenceExchange
 from reference.placing import ANY_TIME_IN_FORCE
 from reference.records import Fields
 from ringex.config import Limits
-from ringex.messages import AMOUNT_MAX, FILTER_NAMES, LIMIT_NAMES, ORDER_LIMIT_NAMES
+from ringex.messages import AMOUNT_MAX, FILTER_NAMES, LIMIT_NAMES, ORDER_LIMIT_NAMES, SCHEDULE_NAMES
 from ringex.terms import CommandFlag, CommandKind, MarketStatus, OrderType, SelfTradePrevention, TimeInForce
 
 SMALL = Limits(
@@ -172,6 +172,7 @@ class Stream:
             self._add,
             self._limits,
             self._order_limits,
+            *[self._schedule] * 2,
             self._odd,
             self._malformed,
         )
@@ -416,6 +417,20 @@ class Stream:
             closed = statuses[market] == MarketStatus.CLOSED
             return (self.desk.market_set(market, MarketStatus.PRE_OPEN if closed else MarketStatus.TRADING),)
         return (self.desk.market_set(dice.one_of(MARKET_NUMBERS), MarketStatus.AUCTION),)
+
+    def _schedule(self, dice: Dice) -> tuple[Fields, ...]:
+        """What may follow on the market's status, soon; sometimes what may not, or in a wrong order."""
+        market = dice.one_of(MARKET_NUMBERS)
+        status = self.exchange.directory.markets[market].status
+        first = "pre_open_ns" if status == MarketStatus.CLOSED else "auction_ns"
+        names = (first, "auction_ns", "open_ns", "close_ns")[dice.below(2) : 2 + dice.below(3)]
+        times, time_ns = {}, self.desk.time_ns
+        for name in names:
+            time_ns += dice.one_of((1, 5, 10, 12, 30, 1, 25_000_000_000, 0))
+            times[name] = time_ns
+        if dice.below(12) == 11:
+            times[dice.one_of(SCHEDULE_NAMES)] = self.desk.time_ns + dice.one_of((3, 0, 7, -(1 << 60)))
+        return (self.desk.schedule(market, **times),)
 
     def _rules(self, dice: Dice) -> tuple[Fields, ...]:
         """A market's rules, some of them changed; sometimes with a status."""
