@@ -471,6 +471,11 @@ class Producer:
         self._ring = ring
         ring_publish(ring.address, ring_published(ring.address))
 
+    @property
+    def address(self) -> int:
+        """Of the ring, for compiled code that publishes in this producer's place."""
+        return self._ring.address
+
     def space(self) -> int:
         """How many records can be published now; an independent ring always takes its capacity."""
         return ring_space(self._ring.address)

@@ -24,6 +24,7 @@ from ringex.jit import INTERPRETED, inlined
 
 SNDMORE: Final = int(zmq.SNDMORE)
 DONTWAIT: Final = int(zmq.DONTWAIT)
+RCVMORE: Final = int(zmq.RCVMORE)
 
 
 @cache
@@ -47,10 +48,40 @@ def _transfer_interpreted(function: int, socket: int, address: int, size_bytes: 
     return int(answer) if answer >= 0 else -ctypes.get_errno()
 
 
+def _option_interpreted(function: int, socket: int, option: int) -> int:
+    prototype = ctypes.CFUNCTYPE(
+        *(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p), use_errno=True
+    )
+    value, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
+    answer = prototype(int(function))(int(socket), int(option), ctypes.addressof(value), ctypes.addressof(size))
+    return value.value if answer >= 0 else -ctypes.get_errno()
+
+
 if INTERPRETED:
     _transfer = _transfer_interpreted
+    _option = _option_interpreted
 else:
+    from numba.core import cgutils
+
     from ringex.system import or_errno
+
+    @intrinsic
+    def _option(typingctx, function, socket, option):  # type: ignore[no-untyped-def]
+        """Call `int function(void *socket, int option, void *value, size_t *size)` for an option that is an int."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            pointer, word, short = ir.IntType(8).as_pointer(), ir.IntType(64), ir.IntType(32)
+            kind = ir.FunctionType(short, [pointer, short, short.as_pointer(), word.as_pointer()])
+            called = builder.inttoptr(args[0], kind.as_pointer())
+            value, size = cgutils.alloca_once(builder, short), cgutils.alloca_once(builder, word)
+            builder.store(ir.Constant(short, 0), value)
+            builder.store(ir.Constant(word, 4), size)
+            ends = [builder.inttoptr(args[1], pointer), builder.trunc(args[2], short), value, size]
+            answer = or_errno(builder, builder.call(called, ends))
+            found = builder.sext(builder.load(value), word)
+            return builder.select(builder.icmp_signed("<", answer, ir.Constant(word, 0)), answer, found)
+
+        return types.int64(types.int64, types.int64, types.int64), codegen
 
     @intrinsic
     def _transfer(typingctx, function, socket, address, size_bytes, flags):  # type: ignore[no-untyped-def]
@@ -86,3 +117,12 @@ def zmq_recv(function: int, socket: int, address: int, size_bytes: int, flags: i
     while answer == -errno.EINTR:
         answer = _transfer(function, socket, address, size_bytes, flags)
     return answer
+
+
+@inlined
+def zmq_more(function: int, socket: int) -> int:
+    """1 where further frames of the message that was received last wait, else 0; or -errno.
+
+    `function` is `function_address("zmq_getsockopt")`.
+    """
+    return _option(function, socket, RCVMORE)

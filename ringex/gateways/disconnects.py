@@ -36,6 +36,7 @@ class Disconnects:
 
     def ask(self, connection: Connection, account: int, silence_ms: int) -> None:
         """Orders that this connection places for `account` from now on end with it; 0 ms: silence is no end."""
+        connection.unseat()
         connection.disconnect_account, connection.marks_orders = account, True
         connection.heard = time.monotonic()
         self._asked[connection] = silence_ms / 1000 if silence_ms else math.inf

@@ -39,11 +39,15 @@ from ringex.gateways.errors import (
     too_many,
     unknown_error,
 )
+from ringex.gateways.express.answering import Replies
+from ringex.gateways.express.desk import Desk, identity_number
 from ringex.gateways.keystore import Key, Keystore
-from ringex.gateways.limiter import Limiter, Meter, Use
+from ringex.gateways.limiter import Limiter, Use
 from ringex.gateways.listenkeys import ListenKeys
 from ringex.gateways.lookups import Lookup, LookupDesk, StoreBehind
+from ringex.gateways.meters import Meter
 from ringex.gateways.methods import METHODS, Method, Security
+from ringex.gateways.orders import REPLIES
 from ringex.gateways.outbox import Outbox
 from ringex.gateways.parameters import decode
 from ringex.gateways.pending import Deferred, Pending
@@ -103,6 +107,12 @@ class Gateway:
     send: Send
     limiter: Limiter
     lookups: LookupDesk
+    send_replies: Callable[[Replies], None] | None = None
+    """Sends what the desk has answered. None: no connection has a seat there."""
+
+    keeps_originals: bool = True
+    """Whether the desk keeps messages, for replies that only the ordinary way can make; else `original_of` has them."""
+    original_of: Callable[[int], tuple[Any, Mapping[str, Any]]] | None = None
 
     def __post_init__(self) -> None:
         self.connections = Connections()
@@ -111,11 +121,21 @@ class Gateway:
         self.counts: Counter[str] = Counter()
         self.disconnects = Disconnects()
         self.binary = BinaryCommands(time.time_ns())
-        self._next_correlation = time.time_ns()  # so that no two lives of a gateway ever use the same one
         self._pending: dict[int, Pending] = {}
         self._deferred: deque[Deferred] = deque()
         self._looking: dict[int, tuple[Deferred, Lookup]] = {}  # by the lookup's ticket
-        self._outbox = Outbox(self.number, self.incarnation, self.producer, self.follower, self.counts)
+        self.desk = Desk(
+            *(self.number, self.incarnation, self.model, self.limiter),
+            rings=(self.producer.address, self.follower.ring_address),
+            answer_seconds=ANSWER_SECONDS,
+            first_correlation=time.time_ns(),  # so that no two lives of a gateway ever use the same one
+            take_over=self._take_over,
+            keeps_originals=self.keeps_originals,
+        )
+        self.connections.touched = self.desk.touched
+        self._outbox = Outbox(
+            *(self.number, self.incarnation, self.producer, self.follower, self.counts), self.desk.publish
+        )
         self._gap = False
         self._look_again = False
 
@@ -196,13 +216,16 @@ class Gateway:
 
     @property
     def in_flight(self) -> bool:
-        return bool(self._pending or self._deferred or self._looking or self.binary.next_deadline is not None)
+        is_waiting = self._pending or self._deferred or self._looking or self.desk.count
+        return bool(is_waiting or self.binary.next_deadline is not None)
 
     @property
     def next_deadline(self) -> float | None:
         """By `time.monotonic`: when something under way will be given up."""
         firsts = [pending.deadline for pending in islice(self._pending.values(), 1)]
         firsts += [deferred.deadline for deferred in islice(self._deferred, 1)]
+        if self.desk.count:
+            firsts.append(self.desk.next_deadline)
         firsts += [deferred.deadline for deferred, _ in islice(self._looking.values(), 1)]
         if any(deferred.backlog for deferred in self._deferred):
             firsts.append(time.monotonic() + BACKLOG_SECONDS)
@@ -214,12 +237,33 @@ class Gateway:
             firsts.append(self.disconnects.next_look)
         return min(firsts, default=None)
 
+    def offer_seat(self, connection: Connection) -> None:
+        """Let a connection that is logged on go the express way from now on, if nothing speaks against it."""
+        key = connection.key
+        if connection.seat or key is None or not connection.anonymous or connection.disconnect_account:
+            return
+        known = self.model.key(key.number)
+        if known is None or not known.scopes & KeyScope.TRADE or connection.transport == Transport.ADMIN:
+            return
+        try:
+            require_address(key, connection.address)
+        except Refusal:
+            return
+        identity = identity_number(connection.identity) if connection.transport == Transport.ZMQ else 0
+        self.desk.seat(connection, key.number, known.account, identity)
+
     # A turn: commands out, events in, replies out
+
+    def flush(self) -> None:
+        """Publish the commands that wait."""
+        self._outbox.flush()
 
     def turn(self) -> bool:
         """Do what can be done without waiting. True if there is more to do at once."""
         self._tell_ends()
         self._outbox.flush()
+        self.desk.count_into(self.counts)
+        self.limiter.refresh()
         more = self._take_events()
         more |= self.streams.go_on(self.model, time.time_ns())
         self._outbox.flush()  # what replies have set off
@@ -266,7 +310,7 @@ class Gateway:
                 use.account = account
         call = Call(arguments, self.model, connection, now_ns, account, key, signer, when, self)
         if method.waits:
-            self._defer(Deferred(connection, request_id, method, call, use, self._next_correlation, _deadline()))
+            self._defer(Deferred(connection, request_id, method, call, use, self.desk.next_correlation, _deadline()))
             return
         result = made(use.unit_ns, method.handler, call)
         if isinstance(result, Submission):
@@ -360,8 +404,7 @@ class Gateway:
             raise overloaded()
         records, call = pending.submission.records, pending.call
         self._outbox.check_room(len(records))
-        correlation = self._next_correlation
-        self._next_correlation += 1
+        correlation = self.desk.pass_correlation()
         records["correlation"] = correlation
         records["timestamp_us"] = call.timing.timestamp_us
         records["expires_ns"] = call.timing.expires_ns
@@ -413,20 +456,20 @@ class Gateway:
             watcher.events(events, self.model)
         if concerns_keys and (kinds == EventKind.KEY).any():
             self.keystore.reload()
-        mine = (events["gateway"] == self.number) & (events["incarnation"] == self.incarnation)
-        own = chosen(events, mine)
-        if not len(own):
-            return
-        is_binary = own["correlation"] >= binary.CORRELATION_FROM
-        if is_binary.any():
-            self._reply_records(chosen(own, is_binary))
-            own = chosen(own, ~is_binary)
-        for event in rows_of(own):
-            self._collect(event)
+        self.desk.update(self.model)
+        for replies, handed_over, of_binary in self.desk.answer(events, time.time_ns()):
+            if replies and self.send_replies is not None:
+                self.counts["replies"] += replies
+                self.send_replies(self.desk.replies(replies))
+            if len(of_binary):
+                self._reply_records(chosen(events, of_binary))
+            if len(handed_over):
+                for event in rows_of(chosen(events, handed_over)):
+                    self._collect(event)
 
     def _collect(self, event: Row) -> None:
         correlation = event["correlation"]
-        pending = self._pending.get(correlation)
+        pending = self._pending.get(correlation) or self._take_over(correlation)
         if pending is None:
             return  # given up, or a session that is gone
         last = event["flag_bits"] & _LAST
@@ -437,6 +480,30 @@ class Gateway:
         if last:
             self._finish(correlation, pending)
             self._complete(pending)
+
+    def _take_over(self, correlation: int) -> Pending | None:
+        """Go on in the ordinary way with what was taken the express way. None: nobody waits for it."""
+        flight = self.desk.hand_over(correlation)
+        connection = self.connections.by_number(flight.connection) if flight is not None else None
+        if flight is None or connection is None:
+            return None
+        if self.original_of is not None:
+            request_id, params = self.original_of(correlation)
+        else:
+            request = MSGPACK.read(flight.original)
+            assert not isinstance(request, Fault), "it was read before"
+            request_id, params = request.id, request.params or {}
+        method = METHODS[flight.method]
+        arguments = decode(method.declared, method.needed, params)
+        when = Timing(flight.timestamp_us, flight.expires_ns)
+        call = Call(arguments, self.model, connection, flight.receive_ns, flight.account, flight.key, None, when, self)
+        submission = Submission(commands(), REPLIES[flight.method](call, self.model.markets[flight.market]))
+        meter = self.limiter.of_key(flight.key, connection.address)
+        use = Use(flight.shows_limits, meter, flight.account if flight.method in ORDERING else 0)
+        pending = Pending(connection, request_id, submission, call, use, _deadline())
+        self._pending[correlation] = pending
+        connection.handed_over[correlation] = None
+        return pending
 
     def _complete(self, pending: Pending) -> None:
         try:
@@ -459,6 +526,7 @@ class Gateway:
     def _finish(self, correlation: int, pending: Pending) -> None:
         del self._pending[correlation]
         pending.connection.in_flight.pop(correlation, None)
+        pending.connection.handed_over.pop(correlation, None)
 
     def _reply_records(self, events: np.ndarray) -> None:
         for number, part in binary.by_connection(self.binary.restore(events)):
@@ -482,7 +550,7 @@ class Gateway:
         for _ in range(len(self._deferred)):
             deferred = self._deferred.popleft()
             connection = deferred.connection
-            oldest = next(iter(connection.in_flight), None)
+            oldest = connection.oldest_in_flight
             if oldest is not None and oldest < deferred.after:
                 self._deferred.append(deferred)
                 continue
@@ -544,6 +612,8 @@ class Gateway:
     def _give_up_late(self) -> None:
         """Answer -1007 for what has waited too long. All wait equally long, so the oldest come first."""
         now = time.monotonic()
+        while (correlation := self.desk.late(now)) is not None:
+            self._give_up(correlation)
         while self._pending:
             correlation, pending = next(iter(self._pending.items()))
             if pending.deadline > now:
@@ -567,10 +637,19 @@ class Gateway:
             deferred.connection.deferred -= 1
             self._refuse(deferred.connection, deferred.request_id, timed_out(), deferred.use)
 
+    def _give_up(self, correlation: int) -> None:
+        """Answer -1007 for a flight."""
+        pending = self._take_over(correlation)
+        if pending is not None:
+            self._finish(correlation, pending)
+            self._refuse(pending.connection, pending.request_id, timed_out(), pending.use)
+
     def _lose_events(self) -> None:
         """Events are gone for good: streams end, and nobody knows what became of the commands under way."""
         self._gap = True
         self.end_streams("gaps")
+        while (flight := self.desk.late(math.inf)) is not None:
+            self._give_up(flight)
         for correlation, pending in list(self._pending.items()):
             self._finish(correlation, pending)
             self._refuse(pending.connection, pending.request_id, timed_out(), pending.use)
@@ -584,6 +663,9 @@ class Gateway:
         if model is None:
             return True
         self.model = model
+        for connection in self.connections.authorized():
+            connection.unseat()
+        self.desk.update(model)
         self.follower.restart(model.sequence)
         self.keystore.reload()
         self._gap = False

@@ -11,6 +11,7 @@ from typing import Final
 
 from ringex.config import Run, Settings
 from ringex.gateways.backlog import Backlog
+from ringex.gateways.express.answering import Replies
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.keystore import open_keystore
 from ringex.gateways.limiter import Limiter
@@ -58,7 +59,7 @@ class Joining:
         model.load(frames)
         return model
 
-    def gateway(self, model: ReadModel, send: Send) -> Gateway:
+    def gateway(self, model: ReadModel, send: Send, send_replies: Callable[[Replies], None] | None = None) -> Gateway:
         doorbell = self._run.doorbells[self._number]
         return Gateway(
             number=self._number,
@@ -72,6 +73,7 @@ class Joining:
             past=self._past,
             listen_keys=ListenKeys(self._settings.listen_keys_dir),
             send=send,
+            send_replies=send_replies,
             limiter=Limiter(self._settings.rate_limits, Tally(self._run.tallies, self._number)),
             lookups=self._lookups,
         )

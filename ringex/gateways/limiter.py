@@ -7,6 +7,7 @@ the same is banned, 418, each time for twice as long. Peers of this machine are 
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,33 +16,37 @@ from typing import Any, Final
 
 from ringex.config import RateLimits
 from ringex.gateways.errors import Refusal
+from ringex.gateways.meters import (
+    BANNED_UNTIL,
+    METERS_MAX,
+    MINUTE,
+    OTHERS_RAW,
+    OTHERS_RAW_WINDOW,
+    OTHERS_USED,
+    OTHERS_WINDOW,
+    RAW,
+    RAW_SECONDS,
+    RAW_WINDOW,
+    REFUSED,
+    USED,
+    WINDOW,
+    Meter,
+    Meters,
+)
 from ringex.gateways.tally import Tally, id_of
 from ringex.gateways.times import MILLISECOND_NS
 from ringex.history.readmodel import ReadModel
 from ringex.messages import FEE_ACCOUNT
 
-METERS_MAX: Final = 1 << 14
+ORDER_INTERVALS: Final[tuple[dict[str, Any], ...]] = (
+    {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10},
+    {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1},
+)
+"""In which orders are counted."""
 BANS_MAX: Final = 1 << 12
+REFRESH_SECONDS: Final = 0.05
 BAN_MEMORY_SECONDS: Final = 86_400
 """That long after the end of a ban the next one is a first one again."""
-MINUTE: Final = 60
-RAW_SECONDS: Final = 300
-
-
-class Meter:
-    """What one subject, a key or an address, has used in the present windows."""
-
-    __slots__ = (
-        *("ban", "is_key", "is_limited", "raw", "raw_id", "raw_window"),
-        *("refused", "refused_id", "used", "used_id", "window"),
-    )
-
-    def __init__(self, who: str, is_limited: bool) -> None:
-        self.is_key, self.is_limited = who.startswith("key"), is_limited
-        self.used_id, self.raw_id = id_of(f"weight {who}"), id_of(f"raw {who}")
-        self.refused_id, self.ban = id_of(f"refused {who}"), id_of(f"ban {who}")
-        self.window = self.raw_window = 0
-        self.used = self.raw = self.refused = 0
 
 
 @dataclass(slots=True)
@@ -60,6 +65,8 @@ class Limiter:
 
     def __init__(self, limits: RateLimits, tally: Tally | None = None) -> None:
         self.limits = limits
+        self.meters = Meters()
+        self._refresh_at = 0.0
         self._tally = tally or Tally()
         self._meters: OrderedDict[str, Meter] = OrderedDict()
         self._bans: OrderedDict[int, tuple[int, int]] = OrderedDict()  # id -> until (seconds), how manieth
@@ -80,14 +87,16 @@ class Limiter:
         now = now_ns // 1_000_000_000
         tally = self._tally
         tally.look()
-        if meter.window != now // MINUTE:
-            meter.window, meter.used, meter.refused = now // MINUTE, 0, 0
-        if meter.raw_window != now // RAW_SECONDS:
-            meter.raw_window, meter.raw = now // RAW_SECONDS, 0
-        meter.used += weight
-        meter.raw += 1
-        tally.set(meter.used_id, meter.window, meter.used)
-        tally.set(meter.raw_id, meter.raw_window, meter.raw)
+        words = meter.words
+        minute, raw_window = now // MINUTE, now // RAW_SECONDS
+        if words[WINDOW] != minute:
+            words[WINDOW], words[USED], words[REFUSED] = minute, 0, 0
+        if words[RAW_WINDOW] != raw_window:
+            words[RAW_WINDOW], words[RAW] = raw_window, 0
+        words[USED] += weight
+        words[RAW] += 1
+        tally.set(meter.used_id, minute, words[USED])
+        tally.set(meter.raw_id, raw_window, words[RAW])
         if not meter.is_limited:
             return
         banned_until = self._banned_until(meter)
@@ -95,25 +104,47 @@ class Limiter:
             raise _banned(meter, banned_until, now_ns)
         limits = self.limits
         weight_max = limits.weight_per_key if meter.is_key else limits.weight_per_address
-        used = meter.used + tally.others(meter.used_id, meter.window)
-        raw = meter.raw + tally.others(meter.raw_id, meter.raw_window)
+        used = words[USED] + tally.others(meter.used_id, minute)
+        raw = words[RAW] + tally.others(meter.raw_id, raw_window)
         if used <= weight_max and raw <= limits.raw_requests:
             return
-        meter.refused += 1
-        tally.set(meter.refused_id, meter.window, meter.refused)
-        if meter.refused + tally.others(meter.refused_id, meter.window) > limits.ban_after:
+        words[REFUSED] += 1
+        tally.set(meter.refused_id, minute, words[REFUSED])
+        if words[REFUSED] + tally.others(meter.refused_id, minute) > limits.ban_after:
             raise _banned(meter, self._set_ban(meter, now), now_ns)
         if used > weight_max:
             raise _too_much(f"request weight used; current limit is {weight_max} request weight per 1 MINUTE", now_ns)
         raise _too_many(limits.raw_requests, now_ns)
+
+    def refresh(self) -> None:
+        """Show the others what compiled code has counted, and it what they have; a few times a second."""
+        now = time.monotonic()
+        if now < self._refresh_at:
+            return
+        self._refresh_at = now + REFRESH_SECONDS
+        tally = self._tally
+        tally.look()
+        for meter in self.meters.take_dirty():
+            self._meters.move_to_end(meter.who)
+            words = meter.words
+            tally.set(meter.used_id, words[WINDOW], words[USED])
+            tally.set(meter.raw_id, words[RAW_WINDOW], words[RAW])
+            words[OTHERS_WINDOW], words[OTHERS_USED] = words[WINDOW], tally.others(meter.used_id, words[WINDOW])
+            words[OTHERS_RAW_WINDOW] = words[RAW_WINDOW]
+            words[OTHERS_RAW] = tally.others(meter.raw_id, words[RAW_WINDOW])
+            words[BANNED_UNTIL] = self._banned_until(meter)
+
+    def is_exempt(self, address: str) -> bool:
+        """Whether peers from there are counted, and not limited."""
+        return not self.limits.enabled or self._is_exempt(address)
 
     def rows(self, use: Use, now_ns: int, model: ReadModel) -> list[dict[str, Any]]:
         """`rateLimits` of a reply."""
         meter = use.meter
         if meter is None or not self.limits.enabled:
             return []
-        count = meter.used + self._tally.others(meter.used_id, meter.window)
-        rows = [self._weight_row(meter.is_key) | {"count": count}]
+        count = meter.used + self._tally.others(meter.used_id, meter.words[WINDOW])
+        rows = [self.weight_limit(of_key=meter.is_key) | {"count": count}]
         return rows + self.order_rows(use.account, now_ns, model) if use.account else rows
 
     def order_rows(self, account: int, now_ns: int, model: ReadModel) -> list[dict[str, Any]]:
@@ -128,7 +159,11 @@ class Limiter:
         if not self.limits.enabled:
             return []
         raw = {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5}
-        return [self._weight_row(False), *_order_rows(model, FEE_ACCOUNT), raw | {"limit": self.limits.raw_requests}]
+        return [
+            self.weight_limit(of_key=False),
+            *_order_rows(model, FEE_ACCOUNT),
+            raw | {"limit": self.limits.raw_requests},
+        ]
 
     def connected(self, address: str, open_now: int) -> bool:
         """Note how many connections an address has at this gateway. False where it has too many at all of them."""
@@ -143,7 +178,7 @@ class Limiter:
         """Messages a second that a WebSocket from there may send; 0: any number."""
         return 0 if not self.limits.enabled or self._is_exempt(address) else self.limits.messages_per_second
 
-    def _weight_row(self, of_key: bool) -> dict[str, Any]:
+    def weight_limit(self, *, of_key: bool) -> dict[str, Any]:
         limit = self.limits.weight_per_key if of_key else self.limits.weight_per_address
         return {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": limit}
 
@@ -152,8 +187,8 @@ class Limiter:
         meter = meters.get(who)
         if meter is None:
             if len(meters) >= METERS_MAX:
-                meters.popitem(last=False)
-            meter = meters[who] = Meter(who, not self._is_exempt(address))
+                self.meters.drop(meters.popitem(last=False)[1])
+            meter = meters[who] = self.meters.make(who, not self._is_exempt(address))
         else:
             meters.move_to_end(who)
         return meter
@@ -178,9 +213,8 @@ class Limiter:
 
 def _order_rows(model: ReadModel, account: int) -> list[dict[str, Any]]:
     most = model.catalogue.order_limits_of(account)
-    short = {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": most.orders_10s_max}
-    day = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": most.orders_1d_max}
-    return [short, day]
+    limits = (most.orders_10s_max, most.orders_1d_max)
+    return [interval | {"limit": limit} for interval, limit in zip(ORDER_INTERVALS, limits, strict=True)]
 
 
 def _too_much(what: str, now_ns: int) -> Refusal:

@@ -6,6 +6,7 @@ matcher; what `order.test` checks besides is in `ringex.gateways.trial`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +47,8 @@ from ringex.terms import (
     Side,
     TimeInForce,
 )
+
+Reply = Callable[[list[Row]], Any]
 
 _GOOD_TILL_MAX_MS: Final = ((1 << 63) - 1) // 1_000_000
 _MARKET_TYPES: Final = (OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)
@@ -117,7 +120,11 @@ AMEND_PARAMETERS: Final = (
 
 def place(call: Call) -> Submission:
     market = call.market()
-    record = new_order(market, call.arguments)
+    return Submission(new_order(market, call.arguments), place_reply(call, market))
+
+
+def place_reply(call: Call, market: Market) -> Reply:
+    """How the events of an order.place become its result."""
     response_type = response_type_of(call.arguments)
 
     def reply(events: list[Row]) -> Any:
@@ -130,7 +137,7 @@ def place(call: Call) -> Submission:
             raise replies.without_funds(market, events[0], call.model)
         raise replies.refusal_of(market, events[0], call.model)
 
-    return Submission(record, reply)
+    return reply
 
 
 def cancel(call: Call) -> Submission:
@@ -140,13 +147,18 @@ def cancel(call: Call) -> Submission:
     _name_order(record, market, call.arguments, "orderId", "origClientOrderId")
     _set_text(record, "client_order_id", call.arguments.get("newClientOrderId"))
     record["flag_bits"] = _restriction(call.arguments)
+    return Submission(record, cancel_reply(call, market))
+
+
+def cancel_reply(call: Call, market: Market) -> Reply:
+    """How the event of an order.cancel becomes its result."""
 
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] != EventKind.CANCELED:
             raise replies.refusal_of(None, events[0])
         return replies.canceled(market, events[0], call.model)
 
-    return Submission(record, reply)
+    return reply
 
 
 def cancel_all(call: Call) -> Submission:
@@ -389,13 +401,26 @@ def _amend(call: Call, price: str | None, quantity: str | None, quantity_name: s
         record["quantity"] = _positive(value, quantity_name, Reason.QUANTITY_TOO_LOW, market)
     _set_text(record, "client_order_id", call.arguments.get("newClientOrderId"))
     record["flag_bits"] = flags
+    return Submission(record, amend_reply(call, market))
+
+
+def amend_reply(call: Call, market: Market) -> Reply:
+    """How the events of an order.amend become its result."""
 
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] != EventKind.AMENDED:
             raise replies.refusal_of(market, events[0])
         return replies.amended(market, events, call.model)
 
-    return Submission(record, reply)
+    return reply
+
+
+REPLIES: Final[dict[str, Callable[[Call, Market], Reply]]] = {
+    "order.place": place_reply,
+    "order.cancel": cancel_reply,
+    "order.amend.keepPriority": amend_reply,
+}
+"""Of the methods that the express way knows too (`ringex.gateways.express`)."""
 
 
 def _positive(value: int, name: str, reason: Reason, market: Market) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,12 +31,15 @@ class Outbox:
     producer: Producer
     follower: Follower
     counts: Counter[str]
+    publish_taken: Callable[[], None] = lambda: None
+    """Publishes what compiled code has put into the ring: it comes before what is put here from now on."""
     slots: int = 0
     """That wait to be published."""
     _waiting: list[np.ndarray] = field(default_factory=list)
 
     def has_room(self, slots: int) -> bool:
         """Whether `slots` more would be taken."""
+        self.publish_taken()
         return self.follower.ring_state != JOURNAL_FULL and self.slots + slots <= self.producer.space()
 
     def check_room(self, slots: int) -> None:
@@ -43,6 +47,7 @@ class Outbox:
 
         Nothing is queued elsewhere.
         """
+        self.publish_taken()
         if self.follower.ring_state == JOURNAL_FULL:
             self.counts["journal_full"] += 1
             raise journal_full()
@@ -73,6 +78,7 @@ class Outbox:
 
     def flush(self) -> None:
         """Publish what waits."""
+        self.publish_taken()
         if not self._waiting:
             return
         batch = np.concatenate(self._waiting) if len(self._waiting) > 1 else self._waiting[0]

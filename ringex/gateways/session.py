@@ -7,14 +7,17 @@ use: when the table is full, the one that has been idle longest, with nothing in
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ringex.gateways.errors import Refusal, too_many
 from ringex.gateways.keystore import Key
 from ringex.gateways.times import MILLISECOND_NS
 from ringex.terms import Transport
+
+if TYPE_CHECKING:
+    from ringex.gateways.express.desk import Desk
 
 CONNECTIONS_MAX: Final = 1 << 14
 IN_FLIGHT_MAX: Final = 4096
@@ -76,7 +79,12 @@ class Connection:
     account: int = 0
     authorized_ns: int = 0
     in_flight: dict[int, None] = field(default_factory=dict)
-    """Correlations of commands under way, oldest first."""
+    """Correlations of commands under way in the ordinary way, oldest first."""
+    handed_over: dict[int, None] = field(default_factory=dict)
+    """Correlations of commands that were taken the express way, and are under way in the ordinary way by now."""
+    seat: int = 0
+    """Its seat at the desk (`ringex.gateways.express`), which whatever changes the connection takes away; 0: none."""
+    desk: Desk | None = None
     deferred: int = 0
     """Queries that wait for those commands."""
     binary_in_flight: int = 0
@@ -99,8 +107,24 @@ class Connection:
 
     @property
     def idle(self) -> bool:
-        busy = self.in_flight or self.deferred or self.binary_in_flight or self.subscriptions
-        return not (busy or self.disconnect_account)
+        busy = self.in_flight or self.handed_over or self.deferred or self.binary_in_flight or self.subscriptions
+        return not (busy or self.express_in_flight or self.disconnect_account)
+
+    @property
+    def express_in_flight(self) -> int:
+        return self.desk.in_flight(self) if self.seat and self.desk is not None else 0
+
+    @property
+    def ordinary_in_flight(self) -> int:
+        return len(self.in_flight) + len(self.handed_over) + self.deferred
+
+    @property
+    def oldest_in_flight(self) -> int | None:
+        """The lowest correlation of its commands under way."""
+        found = [next(iter(self.in_flight))] if self.in_flight else []
+        found += [min(self.handed_over)] if self.handed_over else []
+        express = self.desk.oldest_of(self) if self.seat and self.desk is not None else None
+        return min([*found, express] if express is not None else found, default=None)
 
     @property
     def anonymous(self) -> bool:
@@ -109,13 +133,23 @@ class Connection:
 
     def check_room(self) -> None:
         """Raises Refusal -1003 when too much is in flight."""
-        if len(self.in_flight) + self.deferred >= IN_FLIGHT_MAX:
+        others = self.ordinary_in_flight
+        if others + self.express_in_flight >= IN_FLIGHT_MAX:
             raise too_many("requests may be in flight on one connection", IN_FLIGHT_MAX)
+        if self.seat and self.desk is not None:
+            self.desk.note(self, others + 1)
+
+    def unseat(self) -> None:
+        """What its seat says may no longer be so."""
+        if self.seat and self.desk is not None:
+            self.desk.leave(self)
 
     def log_on(self, key: Key, account: int, now_ns: int) -> None:
+        self.unseat()
         self.key, self.account, self.authorized_ns = key, account, now_ns
 
     def log_out(self) -> None:
+        self.unseat()
         self.key, self.account, self.authorized_ns = None, 0, 0
 
     def subscribe(self, account: int, key: int) -> int:
@@ -151,6 +185,8 @@ class Connections:
         self._by_number: dict[int, Connection] = {}
         self._streaming: dict[Connection, None] = {}
         self._next_number = 1
+        self.touched: Callable[[], list[int]] = list
+        """Numbers of connections that were used since this was asked last, and not by `at`."""
 
     def __len__(self) -> int:
         return len(self._by_identity)
@@ -202,6 +238,7 @@ class Connections:
         if self._by_identity.pop((connection.transport, connection.identity), None) is not None:
             del self._by_number[connection.number]
             self._streaming.pop(connection, None)
+        connection.unseat()
 
     def _add(self, connection: Connection) -> None:
         self._next_number = self._next_number % CONNECTION_NUMBER_MAX + 1
@@ -211,6 +248,10 @@ class Connections:
     def _make_room(self) -> None:
         if len(self._by_identity) < self._max:
             return
+        for number in self.touched():
+            used = self._by_number.get(number)
+            if used is not None:
+                self._by_identity.move_to_end((used.transport, used.identity))
         idle = next((connection for connection in self._by_identity.values() if connection.idle), None)
         if idle is None:
             raise too_many("connections may be open at one gateway", self._max)

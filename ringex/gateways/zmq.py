@@ -25,6 +25,8 @@ import zmq
 from ringex.config import Run, Settings
 from ringex.gateways import binary
 from ringex.gateways.errors import Refusal
+from ringex.gateways.express.answering import Replies
+from ringex.gateways.express.sockets import Front, Stopped
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.joining import Joining
 from ringex.gateways.session import Connection, Unsent
@@ -59,6 +61,8 @@ class _Front:
     transport: Transport
     gateway: Gateway | None = None
     encoder: msgspec.msgpack.Encoder = field(default_factory=msgspec.msgpack.Encoder)
+    express: Front | None = None
+    """Takes what it can before this does; None: pyzmq does not let it."""
 
     def receive(self) -> bool:
         """Read a bounded batch of messages. True if there was one."""
@@ -69,18 +73,39 @@ class _Front:
                 identity = self.socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return count > 0
-            frames: list[bytes] = []
-            address = ""
-            if self.socket.getsockopt(zmq.RCVMORE) and not gateway.connections.knows(identity, self.transport):
+            self._take_rest(gateway, identity, [])
+        return True
+
+    def receive_express(self, express: Front) -> bool:
+        """The same, by the express way where that knows a message."""
+        gateway = self.gateway
+        assert gateway is not None
+        left = MESSAGES_PER_BATCH
+        while left > 0:
+            gateway.flush()  # commands reach the ring in the order in which they came
+            stopped, count = express.receive(left)
+            left -= count
+            if stopped == Stopped.EMPTY:
+                break
+            if stopped == Stopped.STRANGER:
+                self._take_rest(gateway, express.identity, [])
+            elif stopped == Stopped.UNKNOWN:
+                self._take_rest(gateway, express.identity, express.frames, is_whole=not express.more)
+        return left < MESSAGES_PER_BATCH
+
+    def _take_rest(self, gateway: Gateway, identity: bytes, frames: list[bytes], *, is_whole: bool = False) -> None:
+        """Read what is left of a message behind its identity and `frames`, and serve it in the ordinary way."""
+        address = ""
+        if not frames and not gateway.connections.knows(identity, self.transport):
+            if self.socket.getsockopt(zmq.RCVMORE):
                 first = self.socket.recv(zmq.NOBLOCK, copy=False)  # only such a frame says where it came from
                 frames.append(first.bytes)
                 address = _address_of(first)
-            while self.socket.getsockopt(zmq.RCVMORE):
-                frame = self.socket.recv(zmq.NOBLOCK)
-                if len(frames) < FRAMES_MAX:
-                    frames.append(frame)
-            self._take(gateway, identity, frames, address)
-        return True
+        while not is_whole and self.socket.getsockopt(zmq.RCVMORE):
+            frame = self.socket.recv(zmq.NOBLOCK)
+            if len(frames) < FRAMES_MAX:
+                frames.append(frame)
+        self._take(gateway, identity, frames, address)
 
     def send(self, connection: Connection, message: Any) -> bool:
         """Encode and send. False when the peer is gone or lets its messages pile up."""
@@ -113,6 +138,8 @@ class _Front:
             reply: dict[str, Any] = {"id": None, "status": refusal.status, "error": refusal.body(), "rateLimits": []}
             self.send(stranger, reply)
             return
+        if connection.delimited != delimited:
+            connection.unseat()
         connection.delimited = delimited
         connection.address = connection.address or address
         body = frames[1:] if delimited else frames
@@ -123,6 +150,8 @@ class _Front:
         else:
             expected = "one frame of msgpack, or two: RXB1 and COMMAND records"
             gateway.malformed(connection, f"{len(body)} frames; {expected}, were expected.")
+        if self.express is not None and connection.key is not None:
+            gateway.offer_seat(connection)
 
 
 def _address_of(frame: zmq.Frame) -> str:
@@ -170,7 +199,7 @@ class ZmqGateway:
             self._close()
 
     def _serve(self, model: ReadModel) -> None:
-        gateway = self._joining.gateway(model, self._send)
+        gateway = self._joining.gateway(model, self._send, self._send_replies)
         self._bind(Transport.ZMQ, self._settings.gateway_endpoint(self._number), gateway)
         if self._number == 0:
             mask = os.umask(0o177)
@@ -185,7 +214,9 @@ class ZmqGateway:
             os.write(self._run.ready_fd, f"gateway {self._number}\n".encode())
         fronts = list(self._fronts.values())
         while not self._stopping:
-            received = sum(front.receive() for front in fronts) > 0
+            received = False
+            for front in fronts:
+                received |= front.receive() if front.express is None else front.receive_express(front.express)
             more = gateway.turn()
             if not received and not more:
                 self._wait(gateway)
@@ -198,10 +229,22 @@ class ZmqGateway:
         front = self._fronts[connection.transport]
         if not front.send(connection, message):
             assert front.gateway is not None
-            front.gateway.counts["peers_gone"] += 1
-            if connection.subscriptions or connection.key is not None:
-                log.warning("connection %d is ended: its peer is gone, or does not read", connection.number)
-            front.gateway.closed(connection)
+            self._lose(front.gateway, connection)
+
+    def _send_replies(self, replies: Replies) -> None:
+        front = self._fronts[Transport.ZMQ]
+        assert front.express is not None and front.gateway is not None
+        for number in front.express.send_replies(replies):
+            connection = front.gateway.connections.by_number(number)
+            if connection is not None:
+                self._lose(front.gateway, connection)
+
+    def _lose(self, gateway: Gateway, connection: Connection) -> None:
+        """A message could not be sent to it."""
+        gateway.counts["peers_gone"] += 1
+        if connection.subscriptions or connection.key is not None:
+            log.warning("connection %d is ended: its peer is gone, or does not read", connection.number)
+        gateway.closed(connection)
 
     def _wait(self, gateway: Gateway) -> None:
         """Sleep until a socket, the doorbell or a deadline calls."""
@@ -229,7 +272,12 @@ class ZmqGateway:
         except zmq.ZMQError as error:
             router.close(linger=0)
             raise CannotServe(f"{endpoint}: {error}; choose another endpoint with --zmq") from error
-        self._fronts[transport] = _Front(router, transport, gateway)
+        self._fronts[transport] = front = _Front(router, transport, gateway)
+        if transport == Transport.ZMQ:
+            try:
+                front.express = Front(gateway.desk, router, MESSAGE_BYTES_MAX)
+            except LookupError as error:
+                log.warning("gateway %d goes the ordinary way alone, and is slower: %s", self._number, error)
         self._poller.register(router, zmq.POLLIN)
 
     def _first_model(self) -> ReadModel | None:

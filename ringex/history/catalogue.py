@@ -141,6 +141,8 @@ class Catalogue:
         self._limits = limits
         self.revision = 0
         """Another one after whatever changes the catalogue."""
+        self.limits_revision = 0
+        """The same, of what bounds accounts' orders."""
         self._events: dict[tuple[int, int], bytes] = {}  # by kind and number
         self.assets = []
         self.markets = []
@@ -209,6 +211,10 @@ class Catalogue:
     def own_order_limits_of(self, account: int) -> OrderLimits:
         """0: as all accounts have it."""
         return self._order_limits.get(account, NO_ORDER_LIMITS)
+
+    def own_order_limits(self) -> list[tuple[int, OrderLimits]]:
+        """Those that accounts have of their own, by account."""
+        return [(account, own) for account, own in self._order_limits.items() if account != FEE_ACCOUNT]
 
     def fee_asset_of(self, market: Market, trade: Mapping[str, int], role: str) -> Asset:
         """In what the taker ("taker") or maker of a TRADE paid its fee: what it received, or the fee asset."""
@@ -353,6 +359,7 @@ class Catalogue:
     def _set_order_limits(self, event: np.void) -> int:
         account = int(event["account"])
         check(0 <= account < len(self.accounts), f"order limits: account {account} is not known")
+        self.limits_revision += 1
         self._order_limits[account] = OrderLimits(*(int(event[name]) for name in ORDER_LIMIT_NAMES))
         return account
 

@@ -42,6 +42,11 @@ class Follower:
         return self._reader
 
     @property
+    def ring_address(self) -> int:
+        """Of the event ring, for compiled code."""
+        return self._ring.address
+
+    @property
     def ring_state(self) -> int:
         """What the matcher tells beside its events (`ringex.ring.ring_state`)."""
         return int(_ring_state(self._ring.address))

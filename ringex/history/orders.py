@@ -273,6 +273,18 @@ def order_trigger(orders: int, event: int) -> None:
 
 
 @compiled
+def order_plain_mode(orders: int, order_id: int) -> int:
+    """The mode of self-trade prevention of an order that is held and has no further terms, nor lost quantity; or -1."""
+    slot = index_find(record_at(orders, 0, ORDERS).by_id, order_id)
+    if slot == 0:
+        return int64(-1)
+    o = record_at(_order(orders, slot), 0, ORDER)
+    special = o.stop_price | o.iceberg_quantity | o.good_till_ns | o.prevented_quantity | o.prevented_match_id
+    special |= int64(o.trailing_delta) | int64(o.peg_price_type)
+    return int64(o.self_trade_prevention) if special == 0 else int64(-1)
+
+
+@compiled
 def order_left(orders: int, order_id: int) -> int:
     """What an open order may still trade; 0 for a MARKET order by quote amount."""
     slot = index_find(record_at(orders, 0, ORDERS).by_id, order_id)

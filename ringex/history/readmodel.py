@@ -226,6 +226,15 @@ class ReadModel:
         """The sequence of the last event applied; 0 before the first."""
         return int(self._root["sequence"][0])
 
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    @property
+    def orders_address(self) -> int:
+        """Of the table of orders, for compiled code (`ringex.history.orders`)."""
+        return self._orders.address
+
     # Queries: the catalogue
 
     @property

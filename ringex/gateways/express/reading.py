@@ -12,24 +12,16 @@ these bytes; then `apiKey`, `signature` and `timestamp` may be (and the last one
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 
 from ringex.gateways.express.commands import Demands, command_of
 from ringex.gateways.express.fields import IdKind, Request, request_clear
 from ringex.gateways.express.markets import Markets
 from ringex.gateways.express.readers import read_json, read_msgpack, read_query
+from ringex.gateways.express.taking import Encoding
 from ringex.jit import compiled, entry
 from ringex.memory import address_of, array_at
 from ringex.messages import COMMAND
-
-
-class Encoding(IntEnum):
-    MSGPACK = 1
-    JSON = 2
-    QUERY = 3
-    """Parameters alone: the method is known otherwise, and there is no id."""
 
 
 class Reading:
