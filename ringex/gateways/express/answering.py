@@ -151,9 +151,9 @@ class Answers:
 
     def __init__(self, desk: int, limiter: Limiter) -> None:
         self._phrases = _made.copy()
-        self._phrases.row(limiter.weight_limit(of_key=True) | {"count": 0})
+        self._phrases.row(limiter.weight_limit(of_key=True) | {"count": 0}, "count")
         for interval in ORDER_INTERVALS:
-            self._phrases.row(interval | {"limit": 0})
+            self._phrases.row(interval | {"limit": 0, "count": 0}, "limit")
         self._buffer = np.zeros(BUFFER_BYTES, np.uint8)
         self.replies = np.zeros(REPLIES_MAX, REPLY)
         self.handed_over = np.zeros(EVENTS_MAX, np.int64)

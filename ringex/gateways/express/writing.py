@@ -48,9 +48,13 @@ class Phrases:
         numbers = [self.field(name, value) for value in values]
         return numbers[0]
 
-    def row(self, fields: Mapping[str, Any]) -> int:
-        """A map whose last value, 0 here, is written behind the phrase."""
-        return self.add(msgspec.msgpack.encode(fields)[:-1], msgspec.json.encode(fields)[:-2])
+    def row(self, fields: Mapping[str, Any], until: str) -> int:
+        """A map up to the name `until`, whose value, and what follows it, are written behind the phrase."""
+        parts = []
+        for encode, behind in ((msgspec.msgpack.encode, b""), (msgspec.json.encode, b":")):
+            whole, name = encode(fields), encode(until) + behind
+            parts.append(whole[: whole.index(name) + len(name)])
+        return self.add(parts[0], parts[1])
 
     def copy(self) -> Phrases:
         """The same phrases, to which others can be added."""
