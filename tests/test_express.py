@@ -122,14 +122,14 @@ def compare(encoding: Encoding, source: bytes, method: str = "", *, signed: bool
     return express
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(msgpack_requests())
 @example(msgspec.msgpack.encode({"id": 1, "method": "order.place", "params": PLACE | {"price": "0.01"}}))
 def test_msgpack_becomes_the_same_commands(source: bytes) -> None:
     compare(Encoding.MSGPACK, source)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(json_requests())
 @example(b'{"id":1,"method":"order.cancel","params":{"symbol":"BTCUSDT","orderId":1.0}}')
 @example(b'{"id":01,"method":"order.cancel","params":{"symbol":"BTCUSDT","orderId":1}}')
@@ -140,7 +140,7 @@ def test_json_becomes_the_same_commands(source: bytes) -> None:
     compare(Encoding.JSON, source)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(query_requests(), st.booleans())
 @example(("order.cancel", b"symbol=BTCUSDT&&orderId=1&"), False)
 @example(("order.cancel", b"symbol=BTCUSDT&orderId=1&signature=ab=&timestamp=%d" % NOW_MS), True)

@@ -30,6 +30,7 @@ from ringex.gateways.orders import REPLIES
 from ringex.gateways.parameters import decode
 from ringex.gateways.rows import rows_of
 from ringex.gateways.session import Connection
+from ringex.gateways.times import MICROSECOND_NS, MILLISECOND_NS, made
 from ringex.history.readmodel import ReadModel
 from ringex.markets import Asset, Market
 from ringex.messages import COMMAND, EVENT
@@ -102,6 +103,7 @@ class Step:
     params: dict[str, Any]
     request_id: Any
     encoding: Encoding
+    unit_ns: int
 
 
 @pytest.fixture(scope="module", params=[RateLimits(), RateLimits(enabled=False)], ids=["limits", "no limits"])
@@ -149,7 +151,8 @@ def steps(draw: st.DrawFn) -> Step:
         params[which] = draw(st.integers(1, 60)) if which == "orderId" else draw(st.sampled_from(["a", "b", "x" * 36]))
         if method == "order.amend.keepPriority":
             params["newQty"] = quantity
-    return Step(account, method, params, request_id, encoding)
+    unit_ns = draw(st.sampled_from([MILLISECOND_NS, MILLISECOND_NS, MICROSECOND_NS]))
+    return Step(account, method, params, request_id, encoding, unit_ns)
 
 
 def ordinary(desks: Desks, step: Step, events: np.ndarray) -> bytes | None:
@@ -161,26 +164,26 @@ def ordinary(desks: Desks, step: Step, events: np.ndarray) -> bytes | None:
     market = desks.model.market_named(step.params["symbol"])
     assert market is not None
     try:
-        result = REPLIES[step.method](call, market)(rows_of(events))
+        result = made(step.unit_ns, REPLIES[step.method](call, market), rows_of(events))
     except Refusal:
         return None
     reply = {"id": step.request_id, "status": 200, "result": result}
     if step.params.get("returnRateLimits", True):
         account = step.account if step.method in ORDERING else 0
-        use = Use(True, desks.limiter.of_key(step.account, ""), account)
+        use = Use(True, step.unit_ns, desks.limiter.of_key(step.account, ""), account)
         reply["rateLimits"] = desks.limiter.rows(use, desks.time_ns, desks.model)
     encode = msgspec.json.encode if step.encoding == Encoding.JSON else msgspec.msgpack.encode
     return encode(reply)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(steps(), min_size=1, max_size=12))
 def test_replies_are_the_ordinary_ways(desks: Desks, taken: list[Step]) -> None:
     for step in taken:
         message = {"id": step.request_id, "method": step.method, "params": step.params}
         encode = msgspec.json.encode if step.encoding == Encoding.JSON else msgspec.msgpack.encode
         connection = desks.connections[step.account]
-        correlation = desks.desk.take(connection, step.encoding, encode(message), desks.time_ns)
+        correlation = desks.desk.take(connection, step.encoding, encode(message), desks.time_ns, unit_ns=step.unit_ns)
         assert correlation, step
         assert connection.oldest_in_flight == correlation and connection.express_in_flight == 1
         desks.desk.publish()

@@ -499,7 +499,8 @@ class Gateway:
         call = Call(arguments, self.model, connection, flight.receive_ns, flight.account, flight.key, None, when, self)
         submission = Submission(commands(), REPLIES[flight.method](call, self.model.markets[flight.market]))
         meter = self.limiter.of_key(flight.key, connection.address)
-        use = Use(flight.shows_limits, meter, flight.account if flight.method in ORDERING else 0)
+        account = flight.account if flight.method in ORDERING else 0
+        use = Use(flight.shows_limits, flight.unit_ns, meter, account)
         pending = Pending(connection, request_id, submission, call, use, _deadline())
         self._pending[correlation] = pending
         connection.handed_over[correlation] = None

@@ -65,7 +65,6 @@ EVENTS_MAX: Final = 1 << 13
 """That one call looks at."""
 BUFFER_BYTES: Final = 1 << 20
 NOT_SHOWN: Final = -1
-_MILLISECOND: Final = 1_000_000
 _CLIENT_ID: Final[int] = EVENT.fields["client_order_id"][1]  # type: ignore[index]
 _ORIGINAL_CLIENT_ID: Final[int] = EVENT.fields["original_client_order_id"][1]  # type: ignore[index]
 _CLIENT_ID_BYTES: Final = 40
@@ -403,12 +402,12 @@ def _result(
     derived = e.order_id if is_place else e.execution_id
     out = _put_client_id(answers, is_json, out, event + _CLIENT_ID, derived, not is_place)
     out = put_phrase(a.phrases, is_json, out, _TRANSACT_TIME)
-    out = put_number(is_json, out, e.time_ns // _MILLISECOND)
+    out = put_number(is_json, out, e.time_ns // f.unit_ns)
     if fields > 5:
         out = _put_progress(answers, market, events, at, behind - 1, is_json, out)
         if is_place:
             out = put_phrase(a.phrases, is_json, out, _WORKING_TIME)
-            out = put_number(is_json, out, e.created_ns // _MILLISECOND)
+            out = put_number(is_json, out, e.created_ns // f.unit_ns)
         out = put_phrase(a.phrases, is_json, out, _PREVENTIONS + prevention)
     if fields == 17:
         out = put_phrase(a.phrases, is_json, out, _FILLS)

@@ -59,6 +59,7 @@ class Flight:
     timestamp_us: int
     expires_ns: int
     shows_limits: bool
+    unit_ns: int
     original: bytes
 
 
@@ -139,7 +140,7 @@ class Desk:
         row["transport"], row["shows_limits"] = connection.transport, connection.show_limits
         row["meter"] = self._limiter.meters.address + meter.place * METER.itemsize
         row["subject"], row["is_limited"] = meter.used_id, not self._limiter.is_exempt(connection.address)
-        row["delimited"] = connection.delimited
+        row["delimited"], row["unit_ns"] = connection.delimited, connection.unit_ns
         row["in_flight"] = row["first"] = row["last"] = 0
         row["others"] = connection.ordinary_in_flight
         if identity:
@@ -186,13 +187,14 @@ class Desk:
         *,
         method: int = 0,
         signed: bool = False,
+        unit_ns: int = 0,
     ) -> int:
         """Take a request of a connection that has a seat. Its correlation, or 0: it goes the ordinary way."""
         held = np.frombuffer(source, np.uint8)
         deadline_ns = time.monotonic_ns() + self._answer_ns
         return take(
             *(self.address, connection.seat, int(encoding), method, address_of(held), len(source)),
-            *(now_ns, deadline_ns, int(signed)),
+            *(now_ns, deadline_ns, int(signed), unit_ns),
         )
 
     def publish(self) -> None:
@@ -270,6 +272,7 @@ class Desk:
             timestamp_us=int(row["timestamp_us"]),
             expires_ns=int(row["expires_ns"]),
             shows_limits=bool(row["shows_limits"]),
+            unit_ns=int(row["unit_ns"]),
             original=self._originals[place, : int(row["original_bytes"])].tobytes(),
         )
         flight_end(self.flights, place)

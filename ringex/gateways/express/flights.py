@@ -33,13 +33,13 @@ SEAT: Final = np.dtype(
         ("subject", "i8"),  # whose that has to be
         ("is_limited", "i8"),
         ("shows_limits", "i8"),
+        ("unit_ns", "i8"),  # of times in its replies
         ("delimited", "i8"),  # its messages come behind an empty frame, and replies go so
         ("in_flight", "i8"),
         ("first", "i8"),  # place + 1 of its oldest flight; 0: there is none
         ("last", "i8"),
         ("others", "i8"),  # at most so many requests of it are under way in the ordinary way
         ("touched", "i8"),  # it has sent something since this was cleared
-        ("_pad", "i8"),
     ]
 )
 FLIGHT: Final = np.dtype(
@@ -63,6 +63,7 @@ FLIGHT: Final = np.dtype(
         ("response_type", "u1"),
         ("shows_limits", "u1"),
         ("original_bytes", "i8"),
+        ("unit_ns", "i8"),
         ("handed_over", "i8"),  # 1: its events go the ordinary way
         ("id_number", "i8"),
         ("id_kind", "i4"),

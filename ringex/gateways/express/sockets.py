@@ -166,7 +166,7 @@ def _taken(front: int, seat: int, deadline_ns: int) -> bool:
     s = record_at(record_at(d.flights, 0, FLIGHTS).seats, seat, SEAT)
     if x.more != 0 or s.delimited != x.delimited or x.body_bytes > x.body_bytes_max:
         return False
-    return take(x.desk, seat, Encoding.MSGPACK, 0, x.body, x.body_bytes, now_ns(), deadline_ns, 0) != 0
+    return take(x.desk, seat, Encoding.MSGPACK, 0, x.body, x.body_bytes, now_ns(), deadline_ns, 0, 0) != 0
 
 
 @inlined

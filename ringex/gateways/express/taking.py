@@ -79,8 +79,12 @@ def take(
     now_ns: int,
     deadline_ns: int,
     signed: int,
+    unit_ns: int,
 ) -> int:
-    """Take one request of a seat. Its correlation, or 0: it goes the ordinary way. `publish` must follow."""
+    """Take one request of a seat. Its correlation, or 0: it goes the ordinary way. `publish` must follow.
+
+    `signed` as in `ringex.gateways.express.reading`; `unit_ns` of times in the reply, 0: the seat's.
+    """
     d = record_at(desk, 0, DESK)
     t = record_at(d.flights, 0, FLIGHTS)
     s = record_at(t.seats, seat, SEAT)
@@ -144,6 +148,7 @@ def take(
     if request.id_kind == IdKind.TEXT:
         f.id_length = np.int32(request.id_length)
         copy_bytes(flight_at(d.flights, place) + ID_OFFSET, request.id_address, request.id_length)
+    f.unit_ns = unit_ns if unit_ns != 0 else s.unit_ns
     f.handed_over = 0
     f.original_bytes = 0
     if d.keeps_originals != 0:
