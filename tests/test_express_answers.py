@@ -22,7 +22,7 @@ from ringex.gateways.errors import Refusal
 from ringex.gateways.express.answering import FILLS_MAX
 from ringex.gateways.express.desk import Desk
 from ringex.gateways.express.taking import Encoding
-from ringex.gateways.gateway import ORDERING
+from ringex.gateways.handover import ORDERING
 from ringex.gateways.keystore import Key
 from ringex.gateways.limiter import Limiter, Use
 from ringex.gateways.methods import METHODS

@@ -40,14 +40,14 @@ from ringex.gateways.errors import (
     unknown_error,
 )
 from ringex.gateways.express.answering import Replies
-from ringex.gateways.express.desk import Desk, identity_number
+from ringex.gateways.express.desk import Desk
+from ringex.gateways.handover import ORDERING, offer_seat, pending_of
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.limiter import Limiter, Use
 from ringex.gateways.listenkeys import ListenKeys
 from ringex.gateways.lookups import Lookup, LookupDesk, StoreBehind
 from ringex.gateways.meters import Meter
 from ringex.gateways.methods import METHODS, Method, Security
-from ringex.gateways.orders import REPLIES
 from ringex.gateways.outbox import Outbox
 from ringex.gateways.parameters import decode
 from ringex.gateways.pending import Deferred, Pending
@@ -82,10 +82,6 @@ EVENTS_KEPT_MAX: Final = 1 << 14
 
 log = logging.getLogger(__name__)
 
-ORDERING: Final = frozenset(
-    name for name in METHODS if name.startswith(("order.place", "order.cancelReplace", "orderList.place"))
-)
-"""Methods whose orders are counted."""
 _LAST: Final = int(EventFlag.LAST)
 _OF_KEYS: Final = np.array([kind in (EventKind.KEY, EventKind.KEY_REVOKED) for kind in range(256)])
 
@@ -239,18 +235,7 @@ class Gateway:
 
     def offer_seat(self, connection: Connection) -> None:
         """Let a connection that is logged on go the express way from now on, if nothing speaks against it."""
-        key = connection.key
-        if connection.seat or key is None or not connection.anonymous or connection.disconnect_account:
-            return
-        known = self.model.key(key.number)
-        if known is None or not known.scopes & KeyScope.TRADE or connection.transport == Transport.ADMIN:
-            return
-        try:
-            require_address(key, connection.address)
-        except Refusal:
-            return
-        identity = identity_number(connection.identity) if connection.transport == Transport.ZMQ else 0
-        self.desk.seat(connection, key.number, known.account, identity)
+        offer_seat(self.desk, connection, self.model)
 
     # A turn: commands out, events in, replies out
 
@@ -488,20 +473,12 @@ class Gateway:
         if flight is None or connection is None:
             return None
         if self.original_of is not None:
-            request_id, params = self.original_of(correlation)
+            original = self.original_of(correlation)
         else:
             request = MSGPACK.read(flight.original)
             assert not isinstance(request, Fault), "it was read before"
-            request_id, params = request.id, request.params or {}
-        method = METHODS[flight.method]
-        arguments = decode(method.declared, method.needed, params)
-        when = Timing(flight.timestamp_us, flight.expires_ns)
-        call = Call(arguments, self.model, connection, flight.receive_ns, flight.account, flight.key, None, when, self)
-        submission = Submission(commands(), REPLIES[flight.method](call, self.model.markets[flight.market]))
-        meter = self.limiter.of_key(flight.key, connection.address)
-        account = flight.account if flight.method in ORDERING else 0
-        use = Use(flight.shows_limits, flight.unit_ns, meter, account)
-        pending = Pending(connection, request_id, submission, call, use, _deadline())
+            original = request.id, request.params or {}
+        pending = pending_of(flight, connection, original, self.model, self.limiter, self, _deadline())
         self._pending[correlation] = pending
         connection.handed_over[correlation] = None
         return pending

@@ -1,4 +1,4 @@
-"""The express way, compiled: the commonest requests from bytes to COMMAND records, and their events to replies.
+"""The express way, compiled: the commonest requests from bytes to COMMAND records, their events to replies.
 
 What it does not know for certain it hands over, untouched, to the ordinary way (`ringex.gateways.gateway`,
 `ringex.gateways.orders`, `ringex.gateways.replies`), which defines what is right: unknown, odd or damaged
@@ -24,7 +24,7 @@ How a transport uses it, `desk` being its gateway's:
     correlation = desk.take(connection, Encoding.JSON, payload, now_ns)
                                         0: hand the payload to Gateway.request or Gateway.call, as ever
     Gateway.send_replies(replies)       is called in `Gateway.turn`: REPLY records and their bytes
-    Gateway.original_of(correlation)    (id, params) of a request that `take` took, where the desk does not keep messages
+    Gateway.original_of(correlation)    (id, params) of what `take` took, where the desk does not keep messages
 
 For a request that carries its own signature, which the transport has checked: a seat of that key's (`desk.seat`), and
 `signed=True`. With Encoding.QUERY the method is passed, and a reply's bytes are the result alone; what the headers tell
