@@ -266,8 +266,9 @@ class JournalWriter:
 
     def _switch_when_prepared(self) -> bool:
         """Go on in the next segment once there is one; False if told to stop while none can be made."""
-        self._want_next()
         with self._changed:
+            if self._next is None:  # what is there already would be prepared once more, and taken for the one after it
+                self._want_next()
             while self._next is None:
                 if self.is_full and _load(self.control_address + STOP):
                     self._failure = JournalFailed(f"stopped while full, with commands unwritten: {self._full_reason}")
