@@ -13,31 +13,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ringex.atomics import load_acquire
+from ringex.atomics import load_acquire, store_relaxed
 from ringex.config import Durability
 from ringex.jit import compiled
 from ringex.journal import JournalReader, JournalWriter, recover, retire
+from ringex.journal.commit import STAND_IN_RECORDS_MAX, journal_hand_over
 from ringex.journal.control import (
     DURABLE,
     FAILURE_ERRNO,
+    JOURNAL_PARKED,
+    SEQUENCED,
     journal_durable,
     journal_park_clear,
     journal_park_set,
     journal_sequence_to,
     journal_written,
 )
-from ringex.memory import record_at, zero_bytes
+from ringex.journal.errors import JournalFailed
+from ringex.memory import address_of, record_at, zero_bytes
 from ringex.messages import COMMAND, RECORD_BYTES
-from ringex.system import futex_wait
+from ringex.system import futex_wait, futex_wake
 
 TESTS = Path(__file__).parent
 WAIT_NS = 500_000_000
 
 
 @compiled
-def run_matcher(control: int, buffer: int, slots: int, first: int, count: int, step: int) -> int:
+def run_matcher(
+    control: int, buffer: int, slots: int, first: int, count: int, step: int, may_commit: int, counts: int
+) -> int:
     """Sequence `count` records in batches of `step` as the matcher loop does, sleeping until each batch is durable.
 
+    With `may_commit` it commits a few itself where the journal loop sleeps; the word at `counts` says how often.
     Returns the durable sequence; ends early if the journal fails.
     """
     sequence = first
@@ -54,7 +61,10 @@ def run_matcher(control: int, buffer: int, slots: int, first: int, count: int, s
             record.price = sequence * 3
             record.slots = 1
             sequence += 1
-        journal_sequence_to(control, until)
+        if may_commit != 0:
+            store_relaxed(counts, load_acquire(counts) + journal_hand_over(control, until))
+        else:
+            journal_sequence_to(control, until)
         while journal_durable(control) < until:
             if load_acquire(control + FAILURE_ERRNO) != 0:
                 return journal_durable(control)
@@ -69,7 +79,20 @@ def run_matcher(control: int, buffer: int, slots: int, first: int, count: int, s
 def run(writer: JournalWriter, count: int, step: int) -> int:
     first = writer.sequenced + 1
     slots = writer.buffer_slots
-    return int(run_matcher(writer.control_address, writer.buffer_address, slots, first, count, step))
+    return int(run_matcher(writer.control_address, writer.buffer_address, slots, first, count, step, 0, 0))
+
+
+@compiled
+def word_at(address: int) -> int:
+    return load_acquire(address)
+
+
+def run_committing(writer: JournalWriter, count: int, step: int) -> tuple[int, int]:
+    """Like `run`, and how many of the batches the matcher committed itself."""
+    first = writer.sequenced + 1
+    counts = np.zeros(1, "i8")
+    arguments = (writer.buffer_slots, first, count, step, 1, address_of(counts))
+    return int(run_matcher(writer.control_address, writer.buffer_address, *arguments)), int(counts[0])
 
 
 def make(directory: Path, **options: object) -> JournalWriter:
@@ -98,6 +121,58 @@ def test_threads_commit_and_end(tmp_path: Path, durability: Durability) -> None:
     writer.stop()  # once more does no harm
     check(tmp_path, 5100)
     assert recover(tmp_path).torn_records == 0
+
+
+@pytest.mark.parametrize("durability", [Durability.FSYNC, Durability.OS, Durability.NONE])
+def test_few_records_are_committed_by_who_sequenced_them(tmp_path: Path, durability: Durability) -> None:
+    """The journal loop is asleep or about to be, and wakes up at any time: never do both commit, nor neither."""
+    randomness = random.Random(5)
+    here = batches = 0
+    with make(tmp_path, durability=durability, spin_count=0, buffer_slots=512) as writer:
+        writer.start()
+        while writer.sequenced < 6000:  # through six segments: each is switched to, and prepared, by the journal thread
+            step = randomness.choice((1, 1, 2, STAND_IN_RECORDS_MAX, STAND_IN_RECORDS_MAX + 1, 100))
+            count = step * randomness.randint(1, 5)
+            while writer.written < writer.sequenced + count - writer.buffer_slots:
+                os.sched_yield()
+            patient = randomness.randrange(2)
+            while patient and not word_at(writer.control_address + JOURNAL_PARKED):
+                os.sched_yield()
+            durable, committed = run_committing(writer, count, step)
+            assert durable == writer.sequenced
+            assert committed == 0 or step <= STAND_IN_RECORDS_MAX
+            here += committed
+            batches += count // step
+            if not randomness.randrange(4):
+                futex_wake(writer.control_address + SEQUENCED, 1)  # the journal loop looks about without a cause
+        last = writer.sequenced
+    assert 0 < here < batches
+    check(tmp_path, last)
+    assert recover(tmp_path).torn_records == 0
+
+
+def test_a_failure_of_who_commits_for_the_journal_loop_is_final(tmp_path: Path) -> None:
+    writer = make(tmp_path)
+    writer.start()
+    run(writer, 100, 10)
+    os.close(writer._fd)
+    writer._fd = -1
+    while not word_at(writer.control_address + JOURNAL_PARKED):
+        os.sched_yield()
+    assert run_committing(writer, 1, 1)[0] == 100
+    assert isinstance(writer.failure, JournalFailed)
+    with pytest.raises(JournalFailed, match="Bad file descriptor"):
+        writer.stop()
+
+
+def test_a_segment_that_is_prepared_is_not_asked_for_again(tmp_path: Path) -> None:
+    with make(tmp_path) as writer:
+        writer.start()
+        run(writer, 600, 100)  # past half of it
+        while writer._next is None:
+            os.sched_yield()
+        run(writer, 500, 100)  # into the next, short of its half
+        assert (writer._wanted, writer._next) == (0, None)
 
 
 def test_stop_writes_what_is_sequenced(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ One round of the loop (`_round`):
 
     release   events of commands that became durable are published, then their slots in the command rings are given back
     take      from each source in turn: copy a command into the journal buffer, stamp it, apply it to unpublished events
-    hand over the journal loop, in a thread of its own, writes what was sequenced; matching runs ahead of the disk
+    hand over the journal loop, in a thread of its own, writes what was sequenced; matching runs ahead of the disk.
+              Of a few commands, while that thread sleeps, the round commits itself: no other thread need be woken
 
 A command leaves its ring only once it is durable, so one that is not on disk when this process dies still waits where
 its gateway put it; (ring, epoch, ring_sequence) in the journal say from where its successor goes on.
@@ -27,6 +28,7 @@ from ringex.engine.records import ROOT
 from ringex.engine.state import State
 from ringex.engine.timers import is_timer_due
 from ringex.jit import compiled, entry, inlined, int64
+from ringex.journal.commit import STAND_IN_RECORDS_MAX, journal_hand_over
 from ringex.journal.control import (
     DURABLE,
     FAILURE_ERRNO,
@@ -35,6 +37,7 @@ from ringex.journal.control import (
     journal_park_clear,
     journal_park_set,
     journal_sequence_to,
+    journal_sequenced,
     journal_written,
 )
 from ringex.journal.errors import JournalFailed
@@ -160,6 +163,8 @@ def _round(s) -> int:  # type: ignore[no-untyped-def]
     worked += _resume(s)
     for index in range(s.source_count):
         worked += _take(s, index)
+    if s.next_sequence - 1 > journal_sequenced(s.journal):
+        journal_hand_over(s.journal, s.next_sequence - 1)
     return worked
 
 
@@ -182,8 +187,8 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
         source.cursor += slots
         taken += slots
         _sequence(s, command, second, source.number, source.epoch, ring_sequence, index, source.cursor)
-    if taken > 0:
-        journal_sequence_to(s.journal, s.next_sequence - 1)
+    if taken > STAND_IN_RECORDS_MAX:
+        journal_sequence_to(s.journal, s.next_sequence - 1)  # it is written while the next source is looked at
     return taken
 
 
@@ -309,8 +314,6 @@ def _resume(s) -> int:  # type: ignore[no-untyped-def]
     """Due timers fire; a continuation that had to wait for room, or was cut off by a crash, goes on. Then others."""
     before = s.next_sequence
     _go_on(s)
-    if s.next_sequence > before:
-        journal_sequence_to(s.journal, s.next_sequence - 1)
     return s.next_sequence - before
 
 

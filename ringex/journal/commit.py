@@ -17,6 +17,7 @@ from ringex.atomics import fence_full, load_acquire, pause, store_release
 from ringex.config import Durability
 from ringex.jit import compiled, entry
 from ringex.journal.control import (
+    COMMITTING,
     DURABLE,
     FAILURE_ERRNO,
     JOURNAL_PARKED,
@@ -32,7 +33,7 @@ from ringex.journal.crc import stamp_records
 from ringex.journal.segment import HEADER_BYTES
 from ringex.memory import record_at
 from ringex.messages import RECORD_BYTES
-from ringex.system import fdatasync, futex_wait, futex_wake, monotonic_ns, pwrite, yield_cpu
+from ringex.system import fdatasync, futex_wait, futex_wake, monotonic_ns, pwrite, sleep_ns, yield_cpu
 
 # Why `journal_commit` and `journal_loop` came back.
 COMMITTED: Final = 0
@@ -50,6 +51,10 @@ DURABILITY_NUMBER: Final = {Durability.FSYNC: FSYNC, Durability.OS: OS, Durabili
 
 YIELDS: Final = 8
 PARK_NS: Final = 1_000_000_000
+STAND_IN_RECORDS_MAX: Final = 16
+"""So few are committed by the matcher loop itself when the journal loop sleeps: to wake it, and to be woken by it,
+takes as long as the commit. With more it pays that matching goes on meanwhile."""
+LOOK_NS: Final = 20_000
 
 
 @compiled
@@ -150,9 +155,45 @@ def journal_loop(control: int, deadline_ns: int) -> int:
             park(control, deadline_ns)
 
 
+@entry
+@compiled
+def journal_hand_over(control: int, sequence: int) -> int:
+    """Matcher: records up to `sequence` are in the buffer, and nothing more waits to be sequenced.
+
+    A few, while the journal loop sleeps, are committed here and now; else that loop does it, woken if it sleeps.
+    Returns 1 if they were committed here (or failed: `failure_errno`), 0 if not.
+    """
+    store_release(control + SEQUENCED, sequence)
+    fence_full()
+    if load_acquire(control + JOURNAL_PARKED) == 0:
+        return 0
+    # Both loops set their own word, fence, and look at the other's: never do both commit.
+    store_release(control + COMMITTING, 1)
+    fence_full()
+    stands_in = load_acquire(control + JOURNAL_PARKED) != 0 and _needs_no_python(control, sequence)
+    if stands_in:
+        journal_commit(control)
+    store_release(control + COMMITTING, 0)
+    if stands_in:
+        return 1
+    futex_wake(control + SEQUENCED, 1)
+    return 0
+
+
+@compiled
+def _needs_no_python(control: int, sequence: int) -> bool:
+    """Whether what is sequenced and not written is little, fits the segment, and asks for no other to be prepared."""
+    target = record_at(control + TARGET_OFFSET, 0, TARGET)
+    few = sequence - load_acquire(control + WRITTEN) <= STAND_IN_RECORDS_MAX
+    return few and sequence < target.segment_end and (target.prepare_at == 0 or sequence < target.prepare_at)
+
+
 @compiled
 def park(control: int, deadline_ns: int) -> None:
-    """Sleep until something is sequenced or the loop is to stop; never past the deadline, at most a second."""
+    """Sleep until something is sequenced or the loop is to stop; never past the deadline, at most a second.
+
+    It is over only when the matcher loop is not committing in this one's stead.
+    """
     store_release(control + JOURNAL_PARKED, 1)
     fence_full()
     sequenced = load_acquire(control + SEQUENCED)
@@ -160,3 +201,6 @@ def park(control: int, deadline_ns: int) -> None:
     if sequenced == load_acquire(control + WRITTEN) and load_acquire(control + STOP) == 0 and timeout_ns > 0:
         futex_wait(control + SEQUENCED, sequenced & 0xFFFFFFFF, timeout_ns)
     store_release(control + JOURNAL_PARKED, 0)
+    fence_full()
+    while load_acquire(control + COMMITTING) != 0:
+        sleep_ns(LOOK_NS)

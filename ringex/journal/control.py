@@ -5,6 +5,7 @@ the journal buffer's slot (s - 1) & (buffer_slots - 1).
 
     the matcher loop writes   sequenced       records up to it are in the buffer, complete
                               matcher_parked  it sleeps, perhaps on the low 32 bits of `durable`
+                              committing      it commits itself: the journal loop, which slept, keeps out
     the journal loop writes   durable         records up to it are safe: their events may be released
                               written         records up to it are in the file: their slots may be overwritten
                               synced          records up to it are on disk for certain
@@ -13,7 +14,8 @@ the journal buffer's slot (s - 1) & (buffer_slots - 1).
     the preparer writes       is_full         the next segment cannot be made: refuse new orders
     anyone, once, sets        stop            write what is sequenced, then end
 
-So the matcher writes the record of sequence s only once `written` >= s - buffer_slots.
+So the matcher writes the record of sequence s only once `written` >= s - buffer_slots. While `committing` is 1 and
+`journal_parked` was seen after that, the matcher loop stands in for the journal loop and writes its words.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Final
 
 import numpy as np
 
-from ringex.atomics import fence_full, load_acquire, store_release
+from ringex.atomics import fence_full, load_acquire, load_relaxed, store_release
 from ringex.jit import inlined
 from ringex.system import futex_wake
 
@@ -36,8 +38,9 @@ JOURNAL_PARKED: Final = 5 * LINE_BYTES
 FAILURE_ERRNO: Final = 6 * LINE_BYTES
 IS_FULL: Final = 7 * LINE_BYTES
 STOP: Final = 8 * LINE_BYTES
-TARGET_OFFSET: Final = 9 * LINE_BYTES
-CONTROL_BYTES: Final = 10 * LINE_BYTES
+COMMITTING: Final = 9 * LINE_BYTES
+TARGET_OFFSET: Final = 10 * LINE_BYTES
+CONTROL_BYTES: Final = 11 * LINE_BYTES
 
 TARGET: Final = np.dtype(
     [
@@ -66,6 +69,12 @@ def journal_durable(control: int) -> int:
 def journal_written(control: int) -> int:
     """Records up to this sequence have left the buffer: slot of s may be overwritten if s <= this + buffer_slots."""
     return load_acquire(control + WRITTEN)
+
+
+@inlined
+def journal_sequenced(control: int) -> int:
+    """Matcher: what it told the journal loop last."""
+    return load_relaxed(control + SEQUENCED)
 
 
 @inlined
