@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from ringex.division import quotient
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 
@@ -34,12 +35,12 @@ ORDER_COUNTS: Final = np.dtype(
 
 @inlined
 def short_window_of(time_ns: int) -> int:
-    return int64(time_ns) // SHORT_NS
+    return quotient(int64(time_ns), SHORT_NS)
 
 
 @inlined
 def day_of(time_ns: int) -> int:
-    return int64(time_ns) // DAY_NS
+    return quotient(int64(time_ns), DAY_NS)
 
 
 @compiled

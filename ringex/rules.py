@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ringex.division import quotient, remainder
 from ringex.jit import compiled, entry, inlined, int64
 from ringex.messages import (
     AMOUNT_MAX,
@@ -85,7 +86,7 @@ def notional(market: Any, price: int, quantity: int) -> int:
     """What `quantity` costs at `price`, in quote units: exact for whole ticks and lots within the market's bounds."""
     if market.quote_divisor == 1:
         return price * quantity * market.quote_multiplier
-    return price * quantity // market.quote_divisor
+    return quotient(price * quantity, market.quote_divisor)
 
 
 @inlined
@@ -100,11 +101,11 @@ def fee(rate: int, amount: int) -> int:
     if rate == 0:
         return 0
     size = rate if rate > 0 else -rate
-    whole = amount // FEE_RATE_ONE * size
-    part = amount % FEE_RATE_ONE * size
+    whole = quotient(amount, FEE_RATE_ONE)
+    part = (amount - whole * FEE_RATE_ONE) * size
     if rate > 0:
-        return whole + (part + FEE_RATE_ONE - 1) // FEE_RATE_ONE
-    return -(whole + part // FEE_RATE_ONE)
+        return whole * size + quotient(part + FEE_RATE_ONE - 1, FEE_RATE_ONE)
+    return -(whole * size + quotient(part, FEE_RATE_ONE))
 
 
 @compiled
@@ -263,7 +264,7 @@ def _check_price(market: Any, price: int) -> int:
         return int64(Reason.PRICE_TOO_LOW)
     if price > market.price_max:
         return int64(Reason.PRICE_TOO_HIGH)
-    if price % market.tick != 0:
+    if market.tick != 1 and remainder(price, market.tick) != 0:
         return int64(Reason.PRICE_TICK)
     return int64(Reason.NONE)
 
@@ -391,7 +392,7 @@ def _check_quantity(market: Any, quantity: int) -> int:
         return int64(Reason.QUANTITY_TOO_LOW)
     if quantity > market.quantity_max:
         return int64(Reason.QUANTITY_TOO_HIGH)
-    if quantity % market.lot != 0:
+    if market.lot != 1 and remainder(quantity, market.lot) != 0:
         return int64(Reason.QUANTITY_LOT)
     return int64(Reason.NONE)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ringex.division import quotient
 from ringex.engine.records import (
     ACCOUNT,
     ARMING_FALLING,
@@ -123,13 +124,17 @@ def level_find(root: int, market: int, side: int, price: int) -> int:
     s = record_at(root, 0, ROOT)
     m = record_at(s.markets, market, MARKET)
     prices = record_at(book_side(root, market, side), 0, BOOK_SIDE)
-    return prices_find(side_prices(root, side), int64(prices.root), m.depth, price // m.price_grid)
+    return prices_find(side_prices(root, side), int64(prices.root), m.depth, quotient(price, m.price_grid))
 
 
 @inlined
 def level_overflows(root: int, market: int, side: int, price: int, quantity: int, own: int) -> bool:
-    """Whether what the level at `price` shows, less `own` of the order's, would pass AMOUNT_MAX with `quantity`."""
+    """Whether what the level at `price` shows, less `own` of the order's, would pass AMOUNT_MAX with `quantity`.
+
+    The level, or 0, is then the root's `level_found`.
+    """
     level = level_find(root, market, side, price)
+    record_at(root, 0, ROOT).level_found = level
     if level == 0:
         return False
     rest = record_at(record_at(root, 0, ROOT).levels, level, LEVEL).quantity - own
@@ -142,7 +147,7 @@ def _level_make(root: int, market: int, side: int, price: int) -> int:
     s = record_at(root, 0, ROOT)
     m = record_at(s.markets, market, MARKET)
     prices = record_at(book_side(root, market, side), 0, BOOK_SIDE)
-    tick = price // m.price_grid
+    tick = quotient(price, m.price_grid)
     prices_root = int64(prices.root)
     ordered = side_prices(root, side)
     number = pool_take(s.level_pool)
@@ -193,7 +198,7 @@ def _level_drop(root: int, number: int) -> None:
         record_at(s.levels, int64(level.better), LEVEL).worse = level.worse
     else:
         prices.best = level.worse
-    prices_remove(side_prices(root, level.side), int64(prices.root), m.depth, level.price // m.price_grid)
+    prices_remove(side_prices(root, level.side), int64(prices.root), m.depth, quotient(level.price, m.price_grid))
     if level.side > Side.SELL:
         s.stop_levels -= 1
     pool_give(s.level_pool, number)
@@ -205,20 +210,38 @@ def book_enter(root: int, slot: int, market: int, price: int) -> int:
 
     An iceberg shows a fresh slice of what it has left.
     """
+    return book_enter_at(root, slot, market, price, level_find(root, market, _side_of(root, slot), price))
+
+
+@inlined
+def book_enter_at(root: int, slot: int, market: int, price: int, number: int) -> int:
+    """`book_enter`, where the level at `price` is known to be `number`, or (0) not to exist."""
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
     if order.is_iceberg != 0:
         terms = record_at(s.orders_terms, slot, TERMS)
         terms.shown = min(terms.iceberg_quantity, order.quantity - order.executed)
-    return book_append(root, slot, market, price)
+    return _append(root, slot, market, price, number)
 
 
 @inlined
 def book_append(root: int, slot: int, market: int, price: int) -> int:
     """`book_enter`, but an iceberg shows what it has shown before."""
+    return _append(root, slot, market, price, level_find(root, market, _side_of(root, slot), price))
+
+
+@inlined
+def _side_of(root: int, slot: int) -> int:
+    return int64(record_at(record_at(root, 0, ROOT).orders, slot, ORDER).side)
+
+
+@inlined
+def _append(root: int, slot: int, market: int, price: int, number: int) -> int:
     s = record_at(root, 0, ROOT)
     order = record_at(s.orders, slot, ORDER)
-    number = _queue(root, slot, market, int64(order.side), price)
+    if number == 0:
+        number = _level_make(root, market, int64(order.side), price)
+    order_link(root, slot, number)
     level = record_at(s.levels, number, LEVEL)
     level.quantity += order_shown(root, slot)
     level.icebergs += order.is_iceberg

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ringex.division import quotient
 from ringex.engine.book import book_side, level_find, side_prices
 from ringex.engine.ledger import balance_find
 from ringex.engine.records import (
@@ -117,7 +118,7 @@ def _look_second(root: int, command: int) -> None:
         index_prefetch(s.balance_index, account_key(c.account, int64(m.quote_asset)))
         index_prefetch(s.tally_index, account_key(c.account, c.market))
         side = record_at(book_side(root, c.market, c.side), 0, BOOK_SIDE)
-        prices_prefetch(side_prices(root, c.side), int64(side.root), m.depth, c.price // m.price_grid)
+        prices_prefetch(side_prices(root, c.side), int64(side.root), m.depth, quotient(c.price, m.price_grid))
 
 
 @compiled

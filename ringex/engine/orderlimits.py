@@ -34,7 +34,7 @@ def note_first_fill(root: int, account: int, credit: int) -> None:
     count_first_fill(_counts_of(root, account), record_at(root, 0, ROOT).time_ns, int64(credit))
 
 
-@compiled
+@inlined
 def check_order_limits(root: int, account: int) -> int:
     """Whether the account may send one more order: a Reason, or NONE."""
     s = record_at(root, 0, ROOT)

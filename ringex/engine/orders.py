@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ringex.engine.book import (
     best_level,
-    book_enter,
+    book_enter_at,
     book_leave,
     book_shrink,
     book_take,
@@ -296,7 +296,7 @@ def _accept(root: int, command: int) -> None:
 
     can_trade = trade_quantity(root) != 0
     if not can_trade and c.order_type != OrderType.MARKET and may_rest(c.time_in_force):
-        level_quantity = book_enter(root, slot, market, c.price)
+        level_quantity = book_enter_at(root, slot, market, c.price, s.level_found)
         order_open(root, slot, market)
         event = _emit_accepted(root, command, slot)
         record_at(event, 0, EVENT).flag_bits = EventFlag.WORKING

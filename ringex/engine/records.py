@@ -320,6 +320,7 @@ ROOT: Final = np.dtype(
         ("cause_sequence", "i8"),  # command_sequence of the events of this apply
         ("base_balance", "i8"),  # slots that the checks of a new order found
         ("quote_balance", "i8"),
+        ("level_found", "i8"),  # the level at its price; 0: there is none
         ("words", "i8", (5,)),  # a name on its way to its hash
         ("request", "i8"),  # the slot of the request being tried, 0: it is not to be remembered
         ("orders", "i8"),  # addresses of tables, pools and indexes

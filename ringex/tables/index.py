@@ -108,8 +108,13 @@ def index_value(index: int, at: int) -> int:
 @inlined
 def index_find(index: int, key: int) -> int:
     """The value of the first entry with `key`, or 0."""
-    at = index_first(index, key)
-    return index_value(index, at) if at >= 0 else 0
+    h = record_at(index, 0, INDEX)
+    at = _home(key, h.mask)
+    while True:
+        entry = record_at(h.entries, at, _ENTRY)
+        if entry.key == key or entry.value == 0:
+            return entry.value
+        at = (at + 1) & h.mask
 
 
 @inlined
