@@ -40,7 +40,7 @@ from ringex.gateways.errors import (
     unknown_error,
 )
 from ringex.gateways.express.answering import Replies
-from ringex.gateways.express.desk import Desk
+from ringex.gateways.express.desk import Desk, Flight
 from ringex.gateways.handover import ORDERING, offer_seat, pending_of
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.limiter import Limiter, Use
@@ -105,10 +105,8 @@ class Gateway:
     lookups: LookupDesk
     send_replies: Callable[[Replies], None] | None = None
     """Sends what the desk has answered. None: no connection has a seat there."""
-
-    keeps_originals: bool = True
-    """Whether the desk keeps messages, for replies that only the ordinary way can make; else `original_of` has them."""
-    original_of: Callable[[int], tuple[Any, Mapping[str, Any]]] | None = None
+    original_of: Callable[[Connection, Flight], tuple[Any, Mapping[str, Any]]] | None = None
+    """(id, params) of a request that the desk has taken, from what it has kept of it. None: it is in msgpack."""
 
     def __post_init__(self) -> None:
         self.connections = Connections()
@@ -126,7 +124,6 @@ class Gateway:
             answer_seconds=ANSWER_SECONDS,
             first_correlation=time.time_ns(),  # so that no two lives of a gateway ever use the same one
             take_over=self._take_over,
-            keeps_originals=self.keeps_originals,
         )
         self.connections.touched = self.desk.touched
         self._outbox = Outbox(
@@ -233,9 +230,12 @@ class Gateway:
             firsts.append(self.disconnects.next_look)
         return min(firsts, default=None)
 
-    def offer_seat(self, connection: Connection) -> None:
-        """Let a connection that is logged on go the express way from now on, if nothing speaks against it."""
-        offer_seat(self.desk, connection, self.model)
+    def offer_seat(self, connection: Connection, key: Key | None = None) -> None:
+        """Let a connection go the express way from now on, if nothing speaks against it.
+
+        `key`: whose requests are signed one by one, which the transport checks; None: it is logged on.
+        """
+        offer_seat(self.desk, connection, key or connection.key, self.model)
 
     # A turn: commands out, events in, replies out
 
@@ -350,11 +350,19 @@ class Gateway:
     def _revoke(self, events: np.ndarray) -> None:
         """Keys are no more: their sessions and streams end, before the events that came with it are told."""
         keys = {event["key_added"] for event in rows_of(events)}
+        self._unseat(self.desk.seated(keys))
         for connection in self.connections.authorized():
             for number in connection.revoke(keys):
                 with in_unit(connection.unit_ns):
                     event = terminated(time.time_ns())
                 self.send(connection, {"subscriptionId": number, "event": event})
+
+    def _unseat(self, numbers: list[int]) -> None:
+        """What the seats of these connections say may no longer be so."""
+        for number in numbers:
+            connection = self.connections.by_number(number)
+            if connection is not None:
+                connection.unseat()
 
     def _serve_records(self, connection: Connection, frame: bytes | memoryview) -> None:
         if connection.key is None:
@@ -473,7 +481,7 @@ class Gateway:
         if flight is None or connection is None:
             return None
         if self.original_of is not None:
-            original = self.original_of(correlation)
+            original = self.original_of(connection, flight)
         else:
             request = MSGPACK.read(flight.original)
             assert not isinstance(request, Fault), "it was read before"
@@ -641,8 +649,7 @@ class Gateway:
         if model is None:
             return True
         self.model = model
-        for connection in self.connections.authorized():
-            connection.unseat()
+        self._unseat(self.desk.seated())
         self.desk.update(model)
         self.follower.restart(model.sequence)
         self.keystore.reload()

@@ -13,6 +13,7 @@ from ringex.gateways.auth import Timing, require_address
 from ringex.gateways.calls import Call, Office, Submission
 from ringex.gateways.errors import Refusal
 from ringex.gateways.express.desk import Desk, Flight, identity_number
+from ringex.gateways.keystore import Key
 from ringex.gateways.limiter import Limiter, Use
 from ringex.gateways.methods import METHODS
 from ringex.gateways.orders import REPLIES
@@ -29,9 +30,8 @@ ORDERING: Final = frozenset(
 """Methods whose orders are counted."""
 
 
-def offer_seat(desk: Desk, connection: Connection, model: ReadModel) -> None:
-    """Let a connection that is logged on go the express way from now on, if nothing speaks against it."""
-    key = connection.key
+def offer_seat(desk: Desk, connection: Connection, key: Key | None, model: ReadModel) -> None:
+    """Let a connection go the express way from now on as `key`'s, if nothing speaks against it."""
     if connection.seat or key is None or not connection.anonymous or connection.disconnect_account:
         return
     known = model.key(key.number)

@@ -24,7 +24,8 @@ How a transport uses it, `desk` being its gateway's:
     correlation = desk.take(connection, Encoding.JSON, payload, now_ns)
                                         0: hand the payload to Gateway.request or Gateway.call, as ever
     Gateway.send_replies(replies)       is called in `Gateway.turn`: REPLY records and their bytes
-    Gateway.original_of(correlation)    (id, params) of what `take` took, where the desk does not keep messages
+    Gateway.original_of(connection, flight)
+                                        (id, params) of a request that `take` took, from what the desk has kept
 
 For a request that carries its own signature, which the transport has checked: a seat of that key's (`desk.seat`), and
 `signed=True`. With Encoding.QUERY the method is passed, and a reply's bytes are the result alone; what the headers tell

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,6 +60,7 @@ class Flight:
     expires_ns: int
     shows_limits: bool
     unit_ns: int
+    encoding: int
     original: bytes
 
 
@@ -156,6 +157,14 @@ class Desk:
             self._take_over(correlation)
         seat_leave(self.flights, seat)
         self._free.append(seat)
+
+    def seated(self, keys: Collection[int] | None = None) -> list[int]:
+        """The numbers of the connections that have a seat, of one of these keys or at all."""
+        seats = self._seats[: self._used]
+        found = seats["number"] != 0
+        if keys is not None:
+            found &= np.isin(seats["key"], list(keys))
+        return [int(number) for number in seats["number"][found]]
 
     def touched(self) -> list[int]:
         """The numbers of the connections that have sent something since this was asked last."""
@@ -273,6 +282,7 @@ class Desk:
             expires_ns=int(row["expires_ns"]),
             shows_limits=bool(row["shows_limits"]),
             unit_ns=int(row["unit_ns"]),
+            encoding=int(row["encoding"]),
             original=self._originals[place, : int(row["original_bytes"])].tobytes(),
         )
         flight_end(self.flights, place)

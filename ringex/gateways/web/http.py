@@ -15,10 +15,13 @@ import httptools
 
 from ringex.gateways.errors import Refusal
 from ringex.gateways.web import proxies, rest
+from ringex.gateways.web.express.head import REQUEST_BYTES_MAX
 from ringex.gateways.web.peer import Peer, Site
 from ringex.gateways.web.pintu import http as pintu
 from ringex.gateways.web.responses import CONTINUE, ENCODER, JSON, error_body, response
+from ringex.gateways.web.routes import ROUTES, Route
 from ringex.gateways.web.websocket import WebSocket
+from ringex.terms import Transport
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEPT: Final = frozenset(
@@ -29,6 +32,9 @@ _KEPT: Final = frozenset(
     )
 )
 """Headers that something here looks at, in small letters."""
+_EXPRESS: Final = (b"POST /api/v3/order", b"DELETE /api/v3/order", b"PUT /api/v3/order/amend/keepPriority")
+"""How requests begin that may go the express way."""
+_EXPRESS_ROUTE: Final = ROUTES[b"POST", b"/api/v3/order"]
 
 
 class _State(IntEnum):
@@ -77,9 +83,11 @@ class HttpPeer(Peer):
     """One HTTP connection."""
 
     __slots__ = (
-        *("_body", "_head_bytes", "_offer", "_parser", "_received", "_request", "_started", "_state", "_url"),
-        "_waiting",
+        *("_body", "_head_bytes", "_is_flying", "_offer", "_parser", "_received", "_request", "_started", "_state"),
+        *("_url", "_waiting"),
     )
+    is_socket = False
+    messages_left = 1
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
@@ -92,6 +100,7 @@ class HttpPeer(Peer):
         self._head_bytes = 0
         self._started = 0.0  # when the present part of the request began
         self._waiting: list[Request] = []
+        self._is_flying = False  # a request that went the express way is under way; it comes before all that wait
         self._offer: Request | None = None
         """It wants to go on in another protocol."""
 
@@ -102,8 +111,28 @@ class HttpPeer(Peer):
     # What comes
 
     def data_received(self, data: bytes) -> None:
+        if self.is_held:
+            self.take_held()
+        lane = self.site.lane
+        if (
+            lane is not None
+            and data.startswith(_EXPRESS)
+            and self._state == _State.BETWEEN
+            and not (self._waiting or self._is_flying or self.proxy)
+            and len(data) <= REQUEST_BYTES_MAX
+        ):
+            if self.connection is None:
+                self.seat(Transport.WEB_REST)
+            lane.hold(self, data)
+        else:
+            self.ordinary(data)
+
+    def ordinary(self, data: bytes) -> None:
+        """Read what has come, piece by piece, whatever it is."""
         if self._state == _State.ENDED:
             return
+        if self._is_flying:
+            self.ticket()
         if self._parser is None:
             self._parser = httptools.HttpRequestParser(self)
         in_head = self._state == _State.HEAD
@@ -120,6 +149,9 @@ class HttpPeer(Peer):
 
     def eof_received(self) -> bool:
         """The peer sends no more, and may still read: True keeps the other direction open until it has its answers."""
+        self.take_held()
+        if self._is_flying:
+            self.ticket()
         if self._state == _State.ENDED:
             return False
         if self._state != _State.BETWEEN:
@@ -234,6 +266,32 @@ class HttpPeer(Peer):
         if self._head_bytes > self.site.bounds.head_bytes_max:
             raise _head_too_large(self.site.bounds.head_bytes_max)
 
+    # The express way
+
+    def took(self, messages: int) -> None:
+        self._is_flying = True
+        self.site.gateway.counts["http_requests"] += messages
+
+    def ticket(self) -> tuple[Request, Route]:
+        """The request that is under way the express way, as one that waits for its answer like all others."""
+        if self._is_flying:
+            self._is_flying = False
+            self._waiting.append(Request(self))
+        return self._waiting[0], _EXPRESS_ROUTE
+
+    def answer(self, letter: bytes) -> None:
+        """The answer to that request."""
+        if self._waiting:
+            request = self._waiting[0]
+            request.keep_alive = request.keep_alive and not self.site.stopping
+            closing = b"" if request.keep_alive else b"Connection: close\r\n"
+            request.answer = letter.replace(b"\r\n", b"\r\n" + closing, 1)
+            self.answered()
+            return
+        self._is_flying = False
+        self.write(letter)
+        self.rested()
+
     # Answers
 
     def answered(self) -> None:
@@ -285,20 +343,26 @@ class HttpPeer(Peer):
             self.site.deadlines.set(self, self._started + bounds.head_seconds)
         elif self._state == _State.BODY:
             self.site.deadlines.set(self, self._started + bounds.body_seconds)
-        elif self._waiting:
+        elif self._waiting or self._is_flying:
             self.site.deadlines.set(self, math.inf)
         else:
             self.wait(bounds.idle_seconds)
 
     def late(self) -> None:
+        self.take_held()
         if self._state == _State.ENDED:
             self.transport.abort()
+        elif self._is_flying:
+            self.wait(self.site.bounds.idle_seconds)
         elif self._state == _State.BETWEEN:
             self.transport.close()
         else:
             self._refuse(_Bad(408, "The request did not come in full in time."))
 
     def end(self) -> None:
+        self.take_held()
+        if self._is_flying:
+            self.ticket()
         if self._state == _State.ENDED:
             return
         if self._waiting:

@@ -22,6 +22,7 @@ from ringex.gateways.web.responses import error_body, response
 from ringex.terms import Transport
 
 if TYPE_CHECKING:
+    from ringex.gateways.web.express.lane import Lane
     from ringex.gateways.web.websocket import Endpoint
 
 BROADCAST_STEP: Final = 128
@@ -71,6 +72,8 @@ class Site:
     broadcast: deque[Peer] = field(default_factory=deque)
     """Who has been given what is sent to many: `flush_some` sends it, in steps, so that orders are seen to between."""
     stopping: bool = False
+    lane: Lane | None = None
+    """The express way of orders."""
 
     def flush(self) -> None:
         """Send what the peers have been given; each one's in one go."""
@@ -98,7 +101,7 @@ class Peer(asyncio.Protocol):
 
     __slots__ = (
         *("_out", "address", "connection", "counted", "deadline", "looked_at", "paused", "proxy", "site"),
-        *("stuck_bytes", "transport"),
+        *("is_held", "stuck_bytes", "transport"),
     )
 
     def __init__(self, site: Site, transport: asyncio.Transport | None = None) -> None:
@@ -116,6 +119,8 @@ class Peer(asyncio.Protocol):
         self.paused = False
         """It does not read what it is sent: nothing is read from it."""
         self.stuck_bytes = 0
+        self.is_held = False
+        """What it has sent last waits in the lane."""
         self._out: list[bytes] | None = None  # a list only while something is in it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -138,6 +143,7 @@ class Peer(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=bounds.unsent_bytes_high)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.take_held()
         self.transport = None
         self._uncount()
         self._out = None
@@ -168,6 +174,11 @@ class Peer(asyncio.Protocol):
         else:
             addresses[address] -= 1
         self.site.gateway.limiter.connected(address, addresses[address])
+
+    def take_held(self) -> None:
+        """What it has sent is looked at now: more has come, or nothing will."""
+        if self.is_held and self.site.lane is not None:
+            self.site.lane.take()
 
     def leave(self) -> None:
         """Give up the place at the gateway."""

@@ -30,6 +30,7 @@ from ringex.gateways.joining import Joining
 from ringex.gateways.session import Connection
 from ringex.gateways.web import rest, socketapi
 from ringex.gateways.web.deadlines import Deadlines
+from ringex.gateways.web.express.lane import Lane
 from ringex.gateways.web.http import HttpPeer
 from ringex.gateways.web.peer import Bounds, Peer, Site
 from ringex.gateways.web.pintu.channels import Channels
@@ -113,6 +114,8 @@ class WebGateway:
         site = self._site = Site(
             gateway, self._loop, deadlines, self._bounds, self._wake, endpoints, self._settings.trusted_proxies
         )
+        lane = self._lane = Lane(gateway, site, endpoints[socketapi.PATH])
+        gateway.send_replies, gateway.original_of, site.lane = lane.send, lane.original_of, lane
         server = await self._listen()
         doorbell = self._run.doorbells[self._number]
         self._loop.add_reader(doorbell, self._turn)
@@ -192,6 +195,7 @@ class WebGateway:
             reader.disarm()
         self._turn_waits = True  # what is written now goes out below, without a further turn
         try:
+            self._lane.take()
             more = self._gateway.turn()
             self._site.flush()
         except BaseException as failure:  # the loop would log it and go on, with who knows what half done

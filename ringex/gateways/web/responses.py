@@ -33,6 +33,11 @@ def response(
     return head if head_only else head + body
 
 
+def head_of_result() -> bytes:
+    """How the answer with a result begins, just now: all lines up to its Content-Length, whose value is to follow."""
+    return _head(HTTPStatus.OK, True, JSON) + _date() + b"Content-Length: "
+
+
 @cache
 def _head(status: int, keep_alive: bool, content_type: bytes) -> bytes:
     reason = _REASONS.get(status, "Unknown").encode()

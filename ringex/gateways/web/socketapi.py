@@ -54,6 +54,9 @@ class SocketApi:
         connection = socket.seat(Transport.WEB_SOCKET)
         connection.show_limits, connection.unit_ns = socket.state
         self._gateway.request(connection, payload, JSON)
+        lane = socket.site.lane
+        if lane is not None:
+            lane.seat_session(connection)
 
     def on_writable(self, socket: WebSocket) -> None:
         pass

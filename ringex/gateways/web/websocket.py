@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from enum import IntEnum, auto
 from typing import Any, Final, Protocol
 
@@ -17,6 +18,9 @@ from ringex.gateways.web.frames import (
 )
 from ringex.gateways.web.peer import Peer, Site
 
+ANY_NUMBER: Final = 1 << 30
+HELD_BYTES_MAX: Final = 1 << 16
+"""What comes in larger pieces does not wait for the express way."""
 PING: Final = frame(Opcode.PING, b"")
 
 
@@ -51,6 +55,7 @@ class WebSocket(Peer):
     """One WebSocket connection, the server's side."""
 
     __slots__ = ("_alive_until", "_count", "_reader", "_second", "_state", "endpoint", "state")
+    is_socket = True
 
     def __init__(self, site: Site, transport: asyncio.Transport, endpoint: Endpoint, state: Any) -> None:
         super().__init__(site, transport)
@@ -99,6 +104,23 @@ class WebSocket(Peer):
             self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
+        if self.is_held:
+            self.take_held()
+        lane = self.site.lane
+        if (
+            lane is not None
+            and self.endpoint is lane.endpoint
+            and self._state == _State.OPEN
+            and self._reader is None
+            and self.connection is not None
+            and len(data) <= HELD_BYTES_MAX
+        ):
+            lane.hold(self, data)
+        else:
+            self.ordinary(data)
+
+    def ordinary(self, data: bytes) -> None:
+        """Read what has come, frame by frame, whatever it is."""
         if self._state == _State.CLOSED:
             return
         try:
@@ -150,15 +172,35 @@ class WebSocket(Peer):
             self._ended()
             self._hang_up()
 
+    @property
+    def messages_left(self) -> int:
+        """How many it may send in the present second."""
+        most = self.site.gateway.limiter.messages_max(self.address)
+        return most - self._counted() if most else ANY_NUMBER
+
+    def took(self, messages: int) -> None:
+        """So many of its messages went the express way."""
+        self._count += messages
+        if self.connection is not None and self.connection.disconnect_account:
+            self.connection.heard = time.monotonic()
+
+    def answer(self, letter: bytes) -> None:
+        """Frames that answer them."""
+        self.send_frame(letter)
+
+    def _counted(self) -> int:
+        """Messages of the present second."""
+        second = int(self.site.loop.time())
+        if second != self._second:
+            self._second, self._count = second, 0
+        return self._count
+
     def _is_too_fast(self) -> bool:
         """Counts a message; with too many in one second the connection ends."""
         most = self.site.gateway.limiter.messages_max(self.address)
         if not most:
             return False
-        second = int(self.site.loop.time())
-        if second != self._second:
-            self._second, self._count = second, 0
-        self._count += 1
+        self._count = self._counted() + 1
         if self._count > most:
             self.site.gateway.counts["sockets_too_fast"] += 1
             self.close(CloseCode.POLICY, f"more than {most} messages in one second")
