@@ -7,7 +7,8 @@ journal buffer and 256 on disk; its events cost 256 bytes of event ring each, an
 A record is a header that is the same for all kinds, then a body by kind. Every kind's body is a dtype of its own over
 the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
 
-    commands   COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE TIMER
+    commands   PLACE_COMMAND      PLACE: a COMMAND that ends otherwise
+               COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE TIMER
                                   SESSION_CLOSED MARKET_KILL ACCOUNT_KILL
                BALANCE_COMMAND    DEPOSIT WITHDRAW TRANSFER WITHDRAW_HOLD WITHDRAW_COMPLETE WITHDRAW_RELEASE
                COUNTDOWN_COMMAND  COUNTDOWN_SET
@@ -103,32 +104,55 @@ _COMMAND_HEADER: list[tuple[Any, ...]] = [
 ]
 _DURABLE: list[tuple[Any, ...]] = [("durable_sequence", "i8")]
 
+_ORDER_COMMAND_BODY: list[tuple[Any, ...]] = [
+    ("market", "i4"),  # market number; CANCEL_ALL: -1 for every market
+    ("flag_bits", "u4"),  # CommandFlag
+    ("side", "u1"),
+    ("order_type", "u1"),
+    ("time_in_force", "u1"),
+    ("self_trade_prevention", "u1"),
+    ("order_id", "i8"),  # CANCEL, AMEND, CANCEL_REPLACE: the order meant; 0: by original_client_order_id
+    ("price", "i8"),  # PLACE; AMEND: 0 keeps the price
+    ("quantity", "i8"),  # PLACE; AMEND: the new total quantity, executed part included, 0 keeps it
+    ("quote_quantity", "i8"),  # MARKET by quote amount, in quote units; then quantity is 0
+    ("durable_sequence", "i8"),  # stamped by the journal: what was durable when this record was written
+    ("stop_price", "i8"),  # STOP_LOSS, STOP_LOSS_LIMIT, TAKE_PROFIT, TAKE_PROFIT_LIMIT; else 0
+    ("iceberg_quantity", "i8"),  # what is shown at a time; 0: all
+    ("client_order_id", "u8", (5,)),  # PLACE, AMEND: the order's id; CANCEL: the cancel's own id
+]
+_ORDER_COMMAND_END: list[tuple[Any, ...]] = [
+    ("good_till_ns", "i8"),  # GTD: when the order expires; else 0
+    ("trailing_delta", "u2"),  # stop orders: basis points behind the market; 0: the stop price stays
+    ("peg_price_type", "u1"),  # PegPriceType; then price is 0
+    ("peg_offset", "u1"),  # how many levels deeper than the best one
+]
+
 COMMAND: Final = _record(
     "COMMAND",
     [
         *_COMMAND_HEADER,
-        ("market", "i4"),  # market number; CANCEL_ALL: -1 for every market
-        ("flag_bits", "u4"),  # CommandFlag
-        ("side", "u1"),
-        ("order_type", "u1"),
-        ("time_in_force", "u1"),
-        ("self_trade_prevention", "u1"),
-        ("order_id", "i8"),  # CANCEL, AMEND, CANCEL_REPLACE: the order meant; 0: by original_client_order_id
-        ("price", "i8"),  # PLACE; AMEND: 0 keeps the price
-        ("quantity", "i8"),  # PLACE; AMEND: the new total quantity, executed part included, 0 keeps it
-        ("quote_quantity", "i8"),  # MARKET by quote amount, in quote units; then quantity is 0
-        ("durable_sequence", "i8"),  # stamped by the journal: what was durable when this record was written
-        ("stop_price", "i8"),  # STOP_LOSS, STOP_LOSS_LIMIT, TAKE_PROFIT, TAKE_PROFIT_LIMIT; else 0
-        ("iceberg_quantity", "i8"),  # what is shown at a time; 0: all
-        ("client_order_id", "u8", (5,)),  # PLACE, AMEND: the order's id; CANCEL: the cancel's own id
+        *_ORDER_COMMAND_BODY,
         ("original_client_order_id", "u8", (5,)),
-        ("good_till_ns", "i8"),  # GTD: when the order expires; else 0
-        ("trailing_delta", "u2"),  # stop orders: basis points behind the market; 0: the stop price stays
-        ("peg_price_type", "u1"),  # PegPriceType; then price is 0
-        ("peg_offset", "u1"),  # how many levels deeper than the best one
+        *_ORDER_COMMAND_END,
     ],
 )
 """An order command. CANCEL_REPLACE spans two records: the cancel leg (this kind), then a PLACE record."""
+
+PLACE_COMMAND: Final = _record(
+    "PLACE_COMMAND",
+    [
+        *_COMMAND_HEADER,
+        *_ORDER_COMMAND_BODY,
+        ("strategy_id", "i8"),  # what the client counts the order to; 0: nothing
+        ("strategy_type", "i4"),  # 0: none; else from STRATEGY_TYPE_MIN on
+        ("_pad", "u1", (28,)),
+        *_ORDER_COMMAND_END,
+    ],
+)
+"""PLACE: a COMMAND that names no other order, and has these where others have `original_client_order_id`."""
+assert PLACE_COMMAND.fields["good_till_ns"] == COMMAND.fields["good_till_ns"]  # type: ignore[index]
+STRATEGY_TYPE_MIN: Final = 1_000_000
+STRATEGY_TYPE_MAX: Final = (1 << 31) - 1
 
 _BODY_PADDING_BYTES: Final = COMMAND.fields["durable_sequence"][1] - COMMAND.fields["market"][1]  # type: ignore[index]
 
@@ -382,22 +406,21 @@ ORDER_TERMS: Final = _record(
     "ORDER_TERMS",
     [
         *_EVENT_HEADER,
-        *_ORDER_BODY,
+        *(field if field[0] != "count" else ("peg_offset", "u2") for field in _ORDER_BODY),
         ("stop_price", "i8"),  # 0: no stop order
         ("iceberg_quantity", "i8"),  # 0: all is shown
         ("self_trade_prevention", "u1"),  # SelfTradePrevention
         ("peg_price_type", "u1"),  # PegPriceType
-        ("peg_offset", "u1"),
-        ("_pad", "u1"),
         ("trailing_delta", "u2"),  # basis points
-        ("_pad2", "u2"),
+        ("strategy_type", "i4"),  # 0: none
         ("good_till_ns", "i8"),  # GTD: when it expires
-        ("_pad3", "i8"),
-        *_ORDER_END,
+        ("_pad", "i8"),
+        *(field if field[0] != "trade_count" else ("strategy_id", "i8") for field in _ORDER_END),
     ],
 )
-"""ACCEPTED: an EVENT that has the order's further terms where others have `original_client_order_id`."""
-assert ORDER_TERMS.fields["trade_count"] == EVENT.fields["trade_count"]  # type: ignore[index]
+"""ACCEPTED: an EVENT that has the order's further terms where others have `original_client_order_id`, or what an order
+that has just been accepted has none of: `count` and `trade_count`."""
+assert all(ORDER_TERMS.fields[name] == EVENT.fields[name] for name in ORDER_TERMS.names if name in EVENT.names)  # type: ignore[index,union-attr,operator]
 
 TRADE: Final = _record(
     "TRADE",

@@ -87,6 +87,7 @@ class Reason(IntEnum):
     ORDER_RATE_1D = 111
     TOO_MANY_OPEN_ORDERS = 112
     INVALID_SCHEDULE = 113
+    INVALID_STRATEGY = 114
 
 
 REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
@@ -176,6 +177,7 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
         -1101,
         "The times of a market's schedule must be to come and differ, and each status follow on the one before.",
     ),
+    Reason.INVALID_STRATEGY: (-1130, "Invalid data sent for parameter 'strategyType'."),
     Reason.TOO_MANY_OPEN_ORDERS: (-1013, "Filter failure: EXCHANGE_MAX_NUM_ORDERS"),
 }
 """Reason -> (code, message) of the dialect (errors.md). Filter failures get the passing value appended at the edge."""

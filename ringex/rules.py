@@ -21,6 +21,7 @@ from ringex.messages import (
     FILTERS_EVENT,
     MARKET_EVENT,
     MULTIPLIER_ONE,
+    STRATEGY_TYPE_MIN,
 )
 from ringex.reasons import Reason
 from ringex.terms import FilterFlag, MarketStatus, OrderType, PegPriceType, Side, TimeInForce
@@ -230,6 +231,13 @@ def check_trailing_delta(market: Any, order_type: int, side: int, delta: int) ->
     least = int64(market.trailing_above_min) if above else int64(market.trailing_below_min)
     most = int64(market.trailing_above_max) if above else int64(market.trailing_below_max)
     return int64(Reason.NONE) if least <= delta <= most else int64(Reason.TRAILING_DELTA_RANGE)
+
+
+@inlined
+def check_strategy(strategy_id: int, strategy_type: int) -> int:
+    """Why a client may not count an order to this, or NONE."""
+    known = strategy_id >= 0 and (strategy_type == 0 or strategy_type >= STRATEGY_TYPE_MIN)
+    return int64(Reason.NONE) if known else int64(Reason.INVALID_STRATEGY)
 
 
 @entry

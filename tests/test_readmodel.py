@@ -111,6 +111,7 @@ def test_open_orders_are_the_exchanges(run: RandomRun) -> None:
     names = "order_id account market side order_type time_in_force price quote_quantity client_order_id"
     names += (
         " created_ns executed_quantity executed_quote trade_count stop_price iceberg_quantity self_trade_prevention"
+        " strategy_id strategy_type"
     )
     for account in range(1, len(model.catalogue.accounts)):
         for market in (None, *range(len(model.markets))):
@@ -341,7 +342,7 @@ class Lively(Stream):
 
 def test_averages_auctions_and_countdowns_are_the_exchanges() -> None:
     seen = {"averages": 0, "auctions": 0, "countdowns": 0}
-    for seed in range(100, 124):
+    for seed in range(100, 136):
         run = RandomRun(seed, 80, Lively)
         half = model_of(run.events[: len(run.events) // 2])
         loaded = empty_model()

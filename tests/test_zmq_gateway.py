@@ -14,7 +14,7 @@ import pytest
 import zmq
 from gateway_exchange import Client, Exchange, running
 
-from ringex.messages import EVENT, ORDER_TERMS, commands, words_of
+from ringex.messages import EVENT, ORDER_TERMS, PLACE_COMMAND, commands, words_of
 from ringex.reasons import Reason
 from ringex.terms import CommandKind, EventKind, OrderType, SelfTradePrevention, Side, TimeInForce
 
@@ -265,6 +265,8 @@ def test_binary_orders_may_be_stops_and_icebergs(seller: Client) -> None:
     records = _binary_orders(2)
     records["self_trade_prevention"] = SelfTradePrevention.EXPIRE_BOTH
     records["iceberg_quantity"] = (400, 2000)
+    records.view(PLACE_COMMAND)["strategy_id"] = (1 << 62) + 1
+    records.view(PLACE_COMMAND)["strategy_type"] = 1_000_000
     seller.signed_call("session.logon")
     seller.socket.send_multipart([b"RXB1", records.view("V256").tobytes()])
     accepted, refused = _binary_events(seller, 2)
@@ -272,6 +274,7 @@ def test_binary_orders_may_be_stops_and_icebergs(seller: Client) -> None:
     terms = np.frombuffer(accepted.tobytes(), ORDER_TERMS)[0]
     assert (terms["iceberg_quantity"], terms["level_quantity"]) == (400, 400)
     assert terms["self_trade_prevention"] == SelfTradePrevention.EXPIRE_BOTH
+    assert (terms["strategy_id"], terms["strategy_type"]) == ((1 << 62) + 1, 1_000_000)
     assert len(seller.signed_call("openOrders.cancelAll", {"symbol": "BTCUSDT"})["result"]) == 1
 
 

@@ -126,7 +126,8 @@ def _answer(root: int, command: int, kind: int, command_kind: int, order_id: int
     if command_kind == CommandKind.PLACE:
         e.status = OrderStatus.REJECTED
     words_copy(address + EVENT_ID_OFFSET, command + COMMAND_ID_OFFSET)
-    words_copy(address + EVENT_ORIGINAL_OFFSET, command + COMMAND_ORIGINAL_OFFSET)
+    if c.kind != CommandKind.PLACE:
+        words_copy(address + EVENT_ORIGINAL_OFFSET, command + COMMAND_ORIGINAL_OFFSET)
 
 
 @compiled

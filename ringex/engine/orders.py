@@ -45,7 +45,7 @@ from ringex.engine.trailing import stop_wait
 from ringex.engine.walks import cost_within, is_available, lots_within
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import copy_bytes, record_at, zero_bytes
-from ringex.messages import COMMAND, EVENT, ORDER_TERMS, RECORD_BYTES
+from ringex.messages import COMMAND, EVENT, ORDER_TERMS, PLACE_COMMAND, RECORD_BYTES
 from ringex.reasons import Reason
 from ringex.rules import (
     PEG_OFFSET_MAX,
@@ -53,6 +53,7 @@ from ringex.rules import (
     check_order,
     check_peg,
     check_stop_price,
+    check_strategy,
     check_trailing_delta,
     is_met,
     is_stop,
@@ -129,6 +130,10 @@ def _place_refusal(root: int, command: int) -> int:
     by_quote = c.order_type == OrderType.MARKET and c.quote_quantity > 0
     if mode > SelfTradePrevention.DECREMENT or (mode == SelfTradePrevention.DECREMENT and by_quote):
         return int64(Reason.INVALID_SELF_TRADE_PREVENTION)
+    p = record_at(command, 0, PLACE_COMMAND)
+    reason = check_strategy(p.strategy_id, int64(p.strategy_type))
+    if reason != Reason.NONE:
+        return reason
     if market.status != MarketStatus.TRADING and not _may_wait(c.order_type, c.time_in_force):
         return int64(Reason.NOT_IN_AUCTION)
     has_found = command == s.scratch
@@ -327,6 +332,9 @@ def _emit_accepted(root: int, command: int, slot: int) -> int:
     e.trailing_delta = c.trailing_delta
     e.peg_price_type = c.peg_price_type
     e.peg_offset = c.peg_offset
+    p = record_at(command, 0, PLACE_COMMAND)
+    e.strategy_id = p.strategy_id
+    e.strategy_type = p.strategy_type
     return event
 
 

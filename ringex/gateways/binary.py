@@ -3,8 +3,9 @@
 A client on a logged-on session sends the frames [b"RXB1", n x 256 bytes of COMMAND]. It fills in kind (PLACE, CANCEL,
 CANCEL_ALL, AMEND), market, side, order_type, time_in_force, price, quantity, quote_quantity, stop_price,
 iceberg_quantity, self_trade_prevention, good_till_ns, trailing_delta, peg_price_type, peg_offset, order_id, the client
-order ids, flag_bits, timestamp_us and correlation; the gateway overwrites everything else. It receives frames
-[b"RXB1", EVENT records], with its own correlation in them. A frame that is not in order is refused whole.
+order ids (of PLACE, whose record is a PLACE_COMMAND, strategy_id and strategy_type instead of the original one),
+flag_bits, timestamp_us and correlation; the gateway overwrites everything else. It receives frames [b"RXB1", EVENT
+records], with its own correlation in them. A frame that is not in order is refused whole.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def decode(frame: memoryview | bytes, now_ns: int) -> tuple[np.ndarray, np.ndarr
     sent = np.frombuffer(frame, COMMAND, count)
     _check(np.isin(sent["kind"], _KINDS), "kind", "It must be PLACE, CANCEL, CANCEL_ALL or AMEND.")
     _check((sent["flag_bits"] & ~np.uint32(_FLAGS)) == 0, "flag_bits", "Some of its flags are not for clients.")
-    for name in ("client_order_id", "original_client_order_id"):
-        _check_text(sent, name)
+    _check_text(sent, "client_order_id")
+    _check_text(sent, "original_client_order_id", sent["kind"] == CommandKind.PLACE)
     ahead = sent["timestamp_us"] >= now_ns // 1000 + AHEAD_US_MAX
     _check(~ahead & (sent["timestamp_us"] >= 0), "timestamp_us", "It is 1 s or more ahead of the server's time.")
     clean = np.zeros(count, COMMAND)
@@ -170,11 +171,16 @@ def _check(good: np.ndarray, name: str, why: str) -> None:
         raise invalid(name, f"Record {int(np.argmin(good))}: {why}")
 
 
-def _check_text(sent: np.ndarray, name: str) -> None:
+def _check_text(sent: np.ndarray, name: str, is_none: np.ndarray | np.bool_ = np.False_) -> None:
+    """`is_none`: where it is no text, but something else (of PLACE: the strategy's id and type)."""
     text = np.ascontiguousarray(sent[name]).view(np.uint8).reshape(len(sent), _TEXT_BYTES)
     legal = _IN_TEXT[text].all(axis=1) & (text[:, CLIENT_ORDER_ID_BYTES_MAX:] == 0).all(axis=1)
-    _check(legal, name, "It may hold up to 36 letters, digits and .:/_-, padded with zero bytes.")
+    _check(legal | is_none, name, "It may hold up to 36 letters, digits and .:/_-, padded with zero bytes.")
     gap_free = ((text[:, 1:] == 0) | (text[:, :-1] != 0)).all(axis=1)
-    _check(gap_free, name, "Zero bytes may only follow the text.")
+    _check(gap_free | is_none, name, "Zero bytes may only follow the text.")
     reserved = (text[:, : len(_RESERVED)] == _RESERVED).all(axis=1)
-    _check(~reserved, name, f'Ids that begin with "{RESERVED_PREFIX}" are not for the binary path; send order_id.')
+    _check(
+        ~reserved | is_none,
+        name,
+        f'Ids that begin with "{RESERVED_PREFIX}" are not for the binary path; send order_id.',
+    )

@@ -34,7 +34,7 @@ from ringex.gateways.queries import find_order
 from ringex.gateways.rows import Row
 from ringex.gateways.times import shown
 from ringex.history.catalogue import Market
-from ringex.messages import commands, words_of
+from ringex.messages import PLACE_COMMAND, STRATEGY_TYPE_MAX, STRATEGY_TYPE_MIN, commands, words_of
 from ringex.reasons import Reason
 from ringex.rules import DELTA_ONE, PEG_OFFSET_MAX, check_peg
 from ringex.terms import (
@@ -81,6 +81,8 @@ _NEW_ORDER: Final = (
     Parameter("pegOffsetType", Kind.CHOICE, choices=("PRICE_LEVEL",)),
     Parameter("pegOffsetValue", Kind.INTEGER),
     Parameter("newClientOrderId", Kind.CLIENT_ID),
+    Parameter("strategyId", Kind.INTEGER),
+    Parameter("strategyType", Kind.INTEGER),
     _RESPONSE_TYPE,
     Parameter("selfTradePreventionMode", Kind.CHOICE, choices=tuple(SelfTradePrevention.__members__)),
 )
@@ -256,7 +258,20 @@ def new_order(market: Market, arguments: Arguments) -> np.ndarray:
     if mode == SelfTradePrevention.DECREMENT and quote:
         raise invalid("selfTradePreventionMode", "An order by quoteOrderQty has no quantity to decrement.")
     record["self_trade_prevention"] = mode
+    _strategy(record, arguments)
     return record
+
+
+def _strategy(record: np.ndarray, arguments: Arguments) -> None:
+    """What the client counts the order to; 0 is nothing."""
+    place = record.view(PLACE_COMMAND)
+    if "strategyId" in arguments:
+        place["strategy_id"] = arguments["strategyId"]
+    if "strategyType" in arguments:
+        strategy_type = arguments["strategyType"]
+        if not STRATEGY_TYPE_MIN <= strategy_type <= STRATEGY_TYPE_MAX:
+            raise invalid("strategyType", f"It must be from {STRATEGY_TYPE_MIN} to {STRATEGY_TYPE_MAX}.")
+        place["strategy_type"] = strategy_type
 
 
 def _stop_price(record: np.ndarray, market: Market, arguments: Arguments, order_type: OrderType) -> None:

@@ -67,6 +67,8 @@ class Order:
     trailing_delta: int = 0
     peg_price_type: int = 0
     peg_offset: int = 0
+    strategy_id: int = 0
+    strategy_type: int = 0
     self_trade_prevention: int = 0
     prevented_quantity: int = 0
     prevented_match_id: int = 0
@@ -107,6 +109,8 @@ class Order:
         self.trailing_delta = event["trailing_delta"]
         self.peg_price_type = event["peg_price_type"]
         self.peg_offset = event["peg_offset"]
+        self.strategy_id = event["strategy_id"]
+        self.strategy_type = event["strategy_type"]
         self.self_trade_prevention = event["self_trade_prevention"]
         self.working_ns = 0 if self.order_type in _STOP_TYPES else self.created_ns
 
@@ -121,6 +125,8 @@ class Order:
         self.trailing_delta = held.trailing_delta
         self.peg_price_type = held.peg_price_type
         self.peg_offset = held.peg_offset
+        self.strategy_id = held.strategy_id
+        self.strategy_type = held.strategy_type
         self.self_trade_prevention = held.self_trade_prevention
         self.working_ns = held.working_ns
         self.prevented_quantity = held.prevented_quantity
@@ -152,6 +158,8 @@ class Order:
             trailing_delta=order.trailing_delta,
             peg_price_type=order.peg_price_type,
             peg_offset=order.peg_offset,
+            strategy_id=order.strategy_id,
+            strategy_type=order.strategy_type,
             self_trade_prevention=order.self_trade_prevention,
             prevented_quantity=order.prevented_quantity,
             prevented_match_id=order.prevented_match_id,
@@ -393,6 +401,10 @@ def _terms(market: Market, order: Order) -> dict[str, Any]:
         if order.peg_offset:
             terms |= {"pegOffsetType": "PRICE_LEVEL", "pegOffsetValue": order.peg_offset}
         terms["peggedPrice"] = format_scaled(order.price, market.price_scale)
+    if order.strategy_id:
+        terms["strategyId"] = order.strategy_id
+    if order.strategy_type:
+        terms["strategyType"] = order.strategy_type
     terms["selfTradePreventionMode"] = PREVENTIONS[order.self_trade_prevention]
     if order.prevented_quantity:
         terms["preventedMatchId"] = order.prevented_match_id

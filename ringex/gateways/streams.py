@@ -253,6 +253,10 @@ def _report(
         report |= {"gP": PegPriceType(order.peg_price_type).name, "gp": format_scaled(order.price, market.price_scale)}
         if order.peg_offset:
             report |= {"gOT": "PRICE_LEVEL", "gOV": order.peg_offset}
+    if order.strategy_id:
+        report["j"] = order.strategy_id
+    if order.strategy_type:
+        report["J"] = order.strategy_type
     if working:
         report["W"] = shown(order.working_ns)
     return report

@@ -70,7 +70,8 @@ ORDER: Final = np.dtype(
         ("trailing_delta", "u2"),
         ("peg_price_type", "u1"),
         ("peg_offset", "u1"),
-        ("_pad", "u4"),
+        ("strategy_type", "i4"),
+        ("strategy_id", "i8"),
         ("self_trade_prevention", "i8"),
         ("prevented_match_id", "i8"),  # the last by which it lost quantity; 0: none
         ("side", "u1"),
@@ -209,13 +210,13 @@ def order_accept(orders: int, event: int) -> None:
     o.price = e.price
     o.quantity = e.quantity
     o.prevented_quantity = 0
-    o.executed_quantity = e.executed_quantity
-    o.executed_quote = e.executed_quote
+    o.executed_quantity = 0
+    o.executed_quote = 0
     o.quote_quantity = e.quote_quantity
     o.created_ns = e.created_ns
     o.updated_ns = e.time_ns
     o.working_ns = 0 if is_stop(e.order_type) else e.created_ns
-    o.trade_count = e.trade_count
+    o.trade_count = 0
     terms = record_at(event, 0, ORDER_TERMS)
     o.stop_price = terms.stop_price
     o.iceberg_quantity = terms.iceberg_quantity
@@ -223,7 +224,8 @@ def order_accept(orders: int, event: int) -> None:
     o.trailing_delta = terms.trailing_delta
     o.peg_price_type = terms.peg_price_type
     o.peg_offset = terms.peg_offset
-    o._pad = np.uint32(0)
+    o.strategy_type = terms.strategy_type
+    o.strategy_id = terms.strategy_id
     o.self_trade_prevention = terms.self_trade_prevention
     o.prevented_match_id = 0
     o.side = e.side

@@ -121,6 +121,8 @@ class Order:
     trailing_delta: int
     peg_price_type: int
     peg_offset: int
+    strategy_id: int
+    strategy_type: int
     self_trade_prevention: SelfTradePrevention
     working_ns: int
     prevented_quantity: int
@@ -666,6 +668,8 @@ def order_of_record(record: np.void) -> Order:
         trailing_delta=int(record["trailing_delta"]),
         peg_price_type=int(record["peg_price_type"]),
         peg_offset=int(record["peg_offset"]),
+        strategy_id=int(record["strategy_id"]),
+        strategy_type=int(record["strategy_type"]),
         self_trade_prevention=SelfTradePrevention(int(record["self_trade_prevention"])),
         working_ns=int(record["working_ns"]),
         prevented_quantity=int(record["prevented_quantity"]),

@@ -19,19 +19,30 @@ from ringex.messages import (
     ASSET_COMMAND,
     BALANCE_COMMAND,
     COMMAND,
+    COUNTDOWN_COMMAND,
     FEES_COMMAND,
+    FILTERS_COMMAND,
     LIMITS_COMMAND,
     MARKET_COMMAND,
+    ORDER_LIMITS_COMMAND,
+    PLACE_COMMAND,
+    SCHEDULE_COMMAND,
     text_of,
 )
 from ringex.terms import CommandKind, OrderType, Side, TimeInForce, Transport
 
 _BODIES: Final[dict[int, np.dtype]] = {
+    CommandKind.PLACE: PLACE_COMMAND,
     CommandKind.DEPOSIT: BALANCE_COMMAND,
     CommandKind.WITHDRAW: BALANCE_COMMAND,
     CommandKind.ASSET_ADD: ASSET_COMMAND,
     CommandKind.MARKET_ADD: MARKET_COMMAND,
+    CommandKind.MARKET_SET: MARKET_COMMAND,
+    CommandKind.MARKET_FILTERS_SET: FILTERS_COMMAND,
+    CommandKind.MARKET_SCHEDULE: SCHEDULE_COMMAND,
+    CommandKind.COUNTDOWN_SET: COUNTDOWN_COMMAND,
     CommandKind.LIMITS_SET: LIMITS_COMMAND,
+    CommandKind.ORDER_LIMITS_SET: ORDER_LIMITS_COMMAND,
     CommandKind.TRANSFER: BALANCE_COMMAND,
     CommandKind.WITHDRAW_HOLD: BALANCE_COMMAND,
     CommandKind.WITHDRAW_COMPLETE: BALANCE_COMMAND,
@@ -40,6 +51,7 @@ _BODIES: Final[dict[int, np.dtype]] = {
     CommandKind.FEE_ASSET_SET: FEES_COMMAND,
     CommandKind.ACCOUNT_ADD: ACCOUNT_COMMAND,
     CommandKind.KEY_ADD: ACCOUNT_COMMAND,
+    CommandKind.ACCOUNT_SET: ACCOUNT_COMMAND,
     CommandKind.KEY_REVOKE: ACCOUNT_COMMAND,
 }
 _ENUMS: Final[dict[str, type[IntEnum]]] = {

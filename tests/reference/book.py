@@ -40,6 +40,8 @@ class Order:
     trailing_delta: int = 0  # stop orders: basis points behind the market
     peg_price_type: int = 0
     peg_offset: int = 0
+    strategy_id: int = 0
+    strategy_type: int = 0
     anchor: int | None = None  # a trailing stop that follows the market: the best price so far; 0: no trade yet
     following: int = 0  # when it began to, in order of beginning
     is_waiting: bool = False  # a stop order that has not fired

@@ -98,6 +98,8 @@ class Placing:
         by_quote = order_type == OrderType.MARKET and command["quote_quantity"] > 0
         if mode not in list(SelfTradePrevention) or (mode == SelfTradePrevention.DECREMENT and by_quote):
             raise RefusedError(Reason.INVALID_SELF_TRADE_PREVENTION)
+        if command["strategy_id"] < 0 or not (command["strategy_type"] == 0 or command["strategy_type"] >= 1_000_000):
+            raise RefusedError(Reason.INVALID_STRATEGY)
         may_wait = order_type in STOP_TYPES or (order_type == OrderType.LIMIT and command["time_in_force"] in RESTING)
         if self.state.directory.markets[command["market"]].status != MarketStatus.TRADING and not may_wait:
             raise RefusedError(Reason.NOT_IN_AUCTION)
@@ -173,7 +175,8 @@ class Placing:
     def _new_order(self, command: Fields) -> Order:
         copied = (
             "account market side order_type time_in_force price quantity quote_quantity client_order_id "
-            "self_trade_prevention stop_price iceberg_quantity good_till_ns trailing_delta peg_price_type peg_offset"
+            "self_trade_prevention stop_price iceberg_quantity good_till_ns trailing_delta peg_price_type peg_offset "
+            "strategy_id strategy_type"
         )
         values = {name: command[name] for name in copied.split()}
         is_waiting = command["order_type"] in STOP_TYPES

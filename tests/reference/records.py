@@ -14,6 +14,7 @@ from ringex.terms import CommandKind, EventKind
 Fields = dict[str, Any]
 
 _COMMAND_DTYPES = {
+    CommandKind.PLACE: messages.PLACE_COMMAND,
     CommandKind.DEPOSIT: messages.BALANCE_COMMAND,
     CommandKind.WITHDRAW: messages.BALANCE_COMMAND,
     CommandKind.TRANSFER: messages.BALANCE_COMMAND,

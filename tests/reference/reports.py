@@ -54,11 +54,13 @@ class Reports:
         """Report on an order; with the level at that price, on its side, if that has changed."""
         copied = (
             "order_id account market price quantity executed_quantity executed_quote quote_quantity side order_type "
-            "time_in_force created_ns client_order_id trade_count"
+            "time_in_force created_ns client_order_id"
         )
         if kind == EventKind.ACCEPTED:
             copied += " stop_price iceberg_quantity self_trade_prevention good_till_ns trailing_delta"
-            copied += " peg_price_type peg_offset"
+            copied += " peg_price_type peg_offset strategy_id strategy_type"
+        else:
+            copied += " trade_count"
         report = {name: getattr(order, name) for name in copied.split()}
         if kind == EventKind.ACCEPTED and order.is_by_quote:
             report["quantity"] = 0
@@ -99,7 +101,7 @@ class Reports:
                 "market order_id side order_type time_in_force price quantity quote_quantity client_order_id "
                 "original_client_order_id"
             )
-            asked |= {name: command[name] for name in copied.split()}
+            asked |= {name: command[name] for name in copied.split() if name in command}
             asked["status"] = OrderStatus.REJECTED if command["kind"] == CommandKind.PLACE else 0
         if "reference" in command:
             asked["market"] = command["asset"]

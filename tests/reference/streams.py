@@ -243,6 +243,11 @@ class Stream:
             order["good_till_ns"] = self.desk.time_ns + dice.one_of((1, 10, 12, 30, 100, 0))
         order["self_trade_prevention"] = dice.one_of(PREVENTION_MODES)
         order["flag_bits"] = dice.one_of((0, 0, CommandFlag.CANCEL_ON_DISCONNECT))
+        if dice.below(8) == 7:
+            order |= {
+                "strategy_id": dice.one_of((7, 1 << 40, 0, -1)),
+                "strategy_type": dice.one_of((1_000_000, 0, 999_999)),
+            }
         order["iceberg_quantity"] = self._iceberg_quantity(dice, order, rules)
         if order["order_type"] in STOP_TYPES:
             order["stop_price"] = rules.tick * (4 + dice.below(8)) + dice.one_of(OFF_STEP)
@@ -567,6 +572,7 @@ _BITS = {
     **dict.fromkeys(ORDER_LIMIT_NAMES, 32),
     "filter_bits": -32,
     "self_trade_prevention": -8,
+    "strategy_type": 32,
     "peg_price_type": -8,
     "peg_offset": -8,
     "trailing_delta": -16,

@@ -24,8 +24,8 @@ from ringex.history.prevented import PREVENTED_MATCH
 VERSION: Final = 1
 """What the columns mean. Raise it where a column keeps its name and means something else: older stores are then told
 anew from the journal. A column more or less, an index, a new table need no other version: see `migration`."""
-NOT_STORED: Final = frozenset({"outdone_id", "previous_slot", "next_slot", "_pad"})
-"""Fields of ORDER that only mean something in the memory that they are in, or nothing."""
+NOT_STORED: Final = frozenset({"outdone_id", "previous_slot", "next_slot"})
+"""Fields of ORDER that only mean something in the memory that they are in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,7 @@ ORDERS: Final = Table(
     ("order_id",),
     _ORDER_TEXTS,
     (("account", "market", "order_id"), ("account", "client_order_id", "order_id"), ("created_ns", "order_id")),
+    added={"strategy_id": 0, "strategy_type": 0},
     dropped=frozenset({"_pad"}),
 )
 TRADES: Final = Table(

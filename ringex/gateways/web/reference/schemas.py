@@ -40,6 +40,8 @@ _WORDS: Final = {
     "quoteOrderQty": "Of a MARKET order: how much of the quote asset to spend or to receive.",
     "stopPrice": "At which last price the order is triggered.",
     "icebergQty": "What the book shows of the order at a time.",
+    "strategyId": "What the client counts the order to: kept with it and shown.",
+    "strategyType": "Of what type that is; from 1000000 on.",
     "newClientOrderId": "The client's own id. With it a request sent twice is never a second order.",
     "origClientOrderId": "Which order, by the client's own id.",
     "orderId": "Which order, by the exchange's id.",
