@@ -25,6 +25,7 @@ from ringex.gateways.auth import sign
 from ringex.gateways.zmq import ZmqGateway
 from ringex.history.eventlog import EventLog
 from ringex.history.readmodel import ReadModel
+from ringex.jit import compile_ahead
 from ringex.messages import BALANCE_COMMAND, COMMAND, SEED_RING, commands
 from ringex.ring import Consumer, Producer, Ring, ring_claim, ring_published, ring_set_state
 from ringex.seed import seed
@@ -194,6 +195,7 @@ def _free_port() -> int:
 
 @contextmanager
 def running(folder: Path, *, tcp: bool = False) -> Iterator[Exchange]:
+    compile_ahead()  # as `ringex start` does: no time-out pays for a cold cache
     number = next(_numbers)
     endpoint = f"tcp://127.0.0.1:{_free_port()}" if tcp else f"ipc://{folder}/zmq.sock"
     settings = Settings(folder, zmq_endpoint=endpoint, limits=LIMITS)

@@ -228,6 +228,38 @@ def fresh() -> Iterator[Desks]:
     made.close()
 
 
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"strategyId": 7},
+        {"strategyType": 1_000_000},
+        {"icebergQty": "1"},
+        {"timeInForce": "GTD", "goodTillDate": 1 << 41},
+        {"type": "STOP_LOSS_LIMIT", "stopPrice": "1"},
+        {"type": "STOP_LOSS_LIMIT", "trailingDelta": 100},
+        {"pegPriceType": "PRIMARY_PEG", "price": None},
+    ],
+)
+def test_cancels_of_orders_with_further_terms_are_handed_over(fresh: Desks, further: dict[str, Any]) -> None:
+    desk, connection = fresh.desk, fresh.connections[ALICE]
+    order = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "price": "50", "quantity": "2"}
+    for more in ({}, further):
+        params = {name: value for name, value in (order | more).items() if value is not None}
+        method = METHODS["order.place"]
+        arguments = decode(method.declared, method.needed, params)
+        submission = method.handler(Call(arguments, fresh.model, connection, NOW_NS, ALICE, ALICE))
+        submission.records["account"], submission.records["expires_ns"] = ALICE, 0
+        accepted = fresh.apply(submission.records)
+        assert accepted["kind"][0] == EventKind.ACCEPTED, more
+        cancel = {"symbol": "BTCUSDT", "orderId": int(accepted["order_id"][0])}
+        message = msgspec.msgpack.encode({"id": 1, "method": "order.cancel", "params": cancel})
+        assert desk.take(connection, Encoding.MSGPACK, message, NOW_NS)
+        desk.publish()
+        events = fresh.apply(fresh.consumer.poll(8))
+        ((count, handed_over, _),) = desk.answer(events, NOW_NS)
+        assert (count, len(handed_over)) == ((0, 1) if more else (1, 0))
+
+
 def test_events_that_come_apart_are_handed_over(fresh: Desks) -> None:
     desks, desk, connection = fresh, fresh.desk, fresh.connections[ALICE]
     order = {"symbol": "BTCUSDT", "type": "LIMIT", "timeInForce": "GTC", "price": "50.00", "quantity": "0.5"}

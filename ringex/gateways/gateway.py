@@ -25,7 +25,7 @@ from ringex.gateways import binary
 from ringex.gateways.admin import ADMIN_METHODS
 from ringex.gateways.auth import Proof, Timing, authenticate, proof_of, require_address, require_scope, timing
 from ringex.gateways.backlog import Backlog
-from ringex.gateways.binary import BinaryCommands
+from ringex.gateways.batches import Batches
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.disconnects import Disconnects
 from ringex.gateways.errors import (
@@ -63,7 +63,7 @@ from ringex.history.follower import EventsGoneError, Follower
 from ringex.history.past import Past
 from ringex.history.readmodel import ReadModel
 from ringex.history.store.store import StoreAway
-from ringex.messages import commands
+from ringex.messages import RECORD_BYTES, commands
 from ringex.ring import Producer
 from ringex.terms import CommandKind, EventFlag, EventKind, KeyScope, Transport
 
@@ -114,7 +114,6 @@ class Gateway:
         self.watchers: list[Watcher] = []
         self.counts: Counter[str] = Counter()
         self.disconnects = Disconnects()
-        self.binary = BinaryCommands(time.time_ns())
         self._pending: dict[int, Pending] = {}
         self._deferred: deque[Deferred] = deque()
         self._looking: dict[int, tuple[Deferred, Lookup]] = {}  # by the lookup's ticket
@@ -125,6 +124,7 @@ class Gateway:
             first_correlation=time.time_ns(),  # so that no two lives of a gateway ever use the same one
             take_over=self._take_over,
         )
+        self.binary = Batches(self.desk.address, time.time_ns())
         self.connections.touched = self.desk.touched
         self._outbox = Outbox(
             *(self.number, self.incarnation, self.producer, self.follower, self.counts), self.desk.publish
@@ -168,7 +168,7 @@ class Gateway:
             traceback.print_exc(file=sys.stderr)
             self._refuse(connection, request_id, unknown_error(), use)
 
-    def records(self, connection: Connection, frame: bytes | memoryview) -> None:
+    def records(self, connection: Connection, frame: bytes) -> None:
         """Take one binary frame (see `ringex.gateways.binary`)."""
         connection.heard = time.monotonic()
         try:
@@ -364,7 +364,7 @@ class Gateway:
             if connection is not None:
                 connection.unseat()
 
-    def _serve_records(self, connection: Connection, frame: bytes | memoryview) -> None:
+    def _serve_records(self, connection: Connection, frame: bytes) -> None:
         if connection.key is None:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. Send session.logon first.")
         known = self.model.key(connection.key.number)
@@ -372,14 +372,16 @@ class Gateway:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
         require_scope(known.scopes, KeyScope.TRADE)
         now_ns = time.time_ns()
-        records, theirs = binary.decode(frame, now_ns)
-        count = len(records)
+        if not self.binary.in_order(frame, now_ns):
+            binary.decode(frame, now_ns)  # which says why
+        count = len(frame) // RECORD_BYTES
         self.limiter.take(self.limiter.of_key(connection.key.number, connection.address), count, now_ns)
         binary.check_share(connection.binary_in_flight, count)
         self.binary.check_room(count)
         self._outbox.check_room(count)
-        records["correlation"] = self.binary.add(connection.number, theirs, _deadline())
-        self._outbox.put(records, connection, Transport.ZMQ_BINARY, known.account, connection.key.number, now_ns)
+        self._outbox.flush()
+        marks_orders = connection.marks_orders and known.account == connection.disconnect_account
+        self.binary.put(frame, connection.number, known.account, connection.key.number, _deadline(), marks_orders)
         connection.binary_in_flight += count
         self.counts["binary_commands"] += count
 
@@ -455,7 +457,7 @@ class Gateway:
                 self.counts["replies"] += replies
                 self.send_replies(self.desk.replies(replies))
             if len(of_binary):
-                self._reply_records(chosen(events, of_binary))
+                self._reply_records(events, of_binary)
             if len(handed_over):
                 for event in rows_of(chosen(events, handed_over)):
                     self._collect(event)
@@ -514,8 +516,10 @@ class Gateway:
         pending.connection.in_flight.pop(correlation, None)
         pending.connection.handed_over.pop(correlation, None)
 
-    def _reply_records(self, events: np.ndarray) -> None:
-        for number, part in binary.by_connection(self.binary.restore(events)):
+    def _reply_records(self, events: np.ndarray, which: np.ndarray) -> None:
+        restored, is_one = self.binary.restore(events, which)
+        parts = [(int(restored["connection"][0]), restored)] if is_one and len(restored) else None
+        for number, part in binary.by_connection(restored) if parts is None else parts:
             connection = self.connections.by_number(number)
             if connection is not None:
                 self.send(connection, [binary.MAGIC, part.tobytes()])

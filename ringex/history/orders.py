@@ -282,7 +282,7 @@ def order_plain_mode(orders: int, order_id: int) -> int:
         return int64(-1)
     o = record_at(_order(orders, slot), 0, ORDER)
     special = o.stop_price | o.iceberg_quantity | o.good_till_ns | o.prevented_quantity | o.prevented_match_id
-    special |= int64(o.trailing_delta) | int64(o.peg_price_type)
+    special |= int64(o.trailing_delta) | int64(o.peg_price_type) | o.strategy_id | int64(o.strategy_type)
     return int64(o.self_trade_prevention) if special == 0 else int64(-1)
 
 
