@@ -228,6 +228,19 @@ def fresh() -> Iterator[Desks]:
     made.close()
 
 
+def placed_ordinarily(desks: Desks, order: dict[str, Any]) -> np.ndarray:
+    """The events of an order of ALICE that has gone the ordinary way. What is None is left out."""
+    params = {name: value for name, value in order.items() if value is not None}
+    method = METHODS["order.place"]
+    arguments = decode(method.declared, method.needed, params)
+    call = Call(arguments, desks.model, desks.connections[ALICE], NOW_NS, ALICE, ALICE)
+    records = method.handler(call).records
+    records["account"] = ALICE
+    events = desks.apply(records)
+    assert events["kind"][0] == EventKind.ACCEPTED, order
+    return events
+
+
 @pytest.mark.parametrize(
     "further",
     [
@@ -243,14 +256,9 @@ def fresh() -> Iterator[Desks]:
 def test_cancels_of_orders_with_further_terms_are_handed_over(fresh: Desks, further: dict[str, Any]) -> None:
     desk, connection = fresh.desk, fresh.connections[ALICE]
     order = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "price": "50", "quantity": "2"}
+    placed_ordinarily(fresh, order)  # something to be pegged to
     for more in ({}, further):
-        params = {name: value for name, value in (order | more).items() if value is not None}
-        method = METHODS["order.place"]
-        arguments = decode(method.declared, method.needed, params)
-        submission = method.handler(Call(arguments, fresh.model, connection, NOW_NS, ALICE, ALICE))
-        submission.records["account"], submission.records["expires_ns"] = ALICE, 0
-        accepted = fresh.apply(submission.records)
-        assert accepted["kind"][0] == EventKind.ACCEPTED, more
+        accepted = placed_ordinarily(fresh, order | more)
         cancel = {"symbol": "BTCUSDT", "orderId": int(accepted["order_id"][0])}
         message = msgspec.msgpack.encode({"id": 1, "method": "order.cancel", "params": cancel})
         assert desk.take(connection, Encoding.MSGPACK, message, NOW_NS)
