@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +23,7 @@ from ringex.engine.export import RING_OUT, state_hash
 from ringex.engine.matcher import is_continuation_pending
 from ringex.engine.replay import Replayer, recover_state
 from ringex.engine.snapshot import (
+    HEADER,
     MAGIC,
     SnapshotCorrupt,
     load_snapshot,
@@ -34,6 +34,7 @@ from ringex.engine.snapshot import (
 )
 from ringex.engine.state import State
 from ringex.journal import JournalReader, JournalWriter
+from ringex.journal.crc import crc32c
 from ringex.replaying import replay_directory
 from ringex.terms import CommandKind, EventKind
 
@@ -50,7 +51,7 @@ ROOMY = Limits(
     references_max=129,
 )
 ROOMIER = replace(ROOMY, orders_max=1_000, levels_max=1_000, balances_max=1_000, references_max=1_000)
-HEADER_BYTES = len(MAGIC) + 32 + 8
+HEADER_BYTES = HEADER.itemsize
 
 
 def stream_records(seed: int, count: int) -> np.ndarray:
@@ -242,11 +243,12 @@ def test_a_cut_or_grown_file_is_refused(snapshot: Path) -> None:
 
 def with_manifest(raw: bytes, change: Callable[[Any], Any]) -> bytes:
     """The snapshot with another manifest, and a checksum that is right for it."""
-    length = int.from_bytes(raw[HEADER_BYTES - 8 : HEADER_BYTES], "little")
-    manifest = change(json.loads(raw[HEADER_BYTES : HEADER_BYTES + length]))
+    header = np.frombuffer(raw[:HEADER_BYTES], HEADER)[0]
+    end = HEADER_BYTES + int(header["manifest_bytes"])
+    manifest = change(json.loads(raw[HEADER_BYTES:end]))
     text = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
-    rest = len(text).to_bytes(8, "little") + text + raw[HEADER_BYTES + length :]
-    return MAGIC + hashlib.blake2b(rest, digest_size=32).digest() + rest
+    text += b" " * (-len(text) % 8)
+    return np.array([(MAGIC, len(text), crc32c(text))], HEADER).tobytes() + text + raw[end:]
 
 
 def changed_table(manifest: Any, **values: Any) -> Any:
@@ -271,6 +273,8 @@ def changed_table(manifest: Any, **values: Any) -> Any:
         (lambda m: changed_table(m, count=2), "the manifest says"),
         (lambda m: changed_table(m, count=-1), "manifest"),
         (lambda m: changed_table(m, count="1"), "manifest"),
+        (lambda m: changed_table(m, checksum=m["tables"][0]["checksum"] ^ 1), "checksum of its 1 counters"),
+        (lambda m: changed_table(m, checksum=None), "manifest"),
     ],
 )
 def test_a_malformed_manifest_is_refused(snapshot: Path, change: Callable[[Any], Any], message: str) -> None:

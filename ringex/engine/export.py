@@ -41,6 +41,7 @@ from ringex.engine.records import (
     MARKET,
     ORDER,
     ORDER_COLD,
+    ORDER_COLD_BYTES,
     ORDER_SESSION,
     REFERENCE,
     REQUEST,
@@ -55,10 +56,11 @@ from ringex.engine.state import State
 from ringex.engine.timers import timer_restore
 from ringex.engine.trailing import trail_enter
 from ringex.jit import compiled, entry, int64
-from ringex.memory import address_of, record_at
+from ringex.memory import address_of, prefetch, record_at
 from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES, ORDER_LIMIT_NAMES
 from ringex.orderlimits import ORDER_COUNTS
 from ringex.rules import MARKET_BODY_NAMES
+from ringex.sorting import order_of
 from ringex.tables import index_put, pool_take, prices_depth, words_copy
 from ringex.terms import CommandKind, Side
 
@@ -133,6 +135,10 @@ ORDER_OUT: Final = np.dtype(
     align=True,
 )
 ORDER_OUT_BYTES: Final = ORDER_OUT.itemsize
+ORDER_BYTES: Final = ORDER.itemsize
+ORDER_SESSION_BYTES: Final = ORDER_SESSION.itemsize
+ENTRIES_AHEAD: Final = 16
+"""How many orders before its turn the lines of one are fetched: in order of age they lie anywhere."""
 ORDER_OUT_ID_OFFSET: Final[int] = ORDER_OUT.fields["client_order_id"][1]  # type: ignore[index]
 BALANCE_OUT: Final = np.dtype([("account", "i4"), ("asset", "i4"), ("free", "i8"), ("locked", "i8")])
 RING_OUT: Final = np.dtype([("ring", "i8"), ("epoch", "i8"), ("ring_sequence", "i8")])
@@ -357,7 +363,7 @@ def _import_orders(state: State, tables: Mapping[str, np.ndarray]) -> None:
         if root["continuation_pending"] != CommandKind.PLACE:
             ids = np.append(ids, pending["order_id"])
             markets = np.append(markets, pending["market"])
-    by_age = np.argsort(ids, kind="stable")
+    by_age = order_of(ids)
     slots = by_age + 1
     markets_by_age = markets[by_age].astype("i8")
     open_orders(state.address, address_of(slots), address_of(markets_by_age), len(slots))
@@ -523,7 +529,13 @@ def import_trails(root: int, source: int, count: int) -> None:
 @compiled
 def open_orders(root: int, slots: int, markets: int, count: int) -> None:
     """Enter orders among the open ones, oldest first; slots and markets are arrays of int64."""
+    s = record_at(root, 0, ROOT)
     for number in range(count):
+        if number + ENTRIES_AHEAD < count:
+            later = record_at(slots, number + ENTRIES_AHEAD, _PLACE).place
+            prefetch(s.orders + later * ORDER_BYTES)
+            prefetch(s.orders_cold + later * ORDER_COLD_BYTES)
+            prefetch(s.orders_session + later * ORDER_SESSION_BYTES)
         market = record_at(markets, number, _PLACE).place
         order_enter(root, record_at(slots, number, _PLACE).place, market)
 
