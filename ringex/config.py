@@ -220,6 +220,7 @@ class Run:
     event_ring: str
     command_rings: tuple[str, ...]
     doorbells: tuple[int, ...]
+    board: str = ""  # shared memory in which they show what they have counted; empty: they do not
     tallies: str = ""  # shared memory in which the gateways count requests; empty: each for itself
     leftover_rings: tuple[str, ...] = ()  # command rings of a crashed run, to be drained first, by name
     ready_fd: int = -1  # a pipe of this process alone: it writes one line `role\n` once it serves

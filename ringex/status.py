@@ -16,13 +16,17 @@ from ringex.journal.readers import told
 from ringex.preflight import is_locked
 
 _GONE_SECONDS = 0.02
+GATEWAY_ROLES = ("gateway-", "web-")
+FLOWS = ("requests", "replies", "refusals", "commands", "binary_commands", "events", "http_requests")
+"""Counts that are shown with their rates."""
 
 
 def read_status(settings: Settings) -> dict[str, Any]:
     """A JSON-able document: `running`, `data`, and while something runs all of `run.json`, processes and rings.
 
     A process has `pid` (None while it is between two lives), `restarts`, and where it lives `cpu_seconds` and
-    `memory_bytes`; a ring `capacity`, `published`, and a command ring `waiting`: commands not yet durable.
+    `memory_bytes`, a gateway also what the board shows of it (`counts`, `rates`, `now`); a ring `capacity`,
+    `published`, and a command ring `waiting`: commands not yet durable.
     """
     found: dict[str, Any] = {"running": is_locked(settings), "data": str(settings.data_dir)}
     if not found["running"]:
@@ -33,6 +37,9 @@ def read_status(settings: Settings) -> dict[str, Any]:
     rings = {name: _ring(name) for name in (*document.pop("command_rings"), document.pop("event_ring"))}
     for child in document["children"].values():
         child.update(_process(child["pid"]))
+    names = [name for name in document["children"] if name.startswith(GATEWAY_ROLES)]
+    for name, shown in zip(names, _board(document.pop("board")), strict=False):
+        document["children"][name] |= shown
     return found | document | {"rings": rings, "readers": _readers(settings, rings)}
 
 
@@ -61,11 +68,32 @@ def describe(found: dict[str, Any]) -> str:
         if "cpu_seconds" in child:
             state = f"cpu {child['cpu_seconds']:.1f} s, memory {child['memory_bytes'] >> 20} MiB"
         lines.append(f"  {name:<12} pid {child['pid'] or '-'}, {state}, {child['restarts']} restarts")
+        if "counts" in child:
+            lines += _described_counts(child)
     for name, ring in found["rings"].items():
         waiting = f", {ring['waiting']} of {ring['capacity']} waiting" if "waiting" in ring else ""
         lines.append(f"  {name}: {ring.get('published', 'no such ring')} published{waiting}")
     lines += [f"  {name} is {reader['events_behind']} events behind" for name, reader in found["readers"].items()]
     return "\n".join(lines)
+
+
+def _described_counts(told: dict[str, Any]) -> list[str]:
+    """What a gateway has counted, in a few lines: what is now, how much comes and goes, and what went wrong."""
+    now, counts, rates = told["now"], told["counts"], told["rates"]
+    held = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in now.items())
+    moved = ", ".join(f"{counts[name]} {name} ({rates.get(name, 0):g}/s)" for name in FLOWS if name in counts)
+    wrong = ", ".join(f"{name} {counts[name]}" for name in sorted(counts.keys() - set(FLOWS)) if counts[name])
+    lines = [f"    now: {held}", f"    so far: {moved or 'nothing'}"]
+    return [*lines, f"    also: {wrong}"] if wrong else lines
+
+
+def _board(name: str) -> list[dict[str, Any]]:
+    from ringex.gateways.board import read_board
+
+    try:
+        return read_board(name, time.time_ns())
+    except OSError:  # it has just stopped
+        return []
 
 
 def stop_exchange(settings: Settings, timeout_seconds: float) -> bool:

@@ -25,7 +25,8 @@ from typing import Any, Final
 
 from ringex.child import Child, Role, fork_child
 from ringex.config import Run, Settings
-from ringex.gateways.tally import make_tallies, remove_tallies
+from ringex.gateways.board import make_board
+from ringex.gateways.tally import make_tallies, remove_shared
 from ringex.preflight import CannotStart, DataDirLock, check_endpoints, check_space, make_data_dir
 from ringex.ring import Ring, RingError
 
@@ -76,6 +77,8 @@ class Rings:
     """Rings of crashed runs on the same data directory, oldest first; command and event rings."""
     tallies: str
     """What the gateways count together."""
+    board: str
+    """What they show of what they have counted."""
     keep_command_rings: bool = False
     """They may hold what no matcher has taken: the next start must drain them."""
 
@@ -110,31 +113,35 @@ def _rings(settings: Settings) -> Iterator[Rings]:
     command_rings = tuple(f"{prefix}{epoch:016x}-c{k:02}" for k in range(settings.numbered_gateways))
     tallies = tallies_prefix(settings)
     leftovers = tuple(sorted(match[0] for match in found))
-    rings = Rings(epoch, f"{prefix}{epoch:016x}-e", command_rings, leftovers, f"{tallies}{epoch:016x}")
+    rings = Rings(
+        epoch, f"{prefix}{epoch:016x}-e", command_rings, leftovers, f"{tallies}{epoch:016x}", f"{tallies}{epoch:016x}-b"
+    )
     for name in Ring.list(tallies):
-        remove_tallies(name)  # of a crashed run: nobody needs them
+        remove_shared(name)  # of a crashed run: nobody needs them
     made: list[str] = []
     try:
         for name in rings.command_rings:
             Ring.create(name, settings.command_ring_slots, epoch, gated=True).close()
             made.append(name)
         readers_max = min(max(16, settings.event_readers), EVENT_READERS_MAX)
-        _make_tallies(rings.tallies, settings)
+        _make_tallies(rings, settings)
         Ring.create(rings.event_ring, settings.event_ring_slots, epoch, gated=False, readers_max=readers_max).close()
         made.append(rings.event_ring)
         yield rings
     finally:
-        remove_tallies(rings.tallies)
+        remove_shared(rings.tallies)
+        remove_shared(rings.board)
         for name in made:
             if name == rings.event_ring or not rings.keep_command_rings:
                 Ring.unlink(name)
 
 
-def _make_tallies(name: str, settings: Settings) -> None:
+def _make_tallies(rings: Rings, settings: Settings) -> None:
     try:
-        make_tallies(name, settings.numbered_gateways)
+        make_tallies(rings.tallies, settings.numbered_gateways)
+        make_board(rings.board, settings.numbered_gateways)
     except OSError as error:
-        raise RingError(f"tallies {name}: /dev/shm: {error.strerror}") from error
+        raise RingError(f"tallies {rings.tallies}: /dev/shm: {error.strerror}") from error
 
 
 @dataclass
@@ -170,6 +177,7 @@ class Supervisor:
             command_rings=rings.command_rings,
             doorbells=self._doorbells,
             tallies=rings.tallies,
+            board=rings.board,
             leftover_rings=rings.leftover_command_rings,
         )
         self._selector = selectors.DefaultSelector()
@@ -338,6 +346,7 @@ class Supervisor:
             "durability": str(settings.durability),
             "event_ring": self._rings.event_ring,
             "command_rings": list(self._rings.command_rings),
+            "board": self._rings.board,
             "children": {
                 watch.role.name: {"pid": watch.child.pid if watch.child else None, "restarts": watch.restarts}
                 for watch in self._watches

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,3 +134,25 @@ def test_a_socket_that_sends_too_fast_is_closed(exchange: Exchange) -> None:
             flood()
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "more than 5 messages in one second")
+
+
+def test_status_shows_what_was_let_in_and_what_was_not(exchange: Exchange) -> None:
+    """After the tests before it: over both gateways."""
+    deadline = time.monotonic() + 10
+    while True:
+        shown = exchange.command("status", "--json", "--data", str(exchange.data))
+        children = json.loads(shown.stdout)["children"]
+        counts: Counter[str] = Counter()
+        for name in ("web-0", "web-1"):
+            counts.update(children[name]["counts"])
+        wanted = ("requests", "replies", "refusals", "refused-1003", "refused_4xx", "refused_418", "http_requests")
+        if all(counts[name] for name in (*wanted, "refused_connections", "sockets_opened", "sockets_too_fast")):
+            break
+        assert time.monotonic() < deadline, counts
+    assert counts["replies"] + counts["refusals"] >= counts["requests"]
+    assert sum(children[name]["now"]["bans"] for name in ("web-0", "web-1")) >= 1
+    assert "gateway-0" in children and "counts" in children["gateway-0"] and "counts" not in children["matcher"]
+    lines = exchange.command("status", "--data", str(exchange.data)).stdout.splitlines()
+    assert any(line.startswith("    now: ") and "open" in line for line in lines)
+    assert any(line.startswith("    so far: ") and "/s)" in line for line in lines)
+    assert any(line.startswith("    also: ") and "refused-1003 " in line for line in lines)

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from ringex.gateways.admin import ADMIN_METHODS
 from ringex.gateways.auth import Proof, Timing, authenticate, proof_of, require_address, require_scope, timing
 from ringex.gateways.backlog import Backlog
 from ringex.gateways.batches import Batches
+from ringex.gateways.board import Board
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.disconnects import Disconnects
 from ringex.gateways.errors import (
@@ -107,12 +108,18 @@ class Gateway:
     """Sends what the desk has answered. None: no connection has a seat there."""
     original_of: Callable[[Connection, Flight], tuple[Any, Mapping[str, Any]]] | None = None
     """(id, params) of a request that the desk has taken, from what it has kept of it. None: it is in msgpack."""
+    board: Board = field(default_factory=Board)
 
     def __post_init__(self) -> None:
         self.connections = Connections()
         self.streams = UserStreams(self.send, self.past)
         self.watchers: list[Watcher] = []
         self.counts: Counter[str] = Counter()
+        self.gauges: dict[str, Callable[[], int]] = {
+            "in_flight": lambda: len(self._pending) + len(self._deferred) + len(self._looking),
+            "connections": lambda: len(self.connections),
+            "bans": lambda: self.limiter.bans_in_force(time.time_ns()),
+        }
         self.disconnects = Disconnects()
         self._pending: dict[int, Pending] = {}
         self._deferred: deque[Deferred] = deque()
@@ -226,6 +233,8 @@ class Gateway:
             firsts.append(self.binary.next_deadline)
         if self.streams.wait_seconds is not None:
             firsts.append(time.monotonic() + self.streams.wait_seconds)
+        if self.board.due is not None:
+            firsts.append(self.board.due)
         if self.disconnects.next_look < math.inf:
             firsts.append(self.disconnects.next_look)
         return min(firsts, default=None)
@@ -256,6 +265,7 @@ class Gateway:
         if not more:
             self._answer_lookups()
             self._answer_deferred()
+        self.board.tell(self.counts, self.gauges)
         return more or self._look_again or self._outbox.slots > 0
 
     def end_streams(self, why_code: str) -> None:
@@ -676,6 +686,7 @@ class Gateway:
     def _refuse(self, connection: Connection, request_id: Any, refusal: Refusal, use: Use) -> None:
         self.counts["refusals"] += 1
         self.counts[f"refused{refusal.code}"] += 1
+        self.counts["refused_" + ("418" if refusal.status == 418 else f"{refusal.status // 100}xx")] += 1
         reply = {"id": request_id, "status": refusal.status, "error": refusal.body()}
         if use.is_shown:
             reply["rateLimits"] = self.limiter.rows(use, time.time_ns(), self.model)

@@ -11,6 +11,7 @@ from typing import Final
 
 from ringex.config import Run, Settings
 from ringex.gateways.backlog import Backlog
+from ringex.gateways.board import Board
 from ringex.gateways.express.answering import Replies
 from ringex.gateways.gateway import Gateway
 from ringex.gateways.keystore import open_keystore
@@ -76,6 +77,7 @@ class Joining:
             send_replies=send_replies,
             limiter=Limiter(self._settings.rate_limits, Tally(self._run.tallies, self._number)),
             lookups=self._lookups,
+            board=Board(self._run.board, self._number),
         )
 
     def _ring_own_doorbell(self) -> None:

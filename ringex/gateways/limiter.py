@@ -207,6 +207,10 @@ class Limiter:
         self._tally.set(meter.ban, now + seconds, times)
         return now + seconds
 
+    def bans_in_force(self, now_ns: int) -> int:
+        """How many subjects this gateway has banned, whose bans last."""
+        return sum(until > now_ns // 1_000_000_000 for until, _ in self._bans.values())
+
     def _is_exempt(self, address: str) -> bool:
         return not address or is_in(address, self.limits.exempt)
 

@@ -24,16 +24,21 @@ LOOK_SECONDS: Final = 0.1
 BAN_FROM: Final = 1 << 30
 """A window from here on is a second, the end of a ban: minutes are numbered below."""
 COUNT_MAX: Final = (1 << 32) - 1
-_FOLDER: Final = Path("/dev/shm")
+SHARED_FOLDER: Final = Path("/dev/shm")
 _REGION_BYTES: Final = PLACES * 16
 
 
 def make_tallies(name: str, gateways: int) -> None:
-    """The shared memory of `gateways` regions, zeros, every page of it there. Raises OSError."""
-    path = _FOLDER / name
+    """The shared memory of `gateways` regions. Raises OSError."""
+    make_shared(name, gateways * _REGION_BYTES)
+
+
+def make_shared(name: str, size_bytes: int) -> None:
+    """Shared memory of zeros, every page of it there. Raises OSError."""
+    path = SHARED_FOLDER / name
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.posix_fallocate(descriptor, 0, gateways * _REGION_BYTES)
+        os.posix_fallocate(descriptor, 0, size_bytes)
     except OSError:
         path.unlink()
         raise
@@ -41,10 +46,10 @@ def make_tallies(name: str, gateways: int) -> None:
         os.close(descriptor)
 
 
-def remove_tallies(name: str) -> None:
+def remove_shared(name: str) -> None:
     """Remove the name, if it is there; the memory goes with its last user."""
     with suppress(FileNotFoundError):
-        (_FOLDER / name).unlink()
+        (SHARED_FOLDER / name).unlink()
 
 
 def id_of(subject: str) -> int:
@@ -57,7 +62,7 @@ class Tally:
 
     def __init__(self, name: str = "", number: int = 0) -> None:
         if name:
-            with (_FOLDER / name).open("r+b", buffering=0) as file:
+            with (SHARED_FOLDER / name).open("r+b", buffering=0) as file:
                 memory: mmap.mmap | bytearray = mmap.mmap(file.fileno(), 0)
         else:
             number, memory = 0, bytearray(_REGION_BYTES)

@@ -64,6 +64,11 @@ class Streams:
         self._wake = wake
         self._flush = flush
 
+    @property
+    def topics(self) -> int:
+        """How many streams somebody follows."""
+        return len(self._registry)
+
     # Sockets
 
     def accept(self, path: bytes, query: bytes) -> Subscriber:

@@ -155,11 +155,12 @@ class HttpPeer(Peer):
         if self._state == _State.ENDED:
             return False
         if self._state != _State.BETWEEN:
-            self.site.gateway.counts["http_cut_off"] += 1
+            self.site.count("http_cut_off")
         self._state = _State.ENDED
         if not self._waiting:
             self.flush()
             return False
+        self.site.count("http_half_closed")
         self._waiting[-1].keep_alive = False
         return True
 
@@ -243,7 +244,7 @@ class HttpPeer(Peer):
             self._offer = request
             if request.header(b"upgrade").lower() == b"websocket":
                 return  # seen to when the parser says where the new protocol begins
-        self.site.gateway.counts["http_requests"] += 1
+        self.site.count("http_requests")
         self.site.wake()
         if request.path.startswith(pintu.PREFIX):
             pintu.serve(request, self.site)
@@ -312,7 +313,7 @@ class HttpPeer(Peer):
             self.rested()
 
     def _refuse(self, bad: _Bad) -> None:
-        self.site.gateway.counts[f"http_{bad.status}"] += 1
+        self.site.count(f"http_{bad.status}")
         request = self._request or Request(self)
         self._request = None
         request.keep_alive = False
@@ -355,6 +356,7 @@ class HttpPeer(Peer):
         elif self._is_flying:
             self.wait(self.site.bounds.idle_seconds)
         elif self._state == _State.BETWEEN:
+            self.site.count("http_idle")
             self.transport.close()
         else:
             self._refuse(_Bad(408, "The request did not come in full in time."))

@@ -89,6 +89,11 @@ class Site:
             peers.popleft().flush()
         return bool(peers)
 
+    def count(self, what: str) -> None:
+        """One more, which the next turn shows to operators."""
+        self.gateway.counts[what] += 1
+        self.wake()
+
     def endpoint(self, path: bytes) -> Endpoint | None:
         found = self.endpoints.get(path)
         if found is None and path.count(b"/") > 1:
@@ -127,7 +132,7 @@ class Peer(asyncio.Protocol):
         self.transport = transport
         site, bounds = self.site, self.site.bounds
         if len(site.peers) >= bounds.connections_max or site.stopping:
-            site.gateway.counts["refused_connections"] += 1
+            site.count("refused_connections")
             self.transport.abort()
             return
         name = transport.get_extra_info("peername")
@@ -157,7 +162,7 @@ class Peer(asyncio.Protocol):
         self.site.addresses[address] += 1
         if self.site.gateway.limiter.connected(address, self.site.addresses[address]):
             return True
-        self.site.gateway.counts["refused_connections"] += 1
+        self.site.count("refused_connections")
         return False
 
     def too_many(self) -> str:
@@ -235,7 +240,7 @@ class Peer(asyncio.Protocol):
 
     def drop(self, why: str) -> None:
         """Cut the connection, and count it."""
-        self.site.gateway.counts[why] += 1
+        self.site.count(why)
         self._out = None
         if self.transport is not None:
             self.transport.abort()

@@ -116,6 +116,9 @@ class WebGateway:
         )
         lane = self._lane = Lane(gateway, site, endpoints[socketapi.PATH])
         gateway.send_replies, gateway.original_of, site.lane = lane.send, lane.original_of, lane
+        gateway.gauges["open"] = lambda: len(site.peers)
+        gateway.gauges["open_sockets"] = lambda: gateway.counts["sockets_opened"] - gateway.counts["sockets_closed"]
+        gateway.gauges["streams"] = lambda: streams.topics
         server = await self._listen()
         doorbell = self._run.doorbells[self._number]
         self._loop.add_reader(doorbell, self._turn)

@@ -157,14 +157,14 @@ def _no_route(request: Request, site: Site) -> None:
     path = request.path[:200].decode("latin-1")
     routes = PATHS.get(request.path)
     if routes is None:
-        site.gateway.counts["http_404"] += 1
+        site.count("http_404")
         request.respond(404, error_body(-5000, f"Path {path}, Method {request.verb.decode()} is invalid"), ANY_ORIGIN)
         return
     verbs = [route.verb for route in routes]
     verbs += ["HEAD"] if "GET" in verbs else []
     allowed = ", ".join([*verbs, "OPTIONS"]).encode()
     if request.verb != b"OPTIONS":
-        site.gateway.counts["http_405"] += 1
+        site.count("http_405")
         message = f"Path {path}, Method {request.verb.decode()} is invalid. Allowed: {allowed.decode()}."
         request.respond(405, error_body(-5000, message), b"Allow: " + allowed + b"\r\n")
         return

@@ -97,7 +97,7 @@ class WebSocket(Peer):
     def open(self, data: bytes) -> None:
         """Begin, with what came behind the handshake."""
         self.site.peers.add(self)
-        self.site.gateway.counts["sockets_opened"] += 1
+        self.site.count("sockets_opened")
         self.rested()
         self.endpoint.on_open(self)
         if data:
@@ -143,6 +143,7 @@ class WebSocket(Peer):
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
+        self.site.count("sockets_closed")
         was_open = self._state == _State.OPEN
         self._state = _State.CLOSED
         if was_open:
@@ -202,13 +203,13 @@ class WebSocket(Peer):
             return False
         self._count = self._counted() + 1
         if self._count > most:
-            self.site.gateway.counts["sockets_too_fast"] += 1
+            self.site.count("sockets_too_fast")
             self.close(CloseCode.POLICY, f"more than {most} messages in one second")
             return True
         return False
 
     def _break(self, error: FrameError) -> None:
-        self.site.gateway.counts[f"socket_faults{int(error.code)}"] += 1
+        self.site.count(f"socket_faults{int(error.code)}")
         if self._state == _State.OPEN:
             self.send_frame(close_frame(error.code, str(error)))
             self.flush()
