@@ -135,10 +135,11 @@ class HttpPeer(Peer):
             self.ticket()
         if self._parser is None:
             self._parser = httptools.HttpRequestParser(self)
-        in_head = self._state == _State.HEAD
+        unfinished = self._request if self._state == _State.HEAD else None
         try:
             self._feed(data)
-            if in_head and self._state == _State.HEAD:  # of one endless line the parser tells nothing
+            if unfinished is not None and self._request is unfinished and self._state == _State.HEAD:
+                # Of one endless line the parser tells nothing.
                 self._received += len(data)
                 if self._received > self.site.bounds.head_bytes_max:
                     raise _head_too_large(self.site.bounds.head_bytes_max)

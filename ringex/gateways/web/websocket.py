@@ -88,6 +88,8 @@ class WebSocket(Peer):
         """Say goodbye; the connection ends when the peer has too, or is late."""
         if self._state != _State.OPEN:
             return
+        if code not in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
+            self.site.count(f"socket_closes{int(code)}")
         self.send_frame(close_frame(code, reason))
         self._state = _State.CLOSING
         self.flush()
