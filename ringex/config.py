@@ -76,6 +76,7 @@ class RateLimits:
     orders_10s: int = 1_000_000  # new orders of an account in ten seconds, less what its fills take away
     orders_1d: int = 200_000_000  # on a day
     open_orders: int = 1_000_000  # of an account in all markets
+    tokens_10s: int = 1_000  # of a key in ten seconds, over Pintu Pro's envelope
     connections_per_address: int = 300  # open at a time
     messages_per_second: int = 100  # of one WebSocket
     ban_after: int = 60  # requests refused in one minute

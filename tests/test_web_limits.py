@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from exchange import Exchange, running
+from test_web_pintu import Pintu
 from web_client import RestClient, connect, read_all
 
 from ringex.gateways.tally import LOOK_SECONDS
@@ -26,6 +27,7 @@ orders_1d = 3
 open_orders = 70
 connections_per_address = 4
 messages_per_second = 5
+tokens_10s = 12
 ban_after = 3
 ban_seconds = 3600
 """
@@ -96,6 +98,21 @@ def test_weights_are_told_summed_limited_and_end_in_a_ban(exchange: Exchange) ->
     assert (refused.status, refused.body["code"]) == (429, -1003)
     assert 0 < int(refused.headers["retry-after"]) <= 60
     client.close()
+
+
+def test_tokens_of_the_envelope(exchange: Exchange) -> None:
+    for words in (("account", "create", "tokens"), ("key", "create", "--account", "tokens")):
+        done = exchange.command(*words, "--data", str(exchange.data))
+        assert done.returncode == 0, done
+    trader = Pintu(exchange, "tokens")
+    if (left := 10 - time.time() % 10) < 3:
+        time.sleep(left)
+    cancel = ("cancel-all-orders", {"symbol": "BTC-IDR"})
+    assert trader.post(*cancel)[0] == 200
+    status, body = trader.post(*cancel)
+    assert (status, body["code"], body["message"]) == (429, 10003, "TOO_MANY_REQUESTS")
+    assert "this takes 10" in body["reason"]
+    assert trader.post("get-open-orders")[0] == 200, "what asks only takes none"
 
 
 def test_connections_of_one_address_are_limited_over_all_gateways(exchange: Exchange) -> None:

@@ -157,14 +157,15 @@ class Gateway:
         params: dict[str, Any],
         proof: Proof | None = None,
         unit_ns: int = 0,
+        tokens: int = 0,
     ) -> None:
         """Take one request whose parts a transport has told apart; answer it now, or when its commands are.
 
         `request_id` comes back in the reply. `proof` says who calls; None: it is among `params`, or the session's.
-        `unit_ns`: of times in the reply; 0: the connection's.
+        `unit_ns`: of times in the reply; 0: the connection's. `tokens`: what it takes of its key's (see `Limiter`).
         """
         is_shown = params.get("returnRateLimits", connection.show_limits) not in (False, "false")
-        use = Use(is_shown, unit_ns or connection.unit_ns)
+        use = Use(is_shown, unit_ns or connection.unit_ns, tokens=tokens)
         if connection.disconnect_account:
             connection.heard = time.monotonic()
         try:
@@ -300,7 +301,10 @@ class Gateway:
             raise
         key = signer.number if signer is not None else 0
         if signer is not None:
-            self._take(use, self.limiter.of_key(key, connection.address), weight, connection)
+            meter = self.limiter.of_key(key, connection.address)
+            self._take(use, meter, weight, connection)
+            if use.tokens and meter.is_limited and self.limiter.limits.enabled:
+                self.limiter.tokens.take(key, use.tokens, now_ns)
             if name in ORDERING:
                 use.account = account
         call = Call(arguments, self.model, connection, now_ns, account, key, signer, when, self)

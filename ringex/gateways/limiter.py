@@ -35,6 +35,7 @@ from ringex.gateways.meters import (
 )
 from ringex.gateways.tally import Tally, id_of
 from ringex.gateways.times import MILLISECOND_NS
+from ringex.gateways.tokens import Tokens
 from ringex.history.readmodel import ReadModel
 from ringex.messages import FEE_ACCOUNT
 
@@ -58,6 +59,8 @@ class Use:
     meter: Meter | None = None
     account: int = 0
     """Whose orders are counted; 0: nobody's."""
+    tokens: int = 0
+    """What it takes of its key's tokens, over Pintu Pro's envelope."""
 
 
 class Limiter:
@@ -68,6 +71,7 @@ class Limiter:
         self.meters = Meters()
         self._refresh_at = 0.0
         self._tally = tally or Tally()
+        self.tokens = Tokens(limits.tokens_10s, self._tally)
         self._meters: OrderedDict[str, Meter] = OrderedDict()
         self._bans: OrderedDict[int, tuple[int, int]] = OrderedDict()  # id -> until (seconds), how manieth
 

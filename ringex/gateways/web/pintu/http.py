@@ -9,7 +9,7 @@ from ringex.gateways.errors import Refusal
 from ringex.gateways.limiter import retry_seconds
 from ringex.gateways.web.peer import Site
 from ringex.gateways.web.pintu import envelope
-from ringex.gateways.web.pintu.translation import Translated, timed, translate
+from ringex.gateways.web.pintu.translation import ROOT, Translated, timed, translate
 from ringex.gateways.web.responses import ENCODER
 from ringex.gateways.web.rest import form
 from ringex.terms import Transport
@@ -17,7 +17,7 @@ from ringex.terms import Transport
 if TYPE_CHECKING:
     from ringex.gateways.web.http import Request
 
-PREFIX: Final = b"/v1/"
+PREFIX: Final = ROOT.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +70,4 @@ def serve(request: Request, site: Site) -> None:
         return
     ticket = Ticket(request, ticket.request_id, method, translated)
     named = timed(translated.params, sent.timestamp) if sent is not None else translated.params
-    site.gateway.call(connection, ticket, translated.method, named, proof)
+    site.gateway.call(connection, ticket, translated.method, named, proof, tokens=translated.tokens)

@@ -149,7 +149,8 @@ class PintuSockets:
             is_private = sent.method.startswith("private/")
             params = timed(translated.params, sent.timestamp) if is_private else translated.params
             ticket = SocketTicket(self, socket, sent, translated)
-            gateway.call(connection, ticket, translated.method, params, proof if is_private else None)
+            shown_by = proof if is_private else None
+            gateway.call(connection, ticket, translated.method, params, shown_by, tokens=translated.tokens)
 
     def _change(self, socket: WebSocket, sent: Envelope) -> None:
         """One reply a channel."""

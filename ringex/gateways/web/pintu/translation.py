@@ -6,7 +6,7 @@ Nothing is decided here: what a method takes and refuses is the table's business
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ringex.decimals import format_scaled
@@ -17,6 +17,8 @@ from ringex.history.readmodel import ReadModel
 
 Params = Mapping[str, Any]
 Data = Any
+ROOT: Final = "/v1/"
+"""What the paths of methods begin with."""
 PAGE_SIZE: Final = 50
 PAGE_SIZE_MAX: Final = 500
 PAGED_MAX: Final = 1000
@@ -32,6 +34,8 @@ class Translated:
     method: str
     params: dict[str, Any]
     tell: Callable[[Any], Data]
+    tokens: int = 0
+    """What it takes of its key's tokens."""
 
 
 def translate(method: str, params: Params, model: ReadModel) -> Translated:
@@ -39,13 +43,13 @@ def translate(method: str, params: Params, model: ReadModel) -> Translated:
     known = METHODS.get(method)
     if known is None:
         raise Refusal(-1020, f"This operation is not supported. Methods are: {', '.join(METHODS)}.", status=404)
-    take, allowed = known
+    allowed = known.parameters
     unknown = ", ".join(sorted(name[:40] for name in params if name not in allowed))
     if unknown:
         raise Refusal(
             -1104, f"Not all sent parameters were read. Unknown: {unknown[:200]}. Known: {', '.join(allowed)}."
         )
-    return take(params, model)
+    return replace(known.take(params, model), tokens=known.tokens)
 
 
 def timed(params: dict[str, Any], timestamp: int) -> dict[str, Any]:
@@ -337,17 +341,32 @@ _ORDER_NAMES: Final = {
 }
 _ONE_ORDER: Final = ("symbol", "order_id", "client_order_id")
 _HISTORY: Final = ("symbol", "page", "page_size", "t_start", "t_end")
-METHODS: Final[Mapping[str, tuple[Callable[[Params, ReadModel], Translated], tuple[str, ...]]]] = {
-    "public/get-symbols-reference": (_reference, ()),
-    "public/get-book": (_book, ("symbol", "depth")),
-    "public/get-trades": (_trades, ("symbol",)),
-    "private/place-order": (_place, ("symbol", "exec_inst", *_ORDER_NAMES)),
-    "private/cancel-order": (_cancel, _ONE_ORDER),
-    "private/cancel-all-orders": (_cancel_all, ("symbol",)),
-    "private/get-account-information": (_account, ()),
-    "private/get-open-orders": (_open_orders, ("symbol",)),
-    "private/get-order-details": (_details, _ONE_ORDER),
-    "private/get-order-history": (_order_history, _HISTORY),
-    "private/get-trade-history": (_trade_history, _HISTORY),
+
+
+@dataclass(frozen=True)
+class PintuMethod:
+    """A method of the envelope. `of`: the table's; `tokens`: what it takes of the key's."""
+
+    of: str
+    take: Callable[[Params, ReadModel], Translated]
+    parameters: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    tokens: int = 0
+
+
+_SYMBOL: Final = ("symbol",)
+METHODS: Final[Mapping[str, PintuMethod]] = {
+    "public/get-symbols-reference": PintuMethod("exchangeInfo", _reference),
+    "public/get-book": PintuMethod("depth", _book, ("symbol", "depth"), _SYMBOL),
+    "public/get-trades": PintuMethod("trades.recent", _trades, _SYMBOL, _SYMBOL),
+    "private/place-order": PintuMethod(
+        "order.place", _place, ("symbol", "exec_inst", *_ORDER_NAMES), ("symbol", "side", "type"), tokens=1
+    ),
+    "private/cancel-order": PintuMethod("order.cancel", _cancel, _ONE_ORDER, _SYMBOL, tokens=1),
+    "private/cancel-all-orders": PintuMethod("openOrders.cancelAll", _cancel_all, _SYMBOL, _SYMBOL, tokens=10),
+    "private/get-account-information": PintuMethod("account.status", _account),
+    "private/get-open-orders": PintuMethod("openOrders.status", _open_orders, _SYMBOL),
+    "private/get-order-details": PintuMethod("order.status", _details, _ONE_ORDER, _SYMBOL),
+    "private/get-order-history": PintuMethod("allOrders", _order_history, _HISTORY, _SYMBOL),
+    "private/get-trade-history": PintuMethod("myTrades", _trade_history, _HISTORY, _SYMBOL),
 }
-"""Method -> translation, and the parameters that it takes."""
