@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 HTML: Final = b"text/html;charset=UTF-8"
 WEIGHT: Final = 20
+ROOT: Final = (
+    b"<!doctype html><html lang=en><meta charset=utf-8><title>ringex</title><p>This is a ringex exchange. "
+    b"<a href=/docs>Its API</a>: REST at /api/v3, WebSockets at /ws-api/v3, /ws and /stream.</html>"
+)
 PAGES: Final[dict[bytes, tuple[bytes, Callable[[], bytes]]]] = {
+    b"/": (HTML, lambda: ROOT),
     b"/docs": (HTML, page),
     b"/docs/openapi.json": (JSON, lambda: ENCODER.encode(openapi())),
     b"/docs/asyncapi.json": (JSON, lambda: ENCODER.encode(asyncapi())),

@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from ringex.gateways.parameters import Kind, Parameter
+from ringex.gateways.web.reference.envelope import COMPONENTS as ENVELOPE_COMPONENTS
+from ringex.gateways.web.reference.envelope import envelope_paths
 from ringex.gateways.web.reference.results import COMPONENTS, RESULTS
 from ringex.gateways.web.reference.schemas import ERROR, SIGNING, Schema, schema_of, scope_of, summary_of, words_of
 from ringex.gateways.web.routes import ROUTES, Route
@@ -26,12 +28,13 @@ def openapi() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for route in ROUTES.values():
         paths.setdefault(route.path, {})[route.verb.lower()] = _operation(route)
+    paths |= envelope_paths()
     return {
         "openapi": "3.1.0",
         "info": {"title": "ringex REST", "version": package_version(), "description": _INTRODUCTION},
         "paths": paths,
         "components": {
-            "schemas": {"Error": ERROR, **COMPONENTS},
+            "schemas": {"Error": ERROR, **COMPONENTS, **ENVELOPE_COMPONENTS},
             "responses": {
                 "Refused": {
                     "description": "Refused: the code and what would have passed. 429 and 418 have `Retry-After`.",

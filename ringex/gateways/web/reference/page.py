@@ -8,6 +8,7 @@ from functools import cache
 from html import escape
 from typing import Any, Final
 
+from ringex.gateways.web.pintu.translation import ROOT
 from ringex.gateways.web.reference.asyncapi import asyncapi
 from ringex.gateways.web.reference.openapi import FORM, openapi
 from ringex.gateways.web.reference.schemas import SIGNING
@@ -67,15 +68,18 @@ def page() -> bytes:
     """UTF-8 HTML."""
     rest, sockets = openapi(), asyncapi()
     operations = [(path, verb.upper(), one) for path, verbs in rest["paths"].items() for verb, one in verbs.items()]
+    dialect = [one for one in operations if not one[0].startswith(ROOT)]
+    envelope = [one for one in operations if one[0].startswith(ROOT)]
     calls = sockets["components"]["messages"]
     streams = {name: one for name, one in sockets["channels"].items() if "x-pace" in one}
     side = [
-        _menu("REST", ((f"{verb} {path}", verb, path) for path, verb, _ in operations)),
+        _menu("REST", ((f"{verb} {path}", verb, path) for path, verb, _ in dialect)),
         _menu("WebSocket API", ((f"call {name}", "WS", name) for name in calls)),
         _menu("Streams", ((f"stream {name}", "STREAM", name) for name in streams)),
+        _menu("Pintu Pro", ((f"{verb} {path}", verb, path) for path, verb, _ in envelope)),
     ]
     parts = [
-        _section("REST", rest["info"]["description"], (_operation(*one, rest) for one in operations)),
+        _section("REST", rest["info"]["description"], (_operation(*one, rest) for one in dialect)),
         _section(
             "WebSocket API",
             'At /ws-api/v3: send {"id", "method", "params"}; the reply is {"id", "status", "result" or "error",'
@@ -87,6 +91,12 @@ def page() -> bytes:
             "At /ws/<name>/<name>…, or /stream?streams=<name>/<name>… with each message in"
             ' {"stream", "data"}; SUBSCRIBE and UNSUBSCRIBE change them on the way.',
             (_stream(name, one, sockets) for name, one in streams.items()),
+        ),
+        _section(
+            "Pintu Pro's envelope",
+            "Private methods are sent as {`request_id`, `timestamp`, `method`, `api_key`, `params`, `signature`}; these"
+            " are their `params`. At /v1/ws the same methods, and `subscribe`, go over a WebSocket.",
+            (_operation(*one, rest) for one in envelope),
         ),
     ]
     raw = '<a href="/docs/openapi.json">openapi.json</a> · <a href="/docs/asyncapi.json">asyncapi.json</a>'
@@ -124,14 +134,23 @@ def _section(title: str, words: str, cards: Iterable[str]) -> str:
 
 def _operation(path: str, verb: str, one: dict[str, Any], document: dict[str, Any]) -> str:
     if "requestBody" in one:
-        body = one["requestBody"]["content"][FORM]["schema"]
+        content = one["requestBody"]["content"]
+        body = content[FORM]["schema"] if FORM in content else _params_of(content["application/json"]["schema"])
         rows = _rows(body["properties"], body.get("required", ()))
     else:
         rows = [(p["name"], _schema(p), p["required"], p.get("description", "")) for p in one["parameters"]]
     result = one["responses"]["200"]["content"]["application/json"]["schema"]
     shown = _details("Answer", _resolved(result, document)) if result else ""
     tags = _tags(one["x-scope"], one["x-weight"], one["x-method"])
+    if one.get("x-tokens"):
+        tags = f'<span class="tag">tokens {one["x-tokens"]}</span>{tags}'
     return _card(f"{verb} {path}", verb, path, tags, f"<p>{_text(one['summary'])}</p>{_table(rows)}{shown}")
+
+
+def _params_of(envelope: dict[str, Any]) -> dict[str, Any]:
+    found = envelope["properties"]["params"]
+    assert isinstance(found, dict)
+    return found
 
 
 def _call(name: str, one: dict[str, Any]) -> str:
@@ -171,12 +190,13 @@ def _schema(parameter: dict[str, Any]) -> dict[str, Any]:
 
 def _kind(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return " · ".join(f"<code>{escape(one)}</code>" for one in schema["enum"])
+        return " · ".join(f"<code>{escape(one)}</code>" for one in schema["enum"] if isinstance(one, str) and one)
     if schema["type"] == "array":
         return "list of strings"
     if schema.get("pattern", "").startswith("^([0-9]"):
         return "decimal, as a string"
-    return str(schema["type"])
+    kinds = schema["type"]
+    return " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
 
 
 def _details(title: str, schema: Any) -> str:
