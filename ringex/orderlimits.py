@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from ringex.division import quotient
-from ringex.jit import compiled, inlined, int64
+from ringex.jit import inlined, int64
 from ringex.memory import record_at
 
 SHORT_NS: Final = 10 * 10**9
@@ -43,25 +43,23 @@ def day_of(time_ns: int) -> int:
     return quotient(int64(time_ns), DAY_NS)
 
 
-@compiled
-def count_accepted(counts: int, time_ns: int) -> None:
-    """An order was accepted: one more in the ORDER_COUNTS at this address."""
+@inlined
+def count_accepted(counts: int, window: int, day: int) -> None:
+    """An order was accepted in these windows: one more in the ORDER_COUNTS at this address."""
     c = record_at(counts, 0, ORDER_COUNTS)
-    window = short_window_of(time_ns)
-    day = day_of(time_ns)
     c.short_count = c.short_count + 1 if c.short_window == window else 1
     c.short_window = window
     c.day_count = c.day_count + 1 if c.day == day else 1
     c.day = day
 
 
-@compiled
-def count_first_fill(counts: int, time_ns: int, credit: int) -> None:
-    """An order has traded for the first time: `credit` fewer, where they were counted in the present windows."""
+@inlined
+def count_first_fill(counts: int, window: int, day: int, credit: int) -> None:
+    """An order has traded for the first time, in these windows: `credit` fewer, where any were counted there."""
     c = record_at(counts, 0, ORDER_COUNTS)
-    if c.short_window == short_window_of(time_ns):
+    if c.short_window == window:
         c.short_count = max(int64(0), c.short_count - credit)
-    if c.day == day_of(time_ns):
+    if c.day == day:
         c.day_count = max(int64(0), c.day_count - credit)
 
 

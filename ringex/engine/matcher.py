@@ -34,7 +34,7 @@ from ringex.engine.masses import (
 )
 from ringex.engine.matching import match
 from ringex.engine.money import close_withdrawal, hold_withdrawal, move_money, transfer
-from ringex.engine.orderlimits import set_order_limits
+from ringex.engine.orderlimits import note_windows, set_order_limits
 from ringex.engine.orders import amend, cancel, cancel_replace, place
 from ringex.engine.records import REQUEST, RING, ROOT, TIMER
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
@@ -84,6 +84,7 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
     s.first_price = 0
     s.command_sequence = c.sequence
     s.time_ns = c.time_ns
+    note_windows(root)
     _note_ring(root, command)
     if second != 0:
         s.command_sequence += 1

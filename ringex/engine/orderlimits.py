@@ -11,7 +11,7 @@ from ringex.engine.records import ACCOUNT, ACCOUNT_BYTES, ORDER_COUNTS_OFFSET, R
 from ringex.jit import compiled, inlined, int64
 from ringex.memory import record_at
 from ringex.messages import FEE_ACCOUNT, ORDER_LIMITS_COMMAND, ORDER_LIMITS_EVENT
-from ringex.orderlimits import count_accepted, count_first_fill, day_count_of, short_count_of
+from ringex.orderlimits import SHORT_NS, count_accepted, count_first_fill, day_of, short_window_of
 from ringex.reasons import Reason
 from ringex.terms import EventKind
 
@@ -23,15 +23,27 @@ def _counts_of(root: int, account: int) -> int:
 
 
 @inlined
+def note_windows(root: int) -> None:
+    """Keep the windows of the present time: they change every ten seconds, and are asked for at each order."""
+    s = record_at(root, 0, ROOT)
+    if s.time_ns >= s.short_until_ns:
+        s.short_window = short_window_of(s.time_ns)
+        s.short_until_ns = (s.short_window + 1) * SHORT_NS
+        s.day = day_of(s.time_ns)
+
+
+@inlined
 def note_accepted(root: int, account: int) -> None:
     """An order of the account was accepted."""
-    count_accepted(_counts_of(root, account), record_at(root, 0, ROOT).time_ns)
+    s = record_at(root, 0, ROOT)
+    count_accepted(_counts_of(root, account), s.short_window, s.day)
 
 
 @inlined
 def note_first_fill(root: int, account: int, credit: int) -> None:
     """An order of the account trades for the first time."""
-    count_first_fill(_counts_of(root, account), record_at(root, 0, ROOT).time_ns, int64(credit))
+    s = record_at(root, 0, ROOT)
+    count_first_fill(_counts_of(root, account), s.short_window, s.day, int64(credit))
 
 
 @inlined
@@ -40,10 +52,10 @@ def check_order_limits(root: int, account: int) -> int:
     s = record_at(root, 0, ROOT)
     a = record_at(s.accounts, int64(account), ACCOUNT)
     most = int64(a.orders_10s_max) if a.orders_10s_max != 0 else s.orders_10s_max
-    if a.short_count >= most and short_count_of(_counts_of(root, account), s.time_ns) >= most:
+    if a.short_count >= most and a.short_window == s.short_window:
         return int64(Reason.ORDER_RATE_10S)
     most = int64(a.orders_1d_max) if a.orders_1d_max != 0 else s.orders_1d_max
-    if a.day_count >= most and day_count_of(_counts_of(root, account), s.time_ns) >= most:
+    if a.day_count >= most and a.day == s.day:
         return int64(Reason.ORDER_RATE_1D)
     most = int64(a.open_orders_max) if a.open_orders_max != 0 else s.open_orders_max
     return int64(Reason.TOO_MANY_OPEN_ORDERS) if a.open_orders >= most else int64(Reason.NONE)

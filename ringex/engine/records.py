@@ -310,6 +310,9 @@ ROOT: Final = np.dtype(
         ("countdowns", "i8"),  # how many there are
         ("timer_sequence", "i8"),
         ("timer_next_ns", "i8"),  # when the first timer is due; 0: there is none
+        ("short_window", "i8"),  # of `time_ns`, in which new orders are counted: see `ringex.orderlimits`
+        ("short_until_ns", "i8"),  # when it is over; 0 in a state that has just been made
+        ("day", "i8"),
         *_WORK,
         ("auction_price", "i8"),  # what an uncross would give: see `find_uncross`
         ("auction_quantity", "i8"),

@@ -20,6 +20,8 @@ from ringex.orderlimits import (
     TAKER_CREDIT,
     count_accepted,
     count_first_fill,
+    day_of,
+    short_window_of,
 )
 from ringex.terms import EventFlag
 
@@ -60,15 +62,17 @@ class OrderCounts:
 def counts_accept(counts: int, event: int) -> None:
     """ACCEPTED."""
     e = record_at(event, 0, EVENT)
-    count_accepted(counts + int64(e.account) * _COUNTS_BYTES, e.time_ns)
+    count_accepted(counts + int64(e.account) * _COUNTS_BYTES, short_window_of(e.time_ns), day_of(e.time_ns))
 
 
 @compiled
 def counts_trade(counts: int, event: int) -> None:
     """TRADE: which of the two orders has it for its first?"""
     t = record_at(event, 0, TRADE)
+    window = short_window_of(t.time_ns)
+    day = day_of(t.time_ns)
     if t.taker_executed_quantity == t.quantity:
         credit = int64(MAKER_CREDIT) if int64(t.flag_bits) & EventFlag.UNCROSS != 0 else int64(TAKER_CREDIT)
-        count_first_fill(counts + int64(t.account) * _COUNTS_BYTES, t.time_ns, credit)
+        count_first_fill(counts + int64(t.account) * _COUNTS_BYTES, window, day, credit)
     if t.maker_executed_quantity == t.quantity:
-        count_first_fill(counts + int64(t.maker_account) * _COUNTS_BYTES, t.time_ns, int64(MAKER_CREDIT))
+        count_first_fill(counts + int64(t.maker_account) * _COUNTS_BYTES, window, day, int64(MAKER_CREDIT))
