@@ -428,7 +428,7 @@ class Stream:
         market = dice.one_of(MARKET_NUMBERS)
         status = self.exchange.directory.markets[market].status
         first = "pre_open_ns" if status == MarketStatus.CLOSED else "auction_ns"
-        names = (first, "auction_ns", "open_ns", "close_ns")[dice.below(2) : 2 + dice.below(3)]
+        names = (first, "auction_ns", "open_ns", "close_ns")[dice.below(2) : dice.one_of((3, 3, 2, 3, 4))]
         times, time_ns = {}, self.desk.time_ns
         for name in names:
             time_ns += dice.one_of((1, 5, 10, 12, 30, 1, 25_000_000_000, 0))
@@ -522,11 +522,12 @@ class Stream:
         return (self.desk.command(CommandKind.LIMITS_SET, **numbers),)
 
     def _order_limits(self, dice: Dice) -> tuple[Fields, ...]:
-        """An account's own, or everybody's: none that is felt, or such that is at once."""
+        """An account's own, or everybody's: mostly none that is felt, for all that is done needs orders."""
         account = dice.one_of((1, 2, 3, 0, 1, 2, 3, ACCOUNTS + 2))
-        numbers = [dice.one_of((0, 1 << 30, 1, 2, 3, 6, -1)) for _ in range(3)]
-        if account == 0:
-            numbers = [number or 5 for number in numbers]
+        numbers = [0 if account else 1 << 30] * 3
+        which = dice.below(8)
+        if which < 3:
+            numbers[which] = dice.one_of((3, 6, 1, 2, 4, -1, 0))
         return (self.desk.order_limits(account, *numbers),)
 
     def _odd(self, dice: Dice) -> tuple[Fields, ...]:
