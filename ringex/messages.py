@@ -9,7 +9,7 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
 
     commands   PLACE_COMMAND      PLACE: a COMMAND that ends otherwise
                COMMAND            PLACE CANCEL CANCEL_ALL AMEND CANCEL_REPLACE SESSION_LOST CONTINUE TIMER
-                                  SESSION_CLOSED MARKET_KILL ACCOUNT_KILL
+                                  SESSION_CLOSED MARKET_KILL ACCOUNT_KILL OCO_PLACE OTO_PLACE OTOCO_PLACE LIST_CANCEL
                BALANCE_COMMAND    DEPOSIT WITHDRAW TRANSFER WITHDRAW_HOLD WITHDRAW_COMPLETE WITHDRAW_RELEASE
                COUNTDOWN_COMMAND  COUNTDOWN_SET
                ASSET_COMMAND      ASSET_ADD
@@ -20,10 +20,11 @@ the same 256 bytes, so `array.view(TRADE)` reads what `array.view(EVENT)` holds:
                FEES_COMMAND       FEES_SET FEE_ASSET_SET
                FILTERS_COMMAND    MARKET_FILTERS_SET
                SCHEDULE_COMMAND   MARKET_SCHEDULE
-    events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED BOOK
+    events     EVENT              RESTED CANCELED AMENDED REJECTED DUPLICATE DONE TRIGGERED BOOK PLACED
                ORDER_TERMS        ACCEPTED: an EVENT that ends otherwise
                TRADE              TRADE
                PREVENTED          PREVENTED
+               LIST_EVENT         ORDER_LIST
                COUNTDOWN_EVENT    COUNTDOWN
                BALANCE_EVENT      BALANCE
                ASSET_EVENT, MARKET_EVENT, ACCOUNT_EVENT      ASSET MARKET ACCOUNT KEY KEY_REVOKED
@@ -51,6 +52,8 @@ SCHEMA_VERSION: Final = 4
 RECORD_BYTES: Final = 256
 CLIENT_ORDER_ID_BYTES_MAX: Final = 36
 CLIENT_ORDER_ID_WORDS: Final = 5
+RECORDS_PER_COMMAND_MAX: Final = 4
+"""How many consecutive records a command takes at most: an order list's own, and those of its orders."""
 EVENTS_PER_COMMAND_MAX: Final = 1024
 """What one `apply` may emit at most; larger work goes on through journaled CONTINUE commands (law 9)."""
 FEE_RATE_ONE: Final = 100_000_000
@@ -96,7 +99,7 @@ _COMMAND_HEADER: list[tuple[Any, ...]] = [
     ("expires_ns", "i8"),  # timestamp + recvWindow; refused when sequenced later; 0: never
     ("gateway", "u2"),  # session: which gateway
     ("transport", "u1"),  # Transport
-    ("slots", "u1"),  # how many consecutive records make this command: 1, or 2 for CANCEL_REPLACE
+    ("slots", "u1"),  # how many consecutive records make this command: 1; CANCEL_REPLACE 2, order lists 3 or 4
     ("incarnation", "u4"),  # session: which life of that gateway
     ("connection", "u4"),  # session: which connection in that life
     ("key", "u4"),  # the API key's number; 0: none (admin)
@@ -136,7 +139,8 @@ COMMAND: Final = _record(
         *_ORDER_COMMAND_END,
     ],
 )
-"""An order command. CANCEL_REPLACE spans two records: the cancel leg (this kind), then a PLACE record."""
+"""An order command. CANCEL_REPLACE spans two records: the cancel leg (this kind), then a PLACE record. An order list
+has a record of its own, then the PLACE record of each order; LIST_CANCEL names a list as CANCEL does an order."""
 
 PLACE_COMMAND: Final = _record(
     "PLACE_COMMAND",
@@ -414,7 +418,7 @@ ORDER_TERMS: Final = _record(
         ("trailing_delta", "u2"),  # basis points
         ("strategy_type", "i4"),  # 0: none
         ("good_till_ns", "i8"),  # GTD: when it expires
-        ("_pad", "i8"),
+        ("order_list_id", "i8"),  # 0: it is of none
         *(field if field[0] != "trade_count" else ("strategy_id", "i8") for field in _ORDER_END),
     ],
 )
@@ -476,6 +480,24 @@ PREVENTED: Final = _record(
     ],
 )
 """A trade that did not happen; what becomes of the two orders the events after it say."""
+
+LIST_EVENT: Final = _record(
+    "LIST_EVENT",
+    [
+        *_EVENT_HEADER,
+        ("order_list_id", "i8"),
+        ("first_order_id", "i8"),  # its orders, open or not, the working one first
+        ("second_order_id", "i8"),
+        ("third_order_id", "i8"),  # 0: there are only two
+        ("list_kind", "u1"),  # ListKind
+        ("list_status", "u1"),  # ListStatus
+        ("command_kind", "u1"),  # CommandKind of the cause
+        ("transport", "u1"),
+        ("_pad", "u4"),
+        ("client_order_id", "u8", (5,)),  # the list's
+    ],
+)
+"""ORDER_LIST: what an order list has come to."""
 
 BALANCE_EVENT: Final = _record(
     "BALANCE_EVENT",

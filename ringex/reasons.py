@@ -83,6 +83,9 @@ class Reason(IntEnum):
     ILLEGAL_TRANSITION = 71
     NOT_IN_AUCTION = 72
     MARKET_PAUSED = 73
+    ENDED_WITH_LIST = 100
+    INVALID_ORDER_LIST = 101
+    PRICE_RELATION = 102
     ORDER_RATE_10S = 110
     ORDER_RATE_1D = 111
     TOO_MANY_OPEN_ORDERS = 112
@@ -170,6 +173,9 @@ REASON_TEXT: Final[dict[Reason, tuple[int, str]]] = {
     Reason.CANCELED_BY_OPERATOR: (0, "Canceled by the operator."),
     Reason.COUNTDOWN_OVER: (0, "Canceled because a countdown was not set anew in time."),
     Reason.INVALID_COUNTDOWN: (-1130, "Invalid data sent for parameter 'countdownTime'."),
+    Reason.ENDED_WITH_LIST: (0, "Ended because another order of its list has traded, triggered or ended."),
+    Reason.INVALID_ORDER_LIST: (-1014, "Unsupported order combination."),
+    Reason.PRICE_RELATION: (-2010, "The relationship of the prices for the orders is not correct."),
     Reason.UNKNOWN_KEY: (-2015, "There is no such API key, or it has been revoked."),
     Reason.ORDER_RATE_10S: (-1015, "Too many new orders."),
     Reason.ORDER_RATE_1D: (-1015, "Too many new orders."),

@@ -71,6 +71,29 @@ class OrderStatus(IntEnum):
     EXPIRED = 5
     REJECTED = 6
     EXPIRED_IN_MATCH = 7
+    PENDING_NEW = 8
+    """Of an order list: to be placed when the list's working order is filled."""
+
+
+class ListKind(IntEnum):
+    """What connects the orders of a list; its number of orders follows."""
+
+    OCO = 1
+    """One cancels the other: a pair."""
+    OTO = 2
+    """One triggers the other: a working order, and a pending one."""
+    OTOCO = 3
+    """One triggers a pair."""
+
+
+class ListStatus(IntEnum):
+    """What an ORDER_LIST event says has happened."""
+
+    EXEC_STARTED = 1
+    UPDATED = 2
+    """An order has another client order id."""
+    ALL_DONE = 3
+    """No order of it is open any more."""
 
 
 class Transport(IntEnum):
@@ -119,6 +142,10 @@ class CommandKind(IntEnum):
     ACCOUNT_KILL = 33
     COUNTDOWN_SET = 34
     KEY_REVOKE = 36
+    OCO_PLACE = 37
+    OTO_PLACE = 38
+    OTOCO_PLACE = 39
+    LIST_CANCEL = 40
     ORDER_LIMITS_SET = 41
     MARKET_SCHEDULE = 42
 
@@ -176,6 +203,10 @@ class EventKind(IntEnum):
     INDICATIVE = 22
     COUNTDOWN = 27
     KEY_REVOKED = 29
+    ORDER_LIST = 30
+    """An order list has begun, has another order id in it, or is done."""
+    PLACED = 31
+    """The working order of a list is filled: a pending order enters the market, or waits for its stop price."""
     ORDER_LIMITS = 34
     SCHEDULE = 35
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from reference import ReferenceExchange
+from reference.arena import SMALL
 from reference.records import Fields, command_record, empty_event
-from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
+from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, Dice, Stream
 
 from ringex import messages
 from ringex.messages import COMMAND, EVENT, RECORD_BYTES
@@ -35,6 +36,7 @@ _DTYPES = {
     EventKind.FEE_ASSET: messages.FEES_EVENT,
     EventKind.MARKET_FILTERS: messages.FILTERS_EVENT,
     EventKind.INDICATIVE: messages.INDICATIVE_EVENT,
+    EventKind.ORDER_LIST: messages.LIST_EVENT,
 }
 
 

@@ -118,6 +118,8 @@ class Scene:
 def needed_by(tables: dict[str, np.ndarray]) -> dict[tuple[int, int], int]:
     """(account, asset) -> what open orders and withdrawals of an export must hold, by Python's integers."""
     needed: dict[tuple[int, int], int] = defaultdict(int)
+    of_lists: dict[tuple[int, int, int], int] = defaultdict(int)  # what is placed of a list: for the larger of a pair
+    lists = {int(order_id): int(row["order_list_id"]) for row in tables["lists"] for order_id in row["order_ids"]}
     for order in np.concatenate([tables["orders"], tables["stops"], tables["trails"]]):
         market = tables["markets"][order["market"]]
         left = int(order["quantity"]) - int(order["executed"])
@@ -126,11 +128,17 @@ def needed_by(tables: dict[str, np.ndarray]) -> dict[tuple[int, int], int]:
         if order["side"] == Side.BUY:
             exponent = scales[1] - int(market["price_scale"]) - int(market["quantity_scale"])
             product = int(order["price"]) * left
-            needed[int(order["account"]), quote] += (
-                product * 10**exponent if exponent >= 0 else product // 10**-exponent
-            )
+            amount = product * 10**exponent if exponent >= 0 else product // 10**-exponent
         else:
-            needed[int(order["account"]), base] += left * 10 ** (scales[0] - int(market["quantity_scale"]))
+            amount = left * 10 ** (scales[0] - int(market["quantity_scale"]))
+        asset = quote if order["side"] == Side.BUY else base
+        if order["order_id"] in lists:
+            of_list = lists[int(order["order_id"])], int(order["account"]), asset
+            of_lists[of_list] = max(of_lists[of_list], amount)
+        else:
+            needed[int(order["account"]), asset] += amount
+    for (_, account, asset), amount in of_lists.items():
+        needed[account, asset] += amount
     for held in tables["references"]:
         if held["kind"] == CommandKind.WITHDRAW_HOLD and held["outcome"] == 0:
             needed[int(held["account"]), int(held["asset"])] += int(held["amount"])

@@ -7,7 +7,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 from event_records import RandomRun, event
-from reference.streams import SMALL
+from reference.arena import SMALL
 
 from ringex.history.readmodel import ReadModel
 from ringex.marketdata.aggregates import Aggregates

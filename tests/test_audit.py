@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from event_records import RandomRun
+from reference.arena import SMALL
 from reference.desk import ALICE, BOB, BTC, BUY, SELL, USDT, Desk
 from reference.records import records_of
-from reference.streams import SMALL
 from scene import LIMITS, RICH
-from test_snapshot import follow, stream_records
+from test_snapshot import command_at, follow, stream_records
 
 from ringex.audit.books import UNDERSTOOD, Books, NotUnderstoodError
 from ringex.audit.comparison import KNOWN_ORDER_TYPES, differences
@@ -211,7 +211,7 @@ def data_dir(tmp_path: Path) -> Path:
     stream = stream_records(seed=2, count=600)
     with JournalWriter(tmp_path / "journal", durability=Durability.OS, segment_records=256) as writer:
         writer.append(stream)
-    cut = 400 - int(stream["slots"][399] == 2)
+    cut = command_at(stream, 400)
     matcher = Matcher(limits=SMALL)
     follow(matcher, stream[:cut])
     write_snapshot(matcher.state, tmp_path / "snapshots")

@@ -10,7 +10,7 @@ import pytest
 import zmq
 from event_records import RandomRun, event
 from plain_streams import PlainStreams
-from reference.streams import SMALL
+from reference.arena import SMALL
 
 from ringex.decimals import SCALE_MAX
 from ringex.history.catalogue import Catalogue

@@ -14,9 +14,9 @@ import pytest
 from event_records import RandomRun
 from feed_ends import Book, End, payload
 from market_days import MarketDays
+from reference.arena import SMALL
 from reference.desk import ALICE, BOB
 from reference.records import Fields
-from reference.streams import SMALL
 
 from ringex.gateways.feeds.hub import Hub
 from ringex.gateways.feeds.registry import Registry

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from event_records import event
-from reference.streams import SMALL
+from reference.arena import SMALL
 
 from ringex.config import RateLimits
 from ringex.gateways import tally as tallies

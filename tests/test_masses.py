@@ -164,12 +164,12 @@ def test_no_breaker_lets_a_killed_market_go_on(scene: Scene) -> None:
 COUNT = 2 * EVENTS_PER_COMMAND_MAX
 """Orders enough for three steps."""
 FIRST_STEP = {
-    "cancel all": EVENTS_PER_COMMAND_MAX - 1,
-    "session": EVENTS_PER_COMMAND_MAX - 1,
-    "closed": EVENTS_PER_COMMAND_MAX - 1,
-    "lost": EVENTS_PER_COMMAND_MAX - 1,
-    "account": EVENTS_PER_COMMAND_MAX - 2,
-    "market": EVENTS_PER_COMMAND_MAX - 2,
+    "cancel all": EVENTS_PER_COMMAND_MAX - 4,
+    "session": EVENTS_PER_COMMAND_MAX - 4,
+    "closed": EVENTS_PER_COMMAND_MAX - 4,
+    "lost": EVENTS_PER_COMMAND_MAX - 4,
+    "account": EVENTS_PER_COMMAND_MAX - 5,
+    "market": EVENTS_PER_COMMAND_MAX - 5,
 }
 """How many orders each cancels in its first step."""
 
@@ -202,7 +202,7 @@ def test_a_crash_in_the_middle_of_a_mass_cancel_leaves_nothing_undone(how: str, 
             writer.append(records[:steps])
         state, _ = recover_state(tmp_path / "snapshots", tmp_path / f"journal{steps}", LIMITS)
         assert is_continuation_pending(state.address)
-        left = COUNT + 1 - FIRST_STEP[how] - (steps - 1) * (EVENTS_PER_COMMAND_MAX - 1)
+        left = COUNT + 1 - FIRST_STEP[how] - (steps - 1) * (EVENTS_PER_COMMAND_MAX - 4)
         assert state.pools["order_pool"].used == left
         middle = load_snapshot(write_snapshot(state, tmp_path / f"middle{steps}"), LIMITS)
         for half in (Matcher(state=state), Matcher(state=middle)):
@@ -212,7 +212,7 @@ def test_a_crash_in_the_middle_of_a_mass_cancel_leaves_nothing_undone(how: str, 
 
 def test_a_mass_cancel_of_a_whole_step_is_done_by_the_next(scene: Scene) -> None:
     """Exactly as many orders as a step can take: DONE does not fit any more, or just does."""
-    for count, last_step in ((EVENTS_PER_COMMAND_MAX - 1, EVENTS_PER_COMMAND_MAX - 1), (EVENTS_PER_COMMAND_MAX, 1)):
+    for count, last_step in ((EVENTS_PER_COMMAND_MAX - 4, EVENTS_PER_COMMAND_MAX - 4), (EVENTS_PER_COMMAND_MAX - 3, 1)):
         scene.do_all(records_of([scene.desk.place(BOB, SELL, 100, 1, **GOES) for _ in range(count)]))
         events = scene.do(scene.desk.session_lost(1, 1))
         assert (len(events), events[-1]["count"]) == (count + 1, last_step)

@@ -570,7 +570,7 @@ def test_commands_are_left_as_they_were(scene: Scene) -> None:
 
 
 def test_half_a_cancel_replace_is_an_error_not_a_refusal(scene: Scene) -> None:
-    with pytest.raises(ValueError, match="second one is missing"):
+    with pytest.raises(ValueError, match="takes more records than are there: 1 are missing"):
         scene.matcher.submit(records_of([scene.desk.cancel_leg(ALICE, 1)]))
 
 

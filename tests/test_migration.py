@@ -11,7 +11,7 @@ import pytest
 from event_records import RandomRun
 from exchange import running as running_exchange
 from postgresql_server import Server, running
-from reference.streams import SMALL
+from reference.arena import SMALL
 
 from ringex.config import Settings
 from ringex.history.readmodel import ReadModel

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from event_records import event_records
 from reference import ReferenceExchange
+from reference.arena import SMALL
 from reference.desk import ALICE, BOB, BUY, CAROL, SELL
 from reference.records import Fields, command_record
-from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
+from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, Dice, Stream
 from scene import LIMITS, UNIT, Scene
 
 from ringex.gateways.calls import Call

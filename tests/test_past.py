@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from event_records import event
-from reference.streams import SMALL
+from reference.arena import SMALL
 from replica_server import ReplicaServer
 
 from ringex.history.eventlog import EventLog

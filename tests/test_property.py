@@ -19,10 +19,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from reference import ReferenceExchange, event_fields
+from reference.arena import SMALL
 from reference.desk import ALICE, BOB, BTC, BUY, SELL, USDT, Desk
-from reference.records import Fields, describe, records_of
+from reference.records import Fields, command_starts, describe, records_of
 from reference.soundness import Auditor
-from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
+from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, Dice, Stream
 
 from ringex.config import Limits
 from ringex.engine import Matcher
@@ -99,9 +100,8 @@ class Play:
 
 
 def submit_in_batches(matcher: Matcher, records: np.ndarray, cuts: Sequence[int]) -> bytes:
-    """Submit the records in several calls, cut at these places (but never between the two of a CANCEL_REPLACE)."""
-    pairs = records["slots"][:-1] == 2
-    kept = sorted({cut for cut in cuts if 0 < cut < len(records) and not pairs[cut - 1]})
+    """Submit the records in several calls, cut at those of these places where a command begins."""
+    kept = sorted({0, *cuts} & set(command_starts(records)) - {0, len(records)})
     return b"".join(matcher.submit(batch).tobytes() for batch in np.split(records, kept))
 
 
@@ -164,17 +164,17 @@ def sweep_commands(desk: Desk, how: str, count: int, taker_order: int) -> Iterat
 
 
 FIRST_STEP = {  # makers (or orders) that are done in one step, with the events that come before and after them
-    "limit": EVENTS_PER_COMMAND_MAX - 4,
-    "limit, one left": EVENTS_PER_COMMAND_MAX - 4,
-    "ioc, one left": EVENTS_PER_COMMAND_MAX - 4,
-    "fok": EVENTS_PER_COMMAND_MAX - 4,
-    "market": EVENTS_PER_COMMAND_MAX - 4,
-    "market by quote": EVENTS_PER_COMMAND_MAX - 4,
-    "amend": EVENTS_PER_COMMAND_MAX - 4,
-    "stop": EVENTS_PER_COMMAND_MAX - 4,
-    "decrement": (EVENTS_PER_COMMAND_MAX - 3) // 3,
-    "cancel-replace": EVENTS_PER_COMMAND_MAX - 5,
-    "cancel all": EVENTS_PER_COMMAND_MAX - 1,
+    "limit": EVENTS_PER_COMMAND_MAX - 9,
+    "limit, one left": EVENTS_PER_COMMAND_MAX - 9,
+    "ioc, one left": EVENTS_PER_COMMAND_MAX - 9,
+    "fok": EVENTS_PER_COMMAND_MAX - 9,
+    "market": EVENTS_PER_COMMAND_MAX - 9,
+    "market by quote": EVENTS_PER_COMMAND_MAX - 9,
+    "amend": EVENTS_PER_COMMAND_MAX - 9,
+    "stop": EVENTS_PER_COMMAND_MAX - 9,
+    "decrement": (EVENTS_PER_COMMAND_MAX - 7) // 3,
+    "cancel-replace": EVENTS_PER_COMMAND_MAX - 10,
+    "cancel all": EVENTS_PER_COMMAND_MAX - 4,
 }
 
 
@@ -246,8 +246,7 @@ def test_room_beyond_the_limits_does_not_matter(rolls: Rolls) -> None:
 @settings(max_examples=100)
 def test_a_snapshot_goes_on_as_the_original(rolls: Rolls, cut: int) -> None:
     records = Play(rolls).records()
-    cut = min(cut, len(records) - 1)
-    cut -= int(records["slots"][cut - 1] == 2)
+    cut = max(start for start in command_starts(records)[:-1] if start <= cut)
     original = Matcher(limits=SMALL)
     original.submit(records[:cut])
     with TemporaryDirectory() as directory:
@@ -260,7 +259,7 @@ def test_a_snapshot_goes_on_as_the_original(rolls: Rolls, cut: int) -> None:
 INTERPRETED = """
 import sys
 import numpy as np
-from reference.streams import SMALL
+from reference.arena import SMALL
 from ringex.engine import Matcher
 from ringex.jit import INTERPRETED
 from ringex.messages import COMMAND

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import zmq
 from event_records import RandomRun
-from reference.streams import SMALL
+from reference.arena import SMALL
 from replica_server import ReplicaServer
 from zmq.utils.monitor import recv_monitor_message
 

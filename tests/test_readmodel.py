@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 from event_records import RandomRun, event
 from reference import ReferenceExchange
+from reference.arena import SMALL
 from reference.masses import countdown_subject
 from reference.records import Fields
 from reference.schedules import STATUSES, schedule_subject
-from reference.streams import SMALL, Dice, Stream
+from reference.streams import Dice, Stream
 from replica_server import ReplicaServer
 
 from ringex.engine import Matcher
 from ringex.history.eventlog import EventLog
 from ringex.history.frames import FORMAT_VERSION, FrameError
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError, answer
+from ringex.history.orderlists import OrderLists
 from ringex.history.readmodel import ReadModel
 from ringex.messages import ACCOUNT_EVENT, ASSET_EVENT, EVENT, MARKET_EVENT, ORDER_TERMS, PREVENTED, SCHEMA_VERSION
 from ringex.reasons import Reason
@@ -39,7 +41,7 @@ CLOSED_MAX = 12
 TRADES_MAX = 5
 MATCHES_MAX = 4
 SEEDS = range(12)
-OPEN = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+OPEN = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_NEW)
 
 
 def empty_model() -> ReadModel:
@@ -78,7 +80,7 @@ class PlainOrders:
                 self.client_ids[e["order_id"]] = key
                 self.taken.append((key, e["order_id"]))
             self._set(e["order_id"], e["status"])
-        elif e["kind"] in (EventKind.RESTED, EventKind.CANCELED):
+        elif e["kind"] in (EventKind.RESTED, EventKind.CANCELED, EventKind.PLACED):
             self._set(e["order_id"], e["status"])
 
     def held(self) -> list[int]:
@@ -124,9 +126,45 @@ def test_open_orders_are_the_exchanges(run: RandomRun) -> None:
                 [getattr(o, name) for name in names.split()] for o in expected
             ]
             assert [o.quantity - o.prevented_quantity for o in shown] == [o.quantity for o in expected]
-            assert [o.working_ns == 0 for o in shown] == [o.is_waiting for o in expected]
+            assert [o.working_ns == 0 for o in shown] == [o.is_waiting or o.is_pending for o in expected]
             assert [o.status for o in shown] == [o.open_status for o in expected]
             assert all(o.is_open for o in shown)
+            assert [o.order_list_id for o in shown] == [
+                o.order_list.order_list_id if o.order_list else 0 for o in expected
+            ]
+
+
+def test_open_lists_are_the_exchanges(run: RandomRun) -> None:
+    model = model_of(run.events)
+    for account in range(1, len(model.catalogue.accounts)):
+        expected = [known for known in run.exchange.state.order_lists.values() if known.account == account]
+        shown = model.order_lists.open_of(account)
+        assert [(o.order_list_id, o.kind, o.client_order_id, o.market) for o in shown] == [
+            (o.order_list_id, o.kind, o.client_order_id, o.market) for o in expected
+        ]
+        assert [o.order_ids for o in shown] == [tuple(order.order_id for order in o.orders) for o in expected]
+        for one in shown:
+            assert model.order_lists.with_id(one.order_list_id) == one
+            assert not one.client_order_id or model.order_lists.with_client_id(account, one.client_order_id) == one
+
+
+def test_lists_that_are_done_are_held_until_newer_ones_push_them_out() -> None:
+    """Two of account 1 and one of account 2 are done, one is open; two that are done may be held."""
+    lists = OrderLists(done_max=2)
+    tell = {"account": 1, "list_kind": 1, "first_order_id": 5, "second_order_id": 6}
+    for number, (list_id, status, name) in enumerate(
+        [(1, 1, "a"), (2, 1, "b"), (1, 3, "a"), (3, 1, "a"), (2, 3, "b"), (3, 3, "a"), (4, 1, "b")]
+    ):
+        fields = tell | {"order_list_id": list_id, "list_status": status, "client_order_id": name}
+        lists.apply(event(EventKind.ORDER_LIST, number + 1, **fields, time_ns=number))
+    assert [one.order_list_id for one in lists.of(1)] == [2, 3, 4]
+    assert (lists.with_id(1), lists.forgotten) == (None, 1)
+    named = [lists.with_client_id(1, name) for name in "ab"]
+    assert [one and (one.order_list_id, one.created_ns, one.updated_ns) for one in named] == [(3, 3, 5), (4, 6, 6)]
+    again = OrderLists(done_max=2)
+    again.load(lists.export(), lists.forgotten)
+    assert again.export().tobytes() == lists.export().tobytes()
+    assert [again.with_client_id(1, name) for name in "ab"] == named
 
 
 def test_order_counts_and_limits_are_the_exchanges(run: RandomRun) -> None:
@@ -214,7 +252,7 @@ def test_a_model_loaded_midway_ends_as_one_that_saw_everything(run: RandomRun) -
 def test_models_of_different_events_differ(run: RandomRun) -> None:
     last_changes = [at for at, e in enumerate(run.fields) if e["kind"] in (EventKind.ACCEPTED, EventKind.BALANCE)]
     assert model_of(run.events[: last_changes[-1]]) != model_of(run.events[: last_changes[-1] + 1])
-    assert len(model_of(run.events).export()) == 15
+    assert len(model_of(run.events).export()) == 17
 
 
 class Told:
@@ -399,7 +437,7 @@ def test_frames_that_do_not_fit_are_refused(run: RandomRun) -> None:
     versions = f"versions {(FORMAT_VERSION + 1, SCHEMA_VERSION)}; expected {(FORMAT_VERSION, SCHEMA_VERSION)}"
     assert versions in refusal([newer, *frames[1:]])
     assert "header" in refusal([b"\xff", *frames[1:]])
-    assert "14 frames; a read model has 15" in refusal(frames[:-1])
+    assert "16 frames; a read model has 17" in refusal(frames[:-1])
     for at, noun in enumerate(
         (
             "catalogue",

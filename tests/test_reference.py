@@ -318,7 +318,7 @@ def test_remembered_requests_are_bounded() -> None:
 
 
 def test_a_long_sweep_goes_on_by_continue() -> None:
-    scene = Scene(events_per_command_max=6)
+    scene = Scene(events_per_command_max=11)
     for _ in range(8):
         scene.place(BOB, SELL, 100, 1)
     sweep = scene.desk.place(ALICE, BUY, 100, 9, correlation=77)
@@ -335,7 +335,7 @@ def test_a_long_sweep_goes_on_by_continue() -> None:
 
 
 def test_a_long_cancel_all_goes_on_by_continue() -> None:
-    scene = Scene(events_per_command_max=4)
+    scene = Scene(events_per_command_max=7)
     for _ in range(6):
         scene.place(ALICE, BUY, 100, 1)
     assert kinds(scene.do(scene.desk.cancel_all(ALICE))) == [EventKind.CANCELED] * 3

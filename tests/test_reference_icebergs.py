@@ -120,7 +120,7 @@ def test_refusals_of_icebergs(fields: dict[str, int], reason: Reason) -> None:
 
 
 def test_refills_count_against_the_events_of_a_step() -> None:
-    scene = Scene(events_per_command_max=6)
+    scene = Scene(events_per_command_max=11)
     scene.place(ALICE, SELL, 100, 5, iceberg_quantity=1)
     first = scene.place(CAROL, BUY, 100, 5)
     assert kinds(first) == [EventKind.ACCEPTED, EventKind.TRADE, EventKind.RESTED]

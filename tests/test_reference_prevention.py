@@ -178,7 +178,7 @@ def test_refusals_of_modes(scene: Scene) -> None:
 
 
 def test_many_preventions_go_on_by_continue() -> None:
-    scene = Scene(events_per_command_max=6)
+    scene = Scene(events_per_command_max=11)
     for _ in range(4):
         scene.place(ALICE, SELL, 100, 1)
     first = scene.place(ALICE, BUY, 100, 5, correlation=77, **DECREMENT)

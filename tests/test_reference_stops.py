@@ -231,7 +231,7 @@ def test_a_stop_whose_condition_has_passed_waits_on(scene: Scene) -> None:
 
 
 def test_a_fired_stop_that_is_left_to_continue_is_a_chain() -> None:
-    scene = Scene(events_per_command_max=6)
+    scene = Scene(events_per_command_max=11)
     trade_at(scene, 100)
     scene.stop(ALICE, SELL, 95, 5)
     scene.stop(ALICE, SELL, 95, 1)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from reference import ReferenceExchange
+from reference.arena import SMALL
 from reference.desk import ALICE, BOB, BUY, SELL, USDT, Desk
-from reference.records import Fields, records_of
-from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, SMALL, Dice, Stream
+from reference.records import Fields, command_starts, records_of
+from reference.streams import ROLL_MAX, ROLLS_PER_COMMAND, Dice, Stream
 from scene import LIMITS, Scene
 
 from ringex.administration import set_limits
@@ -35,6 +36,7 @@ from ringex.engine.snapshot import (
 from ringex.engine.state import State
 from ringex.journal import JournalReader, JournalWriter
 from ringex.journal.crc import crc32c
+from ringex.messages import RECORDS_PER_COMMAND_MAX
 from ringex.replaying import replay_directory
 from ringex.terms import CommandKind, EventKind
 
@@ -67,7 +69,8 @@ def stream_records(seed: int, count: int) -> np.ndarray:
 
     def send(records: tuple[Fields, ...]) -> None:
         for record in records:
-            record["slots"] = 2 if record["slots"] == 2 else 1  # as a sequencer stamps them
+            if not 1 < record["slots"] <= RECORDS_PER_COMMAND_MAX:
+                record["slots"] = 1  # as a sequencer stamps it
         exchange.apply(*records)
         commands.extend(records)
 
@@ -77,6 +80,11 @@ def stream_records(seed: int, count: int) -> np.ndarray:
     records["ring"], records["ring_epoch"] = np.arange(len(records)) % 3, 77
     records["ring_sequence"] = np.arange(len(records)) // 3 + 1
     return records
+
+
+def command_at(records: np.ndarray, cut: int) -> int:
+    """Where the command begins that record number `cut` is of; the end, for the end."""
+    return max(start for start in command_starts(records) if start <= cut)
 
 
 def follow(matcher: Matcher, records: np.ndarray) -> bytes:
@@ -100,7 +108,7 @@ def whole(stream: np.ndarray) -> tuple[bytes, str]:
 def test_a_loaded_snapshot_goes_on_as_the_original(
     cut: int, stream: np.ndarray, whole: tuple[bytes, str], tmp_path: Path
 ) -> None:
-    cut -= int(cut > 0 and stream["slots"][cut - 1] == 2)  # never between the two of a CANCEL_REPLACE
+    cut = command_at(stream, cut)
     before = Matcher(limits=SMALL)
     events = follow(before, stream[:cut])
     loaded = Matcher(state=load_snapshot(write_snapshot(before.state, tmp_path), SMALL))
@@ -121,7 +129,7 @@ def test_the_streams_fill_every_table_of_a_snapshot() -> None:
     counts: dict[str, int] = {}
     for seed in range(32, 52):
         matcher, stream = Matcher(limits=SMALL), stream_records(seed, count=1_000)
-        for command in np.split(stream, [i for i in range(1, len(stream)) if stream["slots"][i - 1] != 2]):
+        for command in np.split(stream, command_starts(stream)[1:-1]):
             follow(matcher, command)
             counts = {name: max(counts.get(name, 0), len(table)) for name, table in matcher.export().items()}
         if sum(count == 0 for count in counts.values()) == 1:
@@ -325,7 +333,7 @@ def test_recovery_gives_the_state_of_the_whole_journal(
     """Also with more room than there was, though its limits, which it names, were met."""
     matcher, done, paths, expected = Matcher(limits=ROOMY), 0, [None], b""
     for cut in (*cuts, len(stream)):
-        cut -= int(stream["slots"][cut - 1] == 2)
+        cut = command_at(stream, cut)
         if done:
             paths.append(write_snapshot(matcher.state, tmp_path / "snapshots"))
         expected = follow(matcher, stream[done:cut])
@@ -369,7 +377,7 @@ def test_recovery_passes_over_a_bad_snapshot_and_says_so(
     stream: np.ndarray, whole: tuple[bytes, str], journal: Path, tmp_path: Path
 ) -> None:
     matcher = Matcher(limits=SMALL)
-    done = 200 - int(stream["slots"][199] == 2)
+    done = command_at(stream, 200)
     follow(matcher, stream[:done])
     write_snapshot(matcher.state, tmp_path / "snapshots").write_bytes(b"rubbish")
     state, report = recover_state(tmp_path / "snapshots", journal, SMALL)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from event_records import RandomRun
 from postgresql_server import Server, running
-from reference.streams import SMALL
+from reference.arena import SMALL
 
 from ringex.history.intervals import Interval, open_of
 from ringex.history.readmodel import ReadModel

@@ -22,6 +22,7 @@ MOVE_NOTHING: Final = frozenset(
         *(EventKind.PREVENTED, EventKind.TRIGGERED, EventKind.LIMITS, EventKind.FEES, EventKind.FEE_ASSET),
         *(EventKind.MARKET_FILTERS, EventKind.BOOK, EventKind.INDICATIVE, EventKind.COUNTDOWN),
         *(EventKind.ORDER_LIMITS, EventKind.SCHEDULE),
+        *(EventKind.ORDER_LIST, EventKind.PLACED),
     }
 )
 """Events after which everybody owns what they owned before; they lock and release at most."""

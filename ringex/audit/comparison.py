@@ -62,7 +62,11 @@ def _unbalanced(books: Books, tables: dict[str, np.ndarray]) -> list[str]:
 def needs(markets: list[MarketTerms], tables: dict[str, np.ndarray]) -> dict[Place, int]:
     """What the open orders and held withdrawals of a state must have locked. Raises NotUnderstoodError."""
     needed: dict[Place, int] = defaultdict(int)
-    open_orders = [table for table in tables.values() if "executed" in (table.dtype.names or ())]
+    of_pairs: dict[tuple[int, Place], int] = defaultdict(int)
+    pairs = {int(order_id): int(row["order_list_id"]) for row in tables["lists"] for order_id in row["order_ids"]}
+    open_orders = [
+        table for name, table in tables.items() if "executed" in (table.dtype.names or ()) and name != "pendings"
+    ]
     for order in chain.from_iterable(open_orders):  # that rest, wait, follow the market, or are matching
         kind, side = int(order["order_type"]), int(order["side"])
         if kind not in KNOWN_ORDER_TYPES:
@@ -71,10 +75,16 @@ def needs(markets: list[MarketTerms], tables: dict[str, np.ndarray]) -> dict[Pla
             continue  # one that is matching: it pays from what is free
         market = markets[int(order["market"])]
         left, account = int(order["quantity"]) - int(order["executed"]), int(order["account"])
+        place, amount = (account, market.base), market.base_amount(left)
         if side == Side.BUY:
-            needed[account, market.quote] += market.notional(int(order["price"]), left)  # price 0: a stop, holds none
+            place, amount = (account, market.quote), market.notional(int(order["price"]), left)  # price 0: holds none
+        if order["order_id"] in pairs:  # what is placed of a list is one order or a pair, which holds for the larger
+            pair = pairs[int(order["order_id"])], place
+            of_pairs[pair] = max(of_pairs[pair], amount)
         else:
-            needed[account, market.base] += market.base_amount(left)
+            needed[place] += amount
+    for (_, place), amount in of_pairs.items():
+        needed[place] += amount
     for (account, _), (asset, amount) in holds_of(tables).items():
         needed[account, asset] += amount
     return {place: amount for place, amount in needed.items() if amount}

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from ringex.engine.book import best_level, book_leave, book_refill, book_trade, order_close, order_shown
 from ringex.engine.breaker import set_reference
+from ringex.engine.closing import close_sibling, fill_list
 from ringex.engine.events import emit, emit_order, emitted, mark_level
 from ringex.engine.filters import last_or_reference
 from ringex.engine.matching import bargain, look_for_stops
+from ringex.engine.orderlists import list_of
 from ringex.engine.records import LEVEL, MARKET, ORDER, ROOT
 from ringex.engine.trailing import follow_prices
 from ringex.jit import compiled, inlined, int64
@@ -20,8 +22,9 @@ from ringex.messages import AMOUNT_MAX, EVENT, EVENTS_PER_COMMAND_MAX, INDICATIV
 from ringex.tables import pool_give
 from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, OrderStatus, Side
 
-EVENTS_PER_STEP_MAX = 7
-"""TRADE, RESTED of two icebergs that show fresh slices, BOOK of two levels that are gone; BOOK of two that stay."""
+EVENTS_PER_STEP_MAX = 9
+"""The others of two pairs, TRADE, RESTED of two icebergs that show fresh slices (or the ends of two lists), BOOK of two
+levels that are gone; BOOK of two that stay."""
 
 
 @compiled
@@ -229,6 +232,9 @@ def _trade(root: int, bid: int, ask: int) -> None:
     seller = int64(record_at(s.levels, ask, LEVEL).oldest)
     buyer_is_older = record_at(s.orders, buyer, ORDER).order_id < record_at(s.orders, seller, ORDER).order_id
     maker, taker = (buyer, seller) if buyer_is_older else (seller, buyer)
+    if record_at(s.markets, s.pending_market, MARKET).pairs != 0:
+        close_sibling(root, buyer, int64(CommandKind.UNCROSS))
+        close_sibling(root, seller, int64(CommandKind.UNCROSS))
     quantity = min(order_shown(root, buyer), order_shown(root, seller))
     limit = _price_of(root, int64(record_at(s.orders, taker, ORDER).level))
     maker_limit = _price_of(root, int64(record_at(s.orders, maker, ORDER).level))
@@ -258,9 +264,12 @@ def _after_trade(root: int, slot: int, quantity: int) -> None:
     price = _price_of(root, int64(order.level))
     book_trade(root, slot, quantity)
     if order.executed == order.quantity:
+        order_list = list_of(root, slot)
         book_leave(root, slot)
         order_close(root, slot, market)
         pool_give(s.order_pool, slot)
+        if order_list != 0:
+            fill_list(root, order_list, int64(CommandKind.UNCROSS))
     elif order_shown(root, slot) == 0:
         shown = book_refill(root, slot)
         status = int64(OrderStatus.PARTIALLY_FILLED)

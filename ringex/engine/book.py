@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ringex.division import quotient
+from ringex.engine.orderlists import list_leave, pending_drop, pending_level
 from ringex.engine.records import (
     ACCOUNT,
     ARMING_FALLING,
@@ -23,6 +24,7 @@ from ringex.engine.records import (
     ORDER,
     ORDER_COLD,
     ORDER_COLD_BYTES,
+    PENDING,
     RISING,
     ROOT,
     TERMS,
@@ -260,6 +262,12 @@ def stop_enter(root: int, slot: int, market: int) -> None:
     _queue(root, slot, market, side, terms.stop_price)
 
 
+@compiled
+def pending_enter(root: int, slot: int, market: int) -> None:
+    """Let an order of a list be pending."""
+    order_link(root, slot, pending_level(root, market))
+
+
 @inlined
 def stop_due(root: int, market: int) -> int:
     """The level whose oldest stop order the last price lets fire next, or 0. Trailing ones come after the others."""
@@ -396,6 +404,10 @@ def book_leave(root: int, slot: int) -> None:
     if level.side <= Side.SELL:
         level.icebergs -= order.is_iceberg
     if level.side > TRAILING:
+        if level.side == PENDING:
+            if level.oldest == 0:
+                pending_drop(root, number)
+            return
         level.orders -= 1
         if level.oldest == 0:
             run_drop(root, number)
@@ -405,7 +417,7 @@ def book_leave(root: int, slot: int) -> None:
 
 @inlined
 def is_waiting(root: int, slot: int) -> bool:
-    """Whether an open order is a stop order that has not fired."""
+    """Whether an open order is a stop order that has not fired, or pending."""
     s = record_at(root, 0, ROOT)
     return record_at(s.levels, int64(record_at(s.orders, slot, ORDER).level), LEVEL).side > Side.SELL
 
@@ -505,6 +517,8 @@ def order_close(root: int, slot: int, market: int) -> None:
     order = record_at(s.orders, slot, ORDER)
     cold = record_at(s.orders_cold, slot, ORDER_COLD)
     ids_remove(s.order_index, order.order_id, slot)
+    if cold.order_list != 0:
+        list_leave(root, slot)
     if order.time_in_force == TimeInForce.GTD:
         timer_remove(root, int64(TimerKind.ORDER_EXPIRY), order.order_id)
     client_id_remove(root, slot)

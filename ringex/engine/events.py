@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from ringex.engine.book import order_id_words
-from ringex.engine.records import BALANCE, MARKET, ORDER, ORDER_COLD, ROOT
+from ringex.engine.orderlists import list_order_ids, list_words
+from ringex.engine.records import BALANCE, MARKET, ORDER, ORDER_COLD, ORDER_LIST, ROOT
 from ringex.jit import compiled, inlined, int64
-from ringex.memory import record_at, zero_bytes
-from ringex.messages import BALANCE_COMMAND, COMMAND, EVENT, RECORD_BYTES, SCHEMA_VERSION
+from ringex.memory import copy_bytes, record_at, zero_bytes
+from ringex.messages import BALANCE_COMMAND, COMMAND, EVENT, LIST_EVENT, RECORD_BYTES, SCHEMA_VERSION
 from ringex.tables import words_copy
 from ringex.terms import CommandKind, EventFlag, EventKind, OrderStatus, Side
 
@@ -16,6 +17,8 @@ COMMAND_ID_OFFSET: Final[int] = COMMAND.fields["client_order_id"][1]  # type: ig
 COMMAND_ORIGINAL_OFFSET: Final[int] = COMMAND.fields["original_client_order_id"][1]  # type: ignore[index]
 EVENT_ID_OFFSET: Final[int] = EVENT.fields["client_order_id"][1]  # type: ignore[index]
 EVENT_ORIGINAL_OFFSET: Final[int] = EVENT.fields["original_client_order_id"][1]  # type: ignore[index]
+LIST_EVENT_ID_OFFSET: Final[int] = LIST_EVENT.fields["client_order_id"][1]  # type: ignore[index]
+LIST_EVENT_ORDERS_OFFSET: Final[int] = LIST_EVENT.fields["first_order_id"][1]  # type: ignore[index]
 
 
 @inlined
@@ -82,6 +85,22 @@ def emit_order(root: int, kind: int, command_kind: int, slot: int, market: int, 
     e.trade_count = order.trade_count
     words_copy(address + EVENT_ID_OFFSET, order_id_words(root, slot))
     return address
+
+
+@compiled
+def emit_list(root: int, number: int, status: int, command_kind: int) -> None:
+    """ORDER_LIST: what has become of an order list."""
+    s = record_at(root, 0, ROOT)
+    order_list = record_at(s.lists, number, ORDER_LIST)
+    address = emit(root, int64(EventKind.ORDER_LIST), order_list.account, order_list.market)
+    e = record_at(address, 0, LIST_EVENT)
+    e.order_list_id = order_list.order_list_id
+    e.list_kind = order_list.kind
+    e.list_status = status
+    e.command_kind = command_kind
+    e.transport = s.transport
+    copy_bytes(address + LIST_EVENT_ORDERS_OFFSET, list_order_ids(root, number), 24)
+    words_copy(address + LIST_EVENT_ID_OFFSET, list_words(root, number))
 
 
 @inlined

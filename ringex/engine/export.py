@@ -2,8 +2,8 @@
 
 Slots, hash layouts, free lists and the tables' room do not show in it; the limits in force do. Orders come by market,
 side (buy first), price (best first), age; stop orders that wait by market, direction (falling first), stop price (the
-next to fire first), age; balances by account and asset; fee schedules by account and market; requests by account,
-timestamp and id; timers as they will fire; all else by arrival.
+next to fire first), age; pending ones by market, age; order lists by id; balances by account and asset; fee schedules
+by account and market; requests by account, timestamp and id; timers as they will fire; all else by arrival.
 """
 
 from __future__ import annotations
@@ -17,51 +17,50 @@ import numpy as np
 from ringex.averages import AVERAGE_BYTES, MINUTE, average_reset, average_roll, minute_add, write_minutes
 from ringex.config import Limits
 from ringex.engine.admin import ACCOUNT_NAME, ASSET_NAME, market_enter, name_enter
-from ringex.engine.book import (
-    best_level,
-    book_append,
-    has_terms,
-    order_enter,
-    order_id_words,
-    order_price,
-    stop_enter,
-)
 from ringex.engine.fees import import_schedules
 from ringex.engine.filters import average_of
-from ringex.engine.ledger import balance_find, balance_make
+from ringex.engine.ledger import balance_make
 from ringex.engine.money import reference_enter
+from ringex.engine.orderexport import (
+    LIST_OUT,
+    ORDER_OUT,
+    export_lists,
+    export_order,
+    export_orders,
+    export_pendings,
+    export_trails,
+    import_lists,
+    import_order,
+    import_orders,
+    import_pendings,
+    import_stops,
+    import_trails,
+    open_orders,
+)
 from ringex.engine.records import (
     ARMING_RISING,
     ASSET,
     BALANCE,
     FALLING,
     KEY,
-    LEVEL,
     LIMITS,
     MARKET,
-    ORDER,
-    ORDER_COLD,
-    ORDER_COLD_BYTES,
-    ORDER_SESSION,
     REFERENCE,
     REQUEST,
     ROOT,
     SCHEDULE,
-    TERMS,
     TIMER,
-    TRAIL,
 )
 from ringex.engine.requests import request_enter
 from ringex.engine.state import State
 from ringex.engine.timers import timer_restore
-from ringex.engine.trailing import trail_enter
 from ringex.jit import compiled, entry, int64
-from ringex.memory import address_of, prefetch, record_at
+from ringex.memory import address_of, record_at
 from ringex.messages import AVERAGE_MINUTES_MAX, FILTER_NAMES, ORDER_LIMIT_NAMES
 from ringex.orderlimits import ORDER_COUNTS
 from ringex.rules import MARKET_BODY_NAMES
 from ringex.sorting import order_of
-from ringex.tables import index_put, pool_take, prices_depth, words_copy
+from ringex.tables import index_put, pool_take, prices_depth
 from ringex.terms import CommandKind, Side
 
 COUNTERS: Final = (
@@ -70,6 +69,7 @@ COUNTERS: Final = (
     "event_sequence",
     "order_id",
     "execution_id",
+    "order_list_id",
     "timer_sequence",
     "countdowns",
 )
@@ -103,46 +103,13 @@ ACCOUNT_OUT: Final = np.dtype(
         *((name, "i4") for name in (*(ORDER_COUNTS.names or ()), *ORDER_LIMIT_NAMES)),
     ]
 )
-ORDER_OUT: Final = np.dtype(
-    [
-        ("order_id", "i8"),
-        ("price", "i8"),  # its limit
-        ("quantity", "i8"),
-        ("executed", "i8"),
-        ("executed_quote", "i8"),
-        ("created_ns", "i8"),
-        ("trade_count", "i8"),
-        ("account", "i4"),
-        ("market", "i4"),
-        ("side", "i4"),
-        ("order_type", "i4"),
-        ("time_in_force", "i4"),
-        ("self_trade_prevention", "i4"),
-        ("stop_price", "i8"),
-        ("iceberg_quantity", "i8"),
-        ("shown", "i8"),  # of an iceberg that rests
-        ("good_till_ns", "i8"),
-        ("trailing_delta", "i4"),
-        ("peg_price_type", "i2"),
-        ("peg_offset", "i2"),
-        ("anchor", "i8"),  # of a trailing stop that follows the market; 0: none yet
-        ("incarnation", "u4"),  # the session that placed it
-        ("connection", "u4"),
-        ("gateway", "u4"),
-        ("cancel_on_disconnect", "u4"),
-        ("client_order_id", "u8", (5,)),
-    ],
-    align=True,
-)
-ORDER_OUT_BYTES: Final = ORDER_OUT.itemsize
-ORDER_BYTES: Final = ORDER.itemsize
-ORDER_SESSION_BYTES: Final = ORDER_SESSION.itemsize
-ENTRIES_AHEAD: Final = 16
-"""How many orders before its turn the lines of one are fetched: in order of age they lie anywhere."""
-ORDER_OUT_ID_OFFSET: Final[int] = ORDER_OUT.fields["client_order_id"][1]  # type: ignore[index]
 BALANCE_OUT: Final = np.dtype([("account", "i4"), ("asset", "i4"), ("free", "i8"), ("locked", "i8")])
 RING_OUT: Final = np.dtype([("ring", "i8"), ("epoch", "i8"), ("ring_sequence", "i8")])
-_PLACE: Final = np.dtype([("place", "i8")])
+MATCHING: Final = (
+    *(CommandKind.PLACE, CommandKind.AMEND, CommandKind.CONTINUE),
+    *(CommandKind.OTO_PLACE, CommandKind.OTOCO_PLACE),
+)
+"""What is pending while an order matches. But for PLACE it is an open one."""
 
 TABLES: Final[Mapping[str, np.dtype]] = {
     "counters": np.dtype([(name, "i8") for name in COUNTERS]),
@@ -157,6 +124,8 @@ TABLES: Final[Mapping[str, np.dtype]] = {
     "orders": ORDER_OUT,
     "stops": ORDER_OUT,
     "trails": ORDER_OUT,
+    "pendings": ORDER_OUT,
+    "lists": LIST_OUT,
     "requests": REQUEST,
     "references": REFERENCE,
     "timers": TIMER,
@@ -167,7 +136,8 @@ TABLES: Final[Mapping[str, np.dtype]] = {
     "rings": RING_OUT,
 }
 """The arrays of an export and their records. `stops` are the stop orders that wait for a price, `trails` those that
-follow the market; `rings` is where the journal stands, not what the exchange is."""
+follow the market, `pendings` orders that wait for the working order of their list; `rings` is where the journal stands,
+not what the exchange is."""
 assert all(
     dtype.itemsize == sum(field[0].itemsize for field in (dtype.fields or {}).values()) for dtype in TABLES.values()
 ), "a gap between fields holds what was there before, and would change the hash"
@@ -195,7 +165,7 @@ def export_state(state: State) -> dict[str, np.ndarray]:
     tables["requests"] = _requests(state)
     tables["timers"] = _timers(state)
     pending = root["continuation_pending"]
-    matching = pending in (CommandKind.PLACE, CommandKind.AMEND, CommandKind.CONTINUE)
+    matching = pending in MATCHING
     orders = np.zeros(state.pools["order_pool"].used - matching, ORDER_OUT)
     resting = export_orders(state.address, Side.BUY, Side.SELL, address_of(orders))
     tables["orders"] = orders[:resting].copy()
@@ -205,7 +175,15 @@ def export_state(state: State) -> dict[str, np.ndarray]:
     orders[:waiting] = np.zeros(1, ORDER_OUT)
     trailing = export_trails(state.address, address_of(orders))
     tables["trails"] = orders[:trailing].copy()
-    assert resting + waiting + trailing == len(orders), "every order rests or waits, but the one that is being matched"
+    orders[:trailing] = np.zeros(1, ORDER_OUT)
+    held_back = export_pendings(state.address, address_of(orders))
+    tables["pendings"] = orders[:held_back].copy()
+    lists = np.zeros(state.pools["list_pool"].used, LIST_OUT)
+    assert export_lists(state.address, address_of(lists)) == len(lists), "every order list has an open order"
+    tables["lists"] = lists[np.argsort(lists["order_list_id"])]
+    assert resting + waiting + trailing + held_back == len(orders), (
+        "every order rests or waits, but the one that is being matched"
+    )
     if pending:
         tables["pending"] = _of_root(root, TABLES["pending"])
     if matching:
@@ -352,8 +330,11 @@ def _import_orders(state: State, tables: Mapping[str, np.ndarray]) -> None:
     import_stops(state.address, address_of(stops), len(stops))
     trails = np.ascontiguousarray(tables["trails"])
     import_trails(state.address, address_of(trails), len(trails))
-    ids = np.concatenate([table["order_id"] for table in (orders, stops, trails)])  # those in slots 1, 2, ...
-    markets = np.concatenate([table["market"] for table in (orders, stops, trails)])
+    pendings = np.ascontiguousarray(tables["pendings"])
+    import_pendings(state.address, address_of(pendings), len(pendings))
+    imported = (orders, stops, trails, pendings)
+    ids = np.concatenate([table["order_id"] for table in imported])  # those in slots 1, 2, ...
+    markets = np.concatenate([table["market"] for table in imported])
     if len(tables["pending"]):
         for name in PENDING:
             root[name] = tables["pending"][name][0]
@@ -367,177 +348,8 @@ def _import_orders(state: State, tables: Mapping[str, np.ndarray]) -> None:
     slots = by_age + 1
     markets_by_age = markets[by_age].astype("i8")
     open_orders(state.address, address_of(slots), address_of(markets_by_age), len(slots))
-
-
-@entry
-@compiled
-def export_orders(root: int, first_side: int, last_side: int, out: int) -> int:
-    """Write the orders of these sides of all markets as ORDER_OUT records at `out`, which is zero. Returns how many."""
-    s = record_at(root, 0, ROOT)
-    count = 0
-    for market in range(s.markets_count):
-        for side in range(first_side, last_side + 1):
-            number = best_level(root, market, side)
-            while number != 0:
-                level = record_at(s.levels, number, LEVEL)
-                slot = int64(level.oldest)
-                while slot != 0:
-                    export_order(root, slot, market, order_price(root, slot), out + count * ORDER_OUT_BYTES)
-                    count += 1
-                    slot = int64(record_at(s.orders, slot, ORDER).next)
-                number = int64(level.worse)
-    return count
-
-
-@entry
-@compiled
-def export_trails(root: int, out: int) -> int:
-    """Write the trailing stops that follow all markets as ORDER_OUT records at `out`, which is zero: by market, side,
-    delta, then as they began. Returns how many."""
-    s = record_at(root, 0, ROOT)
-    count = 0
-    for market in range(s.markets_count):
-        m = record_at(s.markets, market, MARKET)
-        for side in range(Side.BUY, Side.SELL + 1):
-            trail = int64(m.trails_buy) if side == Side.BUY else int64(m.trails_sell)
-            while trail != 0:
-                number = int64(record_at(s.trails, trail, TRAIL).oldest)
-                while number != 0:
-                    level = record_at(s.levels, number, LEVEL)
-                    slot = int64(level.oldest)
-                    while slot != 0:
-                        address = out + count * ORDER_OUT_BYTES
-                        export_order(root, slot, market, order_price(root, slot), address)
-                        record_at(address, 0, ORDER_OUT).anchor = level.price
-                        count += 1
-                        slot = int64(record_at(s.orders, slot, ORDER).next)
-                    number = int64(level.worse)
-                trail = int64(record_at(s.trails, trail, TRAIL).after)
-    return count
-
-
-@compiled
-def export_order(root: int, slot: int, market: int, price: int, out: int) -> None:
-    """Write one order as the ORDER_OUT record at `out`, which is zero."""
-    s = record_at(root, 0, ROOT)
-    order = record_at(s.orders, slot, ORDER)
-    o = record_at(out, 0, ORDER_OUT)
-    o.order_id = order.order_id
-    o.price = price
-    o.quantity = order.quantity
-    o.executed = order.executed
-    o.executed_quote = order.executed_quote
-    o.created_ns = record_at(s.orders_cold, slot, ORDER_COLD).created_ns
-    o.trade_count = order.trade_count
-    o.account = order.account
-    o.market = market
-    o.side = order.side
-    o.order_type = order.order_type
-    o.time_in_force = order.time_in_force
-    o.self_trade_prevention = record_at(s.orders_cold, slot, ORDER_COLD).self_trade_prevention
-    session = record_at(s.orders_session, slot, ORDER_SESSION)
-    o.incarnation = session.incarnation
-    o.connection = session.connection
-    o.gateway = session.gateway
-    o.cancel_on_disconnect = session.cancel_on_disconnect
-    if has_terms(order):
-        terms = record_at(s.orders_terms, slot, TERMS)
-        o.stop_price = terms.stop_price
-        o.iceberg_quantity = terms.iceberg_quantity
-        o.shown = terms.shown
-        o.good_till_ns = terms.good_till_ns
-        o.trailing_delta = terms.trailing_delta
-        o.peg_price_type = terms.peg_price_type
-        o.peg_offset = terms.peg_offset
-    words_copy(out + ORDER_OUT_ID_OFFSET, order_id_words(root, slot))
-
-
-@compiled
-def import_order(root: int, source: int) -> int:
-    """Make an order, not yet resting, of the ORDER_OUT record at `source`. Returns its slot."""
-    s = record_at(root, 0, ROOT)
-    o = record_at(source, 0, ORDER_OUT)
-    market = record_at(s.markets, int64(o.market), MARKET)
-    slot = pool_take(s.order_pool)
-    order = record_at(s.orders, slot, ORDER)
-    order.order_id = o.order_id
-    order.quantity = o.quantity
-    order.executed = o.executed
-    order.executed_quote = o.executed_quote
-    order.trade_count = o.trade_count
-    order.account = o.account
-    order.side = o.side
-    order.order_type = o.order_type
-    order.time_in_force = o.time_in_force
-    order.is_iceberg = 1 if o.iceberg_quantity != 0 else 0
-    if has_terms(order):
-        terms = record_at(s.orders_terms, slot, TERMS)
-        terms.stop_price = o.stop_price
-        terms.limit_price = o.price
-        terms.iceberg_quantity = o.iceberg_quantity
-        terms.shown = o.shown
-        terms.good_till_ns = o.good_till_ns
-        terms.trailing_delta = o.trailing_delta
-        terms.peg_price_type = o.peg_price_type
-        terms.peg_offset = o.peg_offset
-    order.base_balance = balance_find(root, o.account, market.base_asset)
-    order.quote_balance = balance_find(root, o.account, market.quote_asset)
-    cold = record_at(s.orders_cold, slot, ORDER_COLD)
-    cold.created_ns = o.created_ns
-    cold.self_trade_prevention = o.self_trade_prevention
-    session = record_at(s.orders_session, slot, ORDER_SESSION)
-    session.incarnation = o.incarnation
-    session.connection = o.connection
-    session.gateway = o.gateway
-    session.cancel_on_disconnect = o.cancel_on_disconnect
-    words_copy(order_id_words(root, slot), source + ORDER_OUT_ID_OFFSET)
-    return slot
-
-
-@entry
-@compiled
-def import_orders(root: int, source: int, count: int) -> None:
-    """Make `count` ORDER_OUT records at `source` orders in slots 1 .. count, resting in the order they come."""
-    for number in range(count):
-        address = source + number * ORDER_OUT_BYTES
-        slot = import_order(root, address)
-        assert slot == number + 1
-        o = record_at(address, 0, ORDER_OUT)
-        book_append(root, slot, int64(o.market), o.price)
-
-
-@entry
-@compiled
-def import_stops(root: int, source: int, count: int) -> None:
-    """Make `count` ORDER_OUT records at `source` stop orders that wait, in the slots that come next."""
-    for number in range(count):
-        address = source + number * ORDER_OUT_BYTES
-        stop_enter(root, import_order(root, address), int64(record_at(address, 0, ORDER_OUT).market))
-
-
-@entry
-@compiled
-def import_trails(root: int, source: int, count: int) -> None:
-    """The same for trailing stops that follow the market."""
-    for number in range(count):
-        address = source + number * ORDER_OUT_BYTES
-        o = record_at(address, 0, ORDER_OUT)
-        trail_enter(root, import_order(root, address), int64(o.market), o.anchor)
-
-
-@entry
-@compiled
-def open_orders(root: int, slots: int, markets: int, count: int) -> None:
-    """Enter orders among the open ones, oldest first; slots and markets are arrays of int64."""
-    s = record_at(root, 0, ROOT)
-    for number in range(count):
-        if number + ENTRIES_AHEAD < count:
-            later = record_at(slots, number + ENTRIES_AHEAD, _PLACE).place
-            prefetch(s.orders + later * ORDER_BYTES)
-            prefetch(s.orders_cold + later * ORDER_COLD_BYTES)
-            prefetch(s.orders_session + later * ORDER_SESSION_BYTES)
-        market = record_at(markets, number, _PLACE).place
-        order_enter(root, record_at(slots, number, _PLACE).place, market)
+    lists = np.ascontiguousarray(tables["lists"][np.argsort(tables["lists"]["turn"], kind="stable")])
+    import_lists(state.address, address_of(lists), len(lists))
 
 
 @entry

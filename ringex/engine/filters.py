@@ -80,6 +80,7 @@ def _count_buying(root: int, market: int, sign: int) -> None:
     for side in range(Side.BUY, ARMING_RISING + 1):
         if side != Side.SELL:
             _count_levels(root, market, best_level(root, market, side), sign)
+    _count_levels(root, market, int64(record_at(s.markets, market, MARKET).pending_level), sign)
     trail = int64(record_at(s.markets, market, MARKET).trails_buy)
     while trail != 0:
         _count_levels(root, market, int64(record_at(s.trails, trail, TRAIL).oldest), sign)
@@ -154,7 +155,7 @@ def check_counts(root: int, command: int) -> int:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     m = record_at(s.markets, int64(c.market), MARKET)
-    reason = check_order_limits(root, int64(c.account))
+    reason = check_order_limits(root, int64(c.account), int64(1))
     if reason != Reason.NONE:
         return reason
     tally = record_at(s.tallies, tally_find(root, c.account, c.market), TALLY)

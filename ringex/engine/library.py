@@ -19,7 +19,15 @@ from ringex.engine.views import account_balances, market_depth, market_orders
 from ringex.jit import compiled, entry, int64
 from ringex.markets import DEFAULT_ASSETS, Asset, Market, market_fault
 from ringex.memory import address_of, copy_bytes, record_at, zero_bytes
-from ringex.messages import COMMAND, EVENT, EVENTS_PER_COMMAND_MAX, RECORD_BYTES, SCHEMA_VERSION, SEED_RING
+from ringex.messages import (
+    COMMAND,
+    EVENT,
+    EVENTS_PER_COMMAND_MAX,
+    RECORD_BYTES,
+    RECORDS_PER_COMMAND_MAX,
+    SCHEMA_VERSION,
+    SEED_RING,
+)
 from ringex.reasons import REASON_TEXT, Reason
 from ringex.terms import CommandKind, EventKind, Side
 
@@ -51,7 +59,7 @@ def apply_batch(batch: int) -> None:
     b = record_at(batch, 0, BATCH)
     s = record_at(b.root, 0, ROOT)
     room_until = s.event_sequence + b.event_mask + 1 - EVENTS_PER_COMMAND_MAX
-    while s.event_sequence <= room_until and (b.journal == 0 or b.journaled + 2 <= b.journal_max):
+    while s.event_sequence <= room_until and (b.journal == 0 or b.journaled + RECORDS_PER_COMMAND_MAX <= b.journal_max):
         if b.stamps != 0 and s.continuation_pending != 0:
             _apply_own(batch, int64(CommandKind.CONTINUE), s.time_ns)
             continue
@@ -69,15 +77,14 @@ def apply_batch(batch: int) -> None:
         slots = slots_of(command)
         if b.stamps != 0:
             _stamp(command, slots, s.command_sequence + 1, time_ns)
-        second = command + RECORD_BYTES if slots == 2 else int64(0)
         _journal(b, command, slots)
-        apply(b.root, command, second, b.event_base, b.event_mask, s.event_sequence)
+        apply(b.root, command, b.event_base, b.event_mask, s.event_sequence)
         b.taken += slots
 
 
 @compiled
 def _journal(b: Any, command: int, slots: int) -> None:
-    """Note a command of one or two records as a sequencer would journal it."""
+    """Note a command's records as a sequencer would journal them."""
     if b.journal != 0:
         copy_bytes(b.journal + b.journaled * RECORD_BYTES, command, slots * RECORD_BYTES)
         b.journaled += slots
@@ -97,12 +104,12 @@ def _apply_own(batch: int, kind: int, time_ns: int) -> None:
     c.sequence = s.command_sequence + 1
     c.time_ns = time_ns
     _journal(b, b.own, int64(1))
-    apply(b.root, b.own, int64(0), b.event_base, b.event_mask, s.event_sequence)
+    apply(b.root, b.own, b.event_base, b.event_mask, s.event_sequence)
 
 
 @compiled
 def _stamp(command: int, slots: int, sequence: int, time_ns: int) -> None:
-    """Give a command of one or two records its sequence and time."""
+    """Give a command's records their sequences and their time."""
     for number in range(slots):
         c = record_at(command, number, COMMAND)
         c.sequence = sequence + number
@@ -125,8 +132,8 @@ class Batches:
         Batches whose events are all numbered up to `known` are left out.
         """
         records = np.ascontiguousarray(commands)
-        if len(records) and records["slots"][-1] == 2 and _is_cut(records):
-            raise ValueError("the last command takes two records, but its second one is missing")
+        if len(records) and (missing := _records_missing(records)):
+            raise ValueError(f"the last command takes more records than are there: {missing} are missing")
         batch = np.zeros(1, BATCH)
         batch["root"] = self._state.address
         batch["commands"] = address_of(records)
@@ -154,13 +161,16 @@ class Batches:
         return np.concatenate([raw[first:], raw[:end]]).view(EVENT)
 
 
-def _is_cut(records: np.ndarray) -> bool:
-    """Whether the last record begins a command of two. Second records' `slots` do not count, so walk from the start."""
+def _records_missing(records: np.ndarray) -> int:
+    """How many records the last command lacks. `slots` count in first records only, so walk from the start."""
+    last = records["slots"][-(RECORDS_PER_COMMAND_MAX - 1) :]
+    if not np.any((last > 1) & (last <= RECORDS_PER_COMMAND_MAX)):
+        return 0
     at = 0
-    slots = records["slots"]
+    slots = np.where(records["slots"] > RECORDS_PER_COMMAND_MAX, 1, np.maximum(records["slots"], 1)).tolist()
     while at < len(records):
-        at += 2 if slots[at] == 2 else 1
-    return at > len(records)
+        at += slots[at]
+    return at - len(records)
 
 
 class Matcher:
@@ -235,7 +245,7 @@ class Matcher:
         """Apply commands in order. Shape (n,), COMMAND or a body's dtype -> shape (m,), EVENT. Input is left as it is.
 
         `time_ns` of a command counts where it is later than the time so far. Raises ValueError if the last command
-        is a CANCEL_REPLACE without its second record.
+        lacks records: a CANCEL_REPLACE its second one, an order list those of its orders.
         """
         return _joined(self._batches.apply(_records(commands), stamps=True))
 

@@ -59,7 +59,7 @@ def _is_empty(root: int, market: int) -> bool:
     for side in range(Side.BUY, ARMING_RISING + 1):
         if best_level(root, market, side) != 0:
             return False
-    return m.trails_buy == 0 and m.trails_sell == 0
+    return m.trails_buy == 0 and m.trails_sell == 0 and m.pending_level == 0
 
 
 @compiled

@@ -11,6 +11,7 @@ from ringex.engine.admin import emit_account, emit_market
 from ringex.engine.events import answer_plainly, emit_done, emitted, reject
 from ringex.engine.ledger import account_exists
 from ringex.engine.lifecycle import change_status
+from ringex.engine.orderlists import list_of
 from ringex.engine.orders import remove
 from ringex.engine.records import ACCOUNT, GATEWAY, LEVEL, MARKET, ORDER, ORDER_COLD, ORDER_SESSION, ROOT
 from ringex.engine.schedules import forget_schedule
@@ -21,6 +22,9 @@ from ringex.memory import record_at
 from ringex.messages import COMMAND, EVENTS_PER_COMMAND_MAX, FEE_ACCOUNT
 from ringex.reasons import Reason
 from ringex.terms import AccountStatus, CommandFlag, CommandKind, EventKind, MarketStatus, TimerKind
+
+EVENTS_PER_STEP_MAX = 5
+"""CANCELED of an order and of two others of its list, the end of the list; DONE."""
 
 
 @compiled
@@ -110,12 +114,14 @@ def mass_step(root: int, kind: int) -> None:
     count = int64(0)
     slot = _first(root, kind)
     while slot != 0:
-        if emitted(root) == EVENTS_PER_COMMAND_MAX - 1:
+        if emitted(root) > EVENTS_PER_COMMAND_MAX - EVENTS_PER_STEP_MAX:
             s.continuation_pending = kind
             return
         following = _next(root, kind, _after(root, kind, slot))
-        remove(root, slot, kind, _reason(kind))
-        count += 1
+        order_list = list_of(root, slot)
+        while order_list != 0 and following != 0 and list_of(root, following) == order_list:  # it will go too
+            following = _next(root, kind, _after(root, kind, following))
+        count += remove(root, slot, kind, _reason(kind), int64(0))
         slot = following
         if slot == 0 and kind == CommandKind.MARKET_KILL:
             s.pending_account += 1

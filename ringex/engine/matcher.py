@@ -23,6 +23,7 @@ from ringex.engine.filters import set_filters
 from ringex.engine.ledger import account_exists
 from ringex.engine.lifecycle import begin_phase, change_status, set_market
 from ringex.engine.limits import set_limits
+from ringex.engine.listplacing import cancel_list, place_list
 from ringex.engine.masses import (
     cancel_all,
     close_session,
@@ -35,15 +36,17 @@ from ringex.engine.masses import (
 from ringex.engine.matching import match
 from ringex.engine.money import close_withdrawal, hold_withdrawal, move_money, transfer
 from ringex.engine.orderlimits import note_windows, set_order_limits
+from ringex.engine.orderlists import is_list_due
 from ringex.engine.orders import amend, cancel, cancel_replace, place
-from ringex.engine.records import REQUEST, RING, ROOT, TIMER
+from ringex.engine.pendings import place_due
+from ringex.engine.records import MARKET, REQUEST, RING, ROOT, TIMER
 from ringex.engine.requests import is_remembered_kind, request_find, request_outcome, request_remember, requests_expire
 from ringex.engine.schedules import market_of, set_schedule, status_of
 from ringex.engine.stops import fire
 from ringex.engine.timers import is_timer_due, timer_first, timer_remove
 from ringex.jit import compiled, inlined, int64, separate
 from ringex.memory import record_at
-from ringex.messages import COMMAND, EVENT, FEE_ACCOUNT, RECORD_BYTES
+from ringex.messages import COMMAND, EVENT, FEE_ACCOUNT, RECORD_BYTES, RECORDS_PER_COMMAND_MAX
 from ringex.reasons import Reason
 from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, TimerKind
 
@@ -53,8 +56,9 @@ WHOLE_EXCHANGE = -1
 
 @inlined
 def slots_of(command: int) -> int:
-    """How many consecutive records the command at this address takes: 1 or 2."""
-    return 2 if record_at(command, 0, COMMAND).slots == 2 else 1
+    """How many consecutive records the command at this address takes, by what its first one says."""
+    slots = int64(record_at(command, 0, COMMAND).slots)
+    return slots if slots > 1 and slots <= RECORDS_PER_COMMAND_MAX else int64(1)
 
 
 @inlined
@@ -64,8 +68,8 @@ def is_continuation_pending(root: int) -> bool:
 
 
 @separate
-def apply(root: int, command: int, second: int, event_base: int, event_mask: int, cursor: int) -> int:
-    """Apply the stamped COMMAND at address `command`; `second` is its second record where it takes two, else 0.
+def apply(root: int, command: int, event_base: int, event_mask: int, cursor: int) -> int:
+    """Apply the stamped COMMAND at address `command`, where all of its records lie one after the other.
 
     Event n (from 1) is written to slot (n - 1) & event_mask of the ring at `event_base`; `cursor` is how many have been
     given so far. Returns how many there are now: at least one more, at most EVENTS_PER_COMMAND_MAX.
@@ -74,7 +78,6 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
     c = record_at(command, 0, COMMAND)
     assert s.event_sequence == cursor
     assert c.sequence == s.command_sequence + 1 and c.time_ns >= s.time_ns
-    assert (second != 0) == (c.slots == 2)
     continues = s.continuation_pending != 0
     assert not continues or c.kind == CommandKind.CONTINUE
     s.event_base = event_base
@@ -86,9 +89,10 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
     s.time_ns = c.time_ns
     note_windows(root)
     _note_ring(root, command)
-    if second != 0:
-        s.command_sequence += 1
-        _note_ring(root, second)
+    slots = slots_of(command)
+    if slots > 1:
+        s.command_sequence += slots - 1
+        _note_ring(root, command + (slots - 1) * RECORD_BYTES)
     if not continues:
         s.correlation = c.correlation
         s.gateway = c.gateway
@@ -96,7 +100,7 @@ def apply(root: int, command: int, second: int, event_base: int, event_mask: int
         s.connection = c.connection
         s.transport = c.transport
     requests_expire(root)
-    _dispatch(root, command, second)
+    _dispatch(root, command)
     assert s.event_sequence > cursor
     cascades = s.continuation_pending == CommandKind.TRIGGER
     if s.continuation_pending == 0 or cascades:
@@ -121,27 +125,25 @@ def _note_ring(root: int, record: int) -> None:
 
 
 @inlined
-def _dispatch(root: int, command: int, second: int) -> None:
+def _dispatch(root: int, command: int) -> None:
     kind = record_at(command, 0, COMMAND).kind
-    if (kind == CommandKind.PLACE or kind == CommandKind.CANCEL or kind == CommandKind.AMEND) and _well_formed(
-        command, second
-    ):
-        _client_command(root, command, second)
+    if (kind == CommandKind.PLACE or kind == CommandKind.CANCEL or kind == CommandKind.AMEND) and _well_formed(command):
+        _client_command(root, command)
     else:
-        _dispatch_rarer(root, command, second)
+        _dispatch_rarer(root, command)
 
 
 @compiled
-def _dispatch_rarer(root: int, command: int, second: int) -> None:
+def _dispatch_rarer(root: int, command: int) -> None:
     """Whatever is not by far the commonest. Apart, so that those do not pay for it: not even for its stack."""
     kind = record_at(command, 0, COMMAND).kind
-    if not _well_formed(command, second):
-        if CommandKind.PLACE <= kind <= CommandKind.CANCEL_REPLACE:
+    if not _well_formed(command):
+        if CommandKind.PLACE <= kind <= CommandKind.CANCEL_REPLACE or is_list_kind(kind):
             reject(root, command, int64(kind), int64(Reason.INVALID_COMMAND))
         else:
             answer_plainly(root, command, int64(EventKind.REJECTED), int64(Reason.INVALID_COMMAND))
-    elif kind <= CommandKind.CANCEL_REPLACE:
-        _client_command(root, command, second)
+    elif kind <= CommandKind.CANCEL_REPLACE or is_list_kind(kind):
+        _client_command(root, command)
     elif kind == CommandKind.CONTINUE:
         _continue(root, command)
     elif kind == CommandKind.TIMER:
@@ -205,36 +207,58 @@ def _is_known(kind: int) -> bool:
         or kind == CommandKind.TIMER
         or (kind >= CommandKind.FEES_SET and kind <= CommandKind.WITHDRAW_RELEASE)
         or (kind >= CommandKind.SESSION_CLOSED and kind <= CommandKind.COUNTDOWN_SET)
+        or is_list_kind(kind)
     )
 
 
 @inlined
-def _well_formed(command: int, second: int) -> bool:
+def is_list_kind(kind: int) -> bool:
+    """Whether a command of this kind is about an order list as a whole."""
+    return kind >= CommandKind.OCO_PLACE and kind <= CommandKind.LIST_CANCEL
+
+
+@inlined
+def _well_formed(command: int) -> bool:
     """Whether the kind is known, and the command has as many records as that takes, for one account and market."""
     c = record_at(command, 0, COMMAND)
     if not _is_known(int64(c.kind)):
         return False
-    if c.kind != CommandKind.CANCEL_REPLACE:
-        return c.slots == 1
-    if second == 0:
+    slots = _slots_needed(c.kind)
+    if c.slots != slots:
         return False
-    d = record_at(second, 0, COMMAND)
-    return d.kind == CommandKind.PLACE and d.account == c.account and d.market == c.market
+    for number in range(1, slots):
+        d = record_at(command, number, COMMAND)
+        if d.kind != CommandKind.PLACE or d.account != c.account or d.market != c.market:
+            return False
+    return True
 
 
 @inlined
-def _client_command(root: int, command: int, second: int) -> None:
+def _slots_needed(kind: int) -> int:
+    """How many records a command of this kind has."""
+    if kind == CommandKind.CANCEL_REPLACE:
+        return 2
+    if kind == CommandKind.OCO_PLACE or kind == CommandKind.OTO_PLACE:
+        return 3
+    return 4 if kind == CommandKind.OTOCO_PLACE else 1
+
+
+@inlined
+def _client_command(root: int, command: int) -> None:
     """Steps 3 and 4 of "Every command", then the command itself."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     kind = int64(c.kind)
+    second = command + RECORD_BYTES
     terms = second if kind == CommandKind.CANCEL_REPLACE else command
+    places_list = kind >= CommandKind.OCO_PLACE and kind < CommandKind.LIST_CANCEL
     t = record_at(terms, 0, COMMAND)
     s.request = 0
     if not account_exists(root, c.account) or c.account == FEE_ACCOUNT:
         reject(root, command, kind, int64(Reason.UNKNOWN_ACCOUNT))
         return
-    remembers = (kind == CommandKind.PLACE or kind == CommandKind.CANCEL_REPLACE) and is_remembered_kind(terms)
+    places = kind == CommandKind.PLACE or kind == CommandKind.CANCEL_REPLACE or places_list
+    remembers = places and is_remembered_kind(terms)
     if remembers:
         slot = request_find(root, terms)
         if slot != 0:
@@ -262,8 +286,12 @@ def _client_command(root: int, command: int, second: int) -> None:
         cancel_all(root, command)
     elif kind == CommandKind.AMEND:
         amend(root, command)
-    else:
+    elif kind == CommandKind.CANCEL_REPLACE:
         cancel_replace(root, command, second)
+    elif places_list:
+        place_list(root, command)
+    else:
+        cancel_list(root, command)
     if c.market >= 0:
         indicate(root, int64(c.market))
 
@@ -280,7 +308,10 @@ def _continue(root: int, command: int) -> None:
     elif pending == CommandKind.UNCROSS:
         uncross(root)
     elif pending == CommandKind.TRIGGER:
-        fire(root)
+        if is_list_due(record_at(record_at(root, 0, ROOT).markets, market, MARKET)):
+            place_due(root)
+        else:
+            fire(root)
     else:
         match(root, pending)
     tells = pending != CommandKind.UNCROSS and (pending == CommandKind.CANCEL_ALL or not is_mass(pending))

@@ -22,13 +22,14 @@ from ringex.engine.book import (
     stop_due,
 )
 from ringex.engine.breaker import pause, trips
-from ringex.engine.closing import close_taker
+from ringex.engine.closing import close_sibling, close_taker, fill_list
 from ringex.engine.events import emit, emit_order, emitted, mark_level
 from ringex.engine.fees import charge
 from ringex.engine.filters import note_trade
 from ringex.engine.ledger import book_free, pay_locked
 from ringex.engine.orderlimits import note_first_fill
-from ringex.engine.prevention import is_prevented, prevent
+from ringex.engine.orderlists import is_list_due, list_of
+from ringex.engine.prevention import is_prevented, mode_of, prevent
 from ringex.engine.records import BALANCE, LEVEL, MARKET, ORDER, ROOT
 from ringex.engine.tallies import tally_buying
 from ringex.engine.trailing import follow_prices
@@ -39,11 +40,21 @@ from ringex.orderlimits import MAKER_CREDIT, TAKER_CREDIT
 from ringex.reasons import Reason
 from ringex.rules import base_amount, may_rest, notional
 from ringex.tables import pool_give
-from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, OrderStatus, OrderType, Side
+from ringex.terms import (
+    CommandKind,
+    EventFlag,
+    EventKind,
+    MarketStatus,
+    OrderStatus,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+)
 
-EVENTS_PER_STEP_MAX: Final = 4
-"""PREVENTED, what becomes of maker and taker, and of the taker's rest. A trade gives fewer: TRADE, RESTED of an iceberg
-that shows a fresh slice, and what becomes of the taker's rest."""
+EVENTS_PER_STEP_MAX: Final = 9
+"""PREVENTED, then the ends of maker and taker, each of which may take two pending orders and a list along. A trade
+gives fewer: the other of the maker's pair, TRADE, RESTED of an iceberg that shows a fresh slice or the end of the
+maker's list, and what becomes of the taker's rest."""
 
 
 @inlined
@@ -116,10 +127,14 @@ def match(root: int, command_kind: int) -> None:
             if trips(root, s.pending_market, record_at(s.levels, level, LEVEL).price):
                 pause(root, s.pending_market)
                 continue
+            if record_at(s.markets, s.pending_market, MARKET).pairs != 0:
+                close_sibling(root, maker_slot, command_kind)
             filled = _trade(root, command_kind, quantity)
             continue
         filled = False
         maker = record_at(s.orders, maker_slot, ORDER)
+        if mode_of(root, s.pending_order) != SelfTradePrevention.EXPIRE_TAKER:
+            close_sibling(root, maker_slot, command_kind)
         if not prevent(root, command_kind, maker_slot, _wanted(root, maker_slot, maker.quantity - maker.executed)):
             break
     look_for_stops(root, s.pending_market)
@@ -127,10 +142,13 @@ def match(root: int, command_kind: int) -> None:
 
 @inlined
 def look_for_stops(root: int, market: int) -> None:
-    """After an order that may have traded: is a stop order due, the next command is a CONTINUE that lets it fire."""
+    """After an order that may have traded: is a stop order due, the next command is a CONTINUE that lets it fire.
+
+    Likewise where pending orders of a list are to be placed.
+    """
     s = record_at(root, 0, ROOT)
     follow_prices(root, market)
-    if stop_due(root, market) != 0:
+    if is_list_due(record_at(s.markets, market, MARKET)) or stop_due(root, market) != 0:
         s.continuation_pending = CommandKind.TRIGGER
         s.pending_market = market
         s.pending_price = 0
@@ -146,9 +164,13 @@ def _finish(root: int, command_kind: int, filled: bool) -> None:
     market = s.pending_market
     order = record_at(s.orders, slot, ORDER)
     if filled:
+        order_list = int64(0)
         if command_kind != CommandKind.PLACE:
+            order_list = list_of(root, slot)
             order_close(root, slot, market)
         pool_give(s.order_pool, slot)
+        if order_list != 0:
+            fill_list(root, order_list, command_kind)
         return
     if s.pending_price == 0 or not may_rest(order.time_in_force):
         stopped = s.pending_collar != 0 and best_level(root, market, opposite(order.side)) != 0
@@ -184,7 +206,9 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
     level_quantity = book_trade(root, maker_slot, quantity)
     maker_done = maker.executed == maker.quantity
     refilled = int64(0)
+    order_list = int64(0)
     if maker_done:
+        order_list = list_of(root, maker_slot)
         book_leave(root, maker_slot)
         order_close(root, maker_slot, s.pending_market)
     elif order_shown(root, maker_slot) == 0:
@@ -200,6 +224,8 @@ def _trade(root: int, command_kind: int, quantity: int) -> bool:
     e.level_quantity = level_quantity
     if maker_done:
         pool_give(s.order_pool, maker_slot)
+        if order_list != 0:
+            fill_list(root, order_list, command_kind)
     elif refilled != 0:
         status = int64(OrderStatus.PARTIALLY_FILLED)
         event = emit_order(root, int64(EventKind.RESTED), command_kind, maker_slot, s.pending_market, price, status)

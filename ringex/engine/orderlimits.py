@@ -47,18 +47,18 @@ def note_first_fill(root: int, account: int, credit: int) -> None:
 
 
 @inlined
-def check_order_limits(root: int, account: int) -> int:
-    """Whether the account may send one more order: a Reason, or NONE."""
+def check_order_limits(root: int, account: int, count: int) -> int:
+    """Whether the account may send `count` more orders: a Reason, or NONE."""
     s = record_at(root, 0, ROOT)
     a = record_at(s.accounts, int64(account), ACCOUNT)
     most = int64(a.orders_10s_max) if a.orders_10s_max != 0 else s.orders_10s_max
-    if a.short_count >= most and a.short_window == s.short_window:
+    if a.short_count + count > most and (a.short_window == s.short_window or count > most):
         return int64(Reason.ORDER_RATE_10S)
     most = int64(a.orders_1d_max) if a.orders_1d_max != 0 else s.orders_1d_max
-    if a.day_count >= most and a.day == s.day:
+    if a.day_count + count > most and (a.day == s.day or count > most):
         return int64(Reason.ORDER_RATE_1D)
     most = int64(a.open_orders_max) if a.open_orders_max != 0 else s.open_orders_max
-    return int64(Reason.TOO_MANY_OPEN_ORDERS) if a.open_orders >= most else int64(Reason.NONE)
+    return int64(Reason.TOO_MANY_OPEN_ORDERS) if a.open_orders + count > most else int64(Reason.NONE)
 
 
 @compiled

@@ -23,21 +23,24 @@ from ringex.engine.book import (
     peg_price,
     reaches,
 )
-from ringex.engine.closing import close_open, close_taker
+from ringex.engine.closing import close_open, close_taker, held_of_list
 from ringex.engine.events import (
     COMMAND_ID_OFFSET,
     COMMAND_ORIGINAL_OFFSET,
     EVENT_ID_OFFSET,
     EVENT_ORIGINAL_OFFSET,
+    emit_list,
     emit_order,
     mark_level,
     reject,
 )
 from ringex.engine.filters import check_counts, check_position, check_price, market_reach
 from ringex.engine.ledger import balance_free, balances_make, held_amount, held_balance, hold
-from ringex.engine.matching import match, trade_quantity
+from ringex.engine.matching import look_for_stops, match, trade_quantity
 from ringex.engine.orderlimits import note_accepted
-from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ROOT, TERMS
+from ringex.engine.orderlists import is_pending, list_of
+from ringex.engine.prevention import mode_of
+from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ORDER_LIST, ROOT, TERMS
 from ringex.engine.requests import request_outcome
 from ringex.engine.sessions import session_note
 from ringex.engine.tallies import tally_buying
@@ -69,6 +72,7 @@ from ringex.terms import (
     CommandKind,
     EventFlag,
     EventKind,
+    ListStatus,
     MarketStatus,
     OrderStatus,
     OrderType,
@@ -112,10 +116,26 @@ def _place_refusal(root: int, command: int) -> int:
     """Why the order may not be: a Reason, or NONE. Finds the account's balances, into the root."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
+    reason = standing_refusal(root, c.account, c.market)
+    if reason == Reason.NONE:
+        reason = order_refusal(root, command, False)
+    if reason == Reason.NONE:
+        reason = check_counts(root, command)
+    if reason == Reason.NONE and pool_full(s.order_pool):
+        reason = int64(Reason.ENGINE_FULL)
+    if reason == Reason.NONE:
+        reason = entry_refusal(root, command)
+    if reason == Reason.NONE and not funds_suffice(root, command):
+        reason = int64(Reason.INSUFFICIENT_BALANCE)
+    return reason
+
+
+@inlined
+def order_refusal(root: int, command: int, is_pending: bool) -> int:
+    """Why no such order may be, whatever else there is: a Reason, or NONE. One that is pending enters later."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, COMMAND)
     market = record_at(s.markets, int64(c.market), MARKET)
-    reason = _standing_refusal(root, c.account, c.market)
-    if reason != Reason.NONE:
-        return reason
     if c.side != Side.BUY and c.side != Side.SELL:
         return int64(Reason.INVALID_SIDE)
     if c.order_type < OrderType.LIMIT or c.order_type > OrderType.TAKE_PROFIT_LIMIT:
@@ -134,7 +154,7 @@ def _place_refusal(root: int, command: int) -> int:
     reason = check_strategy(p.strategy_id, int64(p.strategy_type))
     if reason != Reason.NONE:
         return reason
-    if market.status != MarketStatus.TRADING and not _may_wait(c.order_type, c.time_in_force):
+    if market.status != MarketStatus.TRADING and not is_pending and not _may_wait(c.order_type, c.time_in_force):
         return int64(Reason.NOT_IN_AUCTION)
     has_found = command == s.scratch
     price = int64(0) if has_found else c.price
@@ -142,17 +162,21 @@ def _place_refusal(root: int, command: int) -> int:
     if reason == Reason.NONE and has_found and c.price == 0:
         reason = int64(Reason.NO_PEG_PRICE)
     if reason == Reason.NONE:
-        reason = _terms_refusal(root, command)
+        reason = terms_refusal(root, command, is_pending)
     if reason != Reason.NONE:
         return reason
     words = command + COMMAND_ID_OFFSET
     if not words_empty(words) and client_id_find(root, c.account, words) != 0:
         return int64(Reason.DUPLICATE_CLIENT_ORDER_ID)
-    reason = check_counts(root, command)
-    if reason != Reason.NONE:
-        return reason
-    if pool_full(s.order_pool):
-        return int64(Reason.ENGINE_FULL)
+    return int64(Reason.NONE)
+
+
+@inlined
+def entry_refusal(root: int, command: int) -> int:
+    """Why the order cannot enter the market as it is now: a Reason, or NONE. Makes the account's balances."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, COMMAND)
+    market = record_at(s.markets, int64(c.market), MARKET)
     if c.order_type != OrderType.MARKET and not is_stop(c.order_type) and may_rest(c.time_in_force):
         if levels_full(root) or level_overflows(root, c.market, c.side, c.price, c.quantity, 0):
             return int64(Reason.ENGINE_FULL)
@@ -166,8 +190,6 @@ def _place_refusal(root: int, command: int) -> int:
         and is_met(market.last_price, c.order_type, c.side, c.stop_price)
     ):
         return int64(Reason.WOULD_TRIGGER)
-    if not _funds_suffice(root, command):
-        return int64(Reason.INSUFFICIENT_BALANCE)
     return int64(Reason.NONE)
 
 
@@ -178,7 +200,7 @@ def _may_wait(order_type: int, time_in_force: int) -> bool:
 
 
 @inlined
-def _standing_refusal(root: int, account: int, market: int) -> int:
+def standing_refusal(root: int, account: int, market: int) -> int:
     """Why an account may not trade in a market as things stand: a Reason, or NONE."""
     s = record_at(root, 0, ROOT)
     if record_at(s.accounts, int64(account), ACCOUNT).status == AccountStatus.BLOCKED:
@@ -190,12 +212,12 @@ def _standing_refusal(root: int, account: int, market: int) -> int:
 
 
 @inlined
-def _terms_refusal(root: int, command: int) -> int:
+def terms_refusal(root: int, command: int, is_pending: bool) -> int:
     """Why the market does not take an order with these terms: a Reason, or NONE."""
     c = record_at(command, 0, COMMAND)
     market = record_at(record_at(root, 0, ROOT).markets, int64(c.market), MARKET)
     order_type = int64(c.order_type)
-    waits_for_price = c.peg_price_type != PegPriceType.NONE and is_stop(order_type)
+    waits_for_price = c.peg_price_type != PegPriceType.NONE and (is_pending or is_stop(order_type))
     counts_as = unpriced(order_type) if waits_for_price else order_type
     reason = check_order(market, counts_as, c.price, c.quantity, c.quote_quantity)
     if reason != Reason.NONE:
@@ -221,7 +243,7 @@ def _would_take(root: int, market: int, side: int, price: int) -> bool:
 
 
 @inlined
-def _funds_suffice(root: int, command: int) -> bool:
+def funds_suffice(root: int, command: int) -> bool:
     """Whether what is free covers the order: a limit order's hold, a market order's execution on the present book."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
@@ -247,6 +269,66 @@ def _accept(root: int, command: int) -> None:
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     market = int64(c.market)
+    slot = order_make(root, command)
+    order = record_at(s.orders, slot, ORDER)
+    request_outcome(root, s.order_id, int64(Reason.NONE))
+    if c.order_type != OrderType.MARKET:
+        m = record_at(s.markets, market, MARKET)
+        hold(root, held_balance(order), held_amount(m, c.side, c.price, c.quantity))
+    if is_stop(c.order_type):
+        stop_wait(root, slot, market)
+        order_open(root, slot, market)
+        emit_accepted(root, command, slot, int64(CommandKind.PLACE))
+        return
+    meet(root, slot, market, c.price)
+    s.pending_quote = c.quote_quantity
+
+    can_trade = trade_quantity(root) != 0
+    if not can_trade and c.order_type != OrderType.MARKET and may_rest(c.time_in_force):
+        level_quantity = book_enter_at(root, slot, market, c.price, s.level_found)
+        order_open(root, slot, market)
+        event = emit_accepted(root, command, slot, int64(CommandKind.PLACE))
+        record_at(event, 0, EVENT).flag_bits = EventFlag.WORKING
+        mark_level(root, event, market, c.price, level_quantity)
+        return
+    emit_accepted(root, command, slot, int64(CommandKind.PLACE))
+    enter(root, int64(CommandKind.PLACE))
+
+
+@inlined
+def meet(root: int, slot: int, market: int, price: int) -> None:
+    """Let an order limited to `price` (0: at any) be the one that matches."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    s.pending_order = slot
+    s.pending_price = price
+    s.pending_market = market
+    s.pending_account = order.account
+    s.pending_quote = 0
+    s.pending_collar = market_reach(root, market, int64(order.side)) if order.order_type == OrderType.MARKET else 0
+
+
+@inlined
+def enter(root: int, command_kind: int) -> None:
+    """Let the order that has just been told of match, unless it must be filled at once and cannot."""
+    s = record_at(root, 0, ROOT)
+    order = record_at(s.orders, s.pending_order, ORDER)
+    if order.time_in_force == TimeInForce.FOK:
+        mode = mode_of(root, s.pending_order)
+        if not is_available(root, s.pending_market, order.side, s.pending_price, order.quantity, order.account, mode):
+            expired = int64(OrderStatus.EXPIRED)
+            close_taker(root, command_kind, expired, int64(Reason.NOT_FILLED_AT_ONCE))
+            if command_kind == CommandKind.CONTINUE:  # other stop orders or lists may be due besides
+                look_for_stops(root, s.pending_market)
+            return
+    match(root, command_kind)
+
+
+@inlined
+def order_make(root: int, command: int) -> int:
+    """A new order as the PLACE record at `command` says, which holds nothing and is nowhere yet. Returns its slot."""
+    s = record_at(root, 0, ROOT)
+    c = record_at(command, 0, COMMAND)
     slot = pool_take(s.order_pool)
     s.order_id += 1
     order = record_at(s.orders, slot, ORDER)
@@ -271,58 +353,35 @@ def _accept(root: int, command: int) -> None:
     cold.older = 0
     cold.younger = 0
     cold.self_trade_prevention = c.self_trade_prevention
+    cold.order_list = 0
     session_note(root, slot, 1 if int64(c.flag_bits) & CommandFlag.CANCEL_ON_DISCONNECT != 0 else 0)
     if has_terms(order):
-        terms = record_at(s.orders_terms, slot, TERMS)
-        terms.stop_price = c.stop_price
-        terms.limit_price = c.price
-        terms.iceberg_quantity = c.iceberg_quantity
-        terms.shown = 0
-        terms.good_till_ns = c.good_till_ns
-        terms.trailing_delta = c.trailing_delta
-        terms.peg_price_type = c.peg_price_type
-        terms.peg_offset = c.peg_offset
-    request_outcome(root, s.order_id, int64(Reason.NONE))
+        terms_note(root, command, slot)
     note_accepted(root, int64(c.account))
-    if c.order_type != OrderType.MARKET:
-        m = record_at(s.markets, market, MARKET)
-        hold(root, held_balance(order), held_amount(m, c.side, c.price, c.quantity))
-    if is_stop(c.order_type):
-        stop_wait(root, slot, market)
-        order_open(root, slot, market)
-        _emit_accepted(root, command, slot)
-        return
-    s.pending_order = slot
-    s.pending_price = c.price
-    s.pending_market = market
-    s.pending_account = c.account
-    s.pending_quote = c.quote_quantity
-    s.pending_collar = market_reach(root, market, int64(c.side)) if c.order_type == OrderType.MARKET else 0
-
-    can_trade = trade_quantity(root) != 0
-    if not can_trade and c.order_type != OrderType.MARKET and may_rest(c.time_in_force):
-        level_quantity = book_enter_at(root, slot, market, c.price, s.level_found)
-        order_open(root, slot, market)
-        event = _emit_accepted(root, command, slot)
-        record_at(event, 0, EVENT).flag_bits = EventFlag.WORKING
-        mark_level(root, event, market, c.price, level_quantity)
-        return
-    _emit_accepted(root, command, slot)
-    mode = int64(c.self_trade_prevention)
-    if c.time_in_force == TimeInForce.FOK:
-        if not is_available(root, market, c.side, c.price, c.quantity, c.account, mode):
-            expired = int64(OrderStatus.EXPIRED)
-            close_taker(root, int64(CommandKind.PLACE), expired, int64(Reason.NOT_FILLED_AT_ONCE))
-            return
-    match(root, int64(CommandKind.PLACE))
+    return slot
 
 
 @inlined
-def _emit_accepted(root: int, command: int, slot: int) -> int:
-    """ACCEPTED, with all the terms of the order. Returns the event's address."""
+def terms_note(root: int, command: int, slot: int) -> None:
+    """Let a new order keep its further terms."""
+    c = record_at(command, 0, COMMAND)
+    terms = record_at(record_at(root, 0, ROOT).orders_terms, slot, TERMS)
+    terms.stop_price = c.stop_price
+    terms.limit_price = c.price
+    terms.iceberg_quantity = c.iceberg_quantity
+    terms.shown = 0
+    terms.good_till_ns = c.good_till_ns
+    terms.trailing_delta = c.trailing_delta
+    terms.peg_price_type = c.peg_price_type
+    terms.peg_offset = c.peg_offset
+
+
+@inlined
+def emit_accepted(root: int, command: int, slot: int, command_kind: int) -> int:
+    """ACCEPTED, with all the terms of the order, NEW as yet. Returns the event's address."""
     c = record_at(command, 0, COMMAND)
     new = int64(OrderStatus.NEW)
-    event = emit_order(root, int64(EventKind.ACCEPTED), int64(CommandKind.PLACE), slot, c.market, c.price, new)
+    event = emit_order(root, int64(EventKind.ACCEPTED), command_kind, slot, c.market, c.price, new)
     e = record_at(event, 0, ORDER_TERMS)
     e.quote_quantity = c.quote_quantity
     e.stop_price = c.stop_price
@@ -335,6 +394,9 @@ def _emit_accepted(root: int, command: int, slot: int) -> int:
     p = record_at(command, 0, PLACE_COMMAND)
     e.strategy_id = p.strategy_id
     e.strategy_type = p.strategy_type
+    order_list = list_of(root, slot)
+    if order_list != 0:
+        e.order_list_id = record_at(record_at(root, 0, ROOT).lists, order_list, ORDER_LIST).order_list_id
     return event
 
 
@@ -377,18 +439,30 @@ def cancel(root: int, command: int) -> int:
     if reason != Reason.NONE:
         reject(root, command, int64(c.kind), reason)
         return reason
-    event = remove(root, slot, int64(c.kind), int64(Reason.CANCELED_BY_CLIENT))
-    words_copy(event + EVENT_ID_OFFSET, command + COMMAND_ID_OFFSET)
+    remove(root, slot, int64(c.kind), int64(Reason.CANCELED_BY_CLIENT), command + COMMAND_ID_OFFSET)
     return reason
 
 
 @inlined
-def remove(root: int, slot: int, command_kind: int, reason: int) -> int:
-    """Cancel an open order. Returns the address of its CANCELED event, whose client_order_id is still empty."""
-    event = close_open(root, slot, command_kind, int64(OrderStatus.CANCELED), reason)
-    words_copy(event + EVENT_ORIGINAL_OFFSET, event + EVENT_ID_OFFSET)
-    zero_bytes(event + EVENT_ID_OFFSET, WORDS_BYTES)
-    return event
+def remove(root: int, slot: int, command_kind: int, reason: int, words: int) -> int:
+    """Cancel an open order, and the others of its list. Returns how many orders that were.
+
+    Their CANCELED events have the client order id at `words` (0: none) as their own, and the orders' as the original.
+    """
+    s = record_at(root, 0, ROOT)
+    before = s.event_sequence
+    close_open(root, slot, command_kind, int64(OrderStatus.CANCELED), reason)
+    count = int64(0)
+    for sequence in range(before, s.event_sequence):
+        event = s.event_base + (sequence & s.event_mask) * RECORD_BYTES
+        if record_at(event, 0, EVENT).kind == EventKind.CANCELED:
+            words_copy(event + EVENT_ORIGINAL_OFFSET, event + EVENT_ID_OFFSET)
+            if words != 0:
+                words_copy(event + EVENT_ID_OFFSET, words)
+            else:
+                zero_bytes(event + EVENT_ID_OFFSET, WORDS_BYTES)
+            count += 1
+    return count
 
 
 @compiled
@@ -407,7 +481,7 @@ def amend(root: int, command: int) -> None:
     """AMEND: a new price, quantity or client order id for an open order."""
     c = record_at(command, 0, COMMAND)
     slot = _order_meant(root, command)
-    reason = _standing_refusal(root, c.account, c.market)
+    reason = standing_refusal(root, c.account, c.market)
     if reason == Reason.NONE:
         reason = int64(Reason.UNKNOWN_ORDER) if slot == 0 else _amend_refusal(root, command, slot)
     if reason != Reason.NONE:
@@ -451,7 +525,8 @@ def _amend_refusal(root: int, command: int, slot: int) -> int:
     if not words_empty(words) and not words_equal(words, order_id_words(root, slot)):
         if client_id_find(root, c.account, words) != 0:
             return int64(Reason.DUPLICATE_CLIENT_ORDER_ID)
-    if reprices and order.order_type == OrderType.LIMIT_MAKER and _would_take(root, c.market, order.side, price):
+    is_maker = order.order_type == OrderType.LIMIT_MAKER and not waits
+    if reprices and is_maker and _would_take(root, c.market, order.side, price):
         return int64(Reason.WOULD_TAKE)
     if reprices and not waits and levels_full(root):
         return int64(Reason.ENGINE_FULL)
@@ -460,12 +535,20 @@ def _amend_refusal(root: int, command: int, slot: int) -> int:
         root, c.market, order.side, price, quantity, 0 if reprices else order_shown(root, slot)
     ):
         return int64(Reason.ENGINE_FULL)
-    grows = held_amount(market, order.side, price, quantity - order.executed) - held_amount(
-        market, order.side, old_price, left
-    )
+    grows = _held(root, slot, c.market, price, quantity - order.executed) - _held(root, slot, c.market, old_price, left)
     if grows > balance_free(root, held_balance(order)):
         return int64(Reason.INSUFFICIENT_BALANCE)
     return int64(Reason.NONE)
+
+
+@inlined
+def _held(root: int, slot: int, market: int, price: int, quantity: int) -> int:
+    """What is held for an open order of this price and quantity."""
+    s = record_at(root, 0, ROOT)
+    amount = held_amount(
+        record_at(s.markets, int64(market), MARKET), record_at(s.orders, slot, ORDER).side, price, quantity
+    )
+    return held_of_list(root, slot, amount) if list_of(root, slot) != 0 else amount
 
 
 @inlined
@@ -474,7 +557,6 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
     c = record_at(command, 0, COMMAND)
     order = record_at(s.orders, slot, ORDER)
     market = int64(c.market)
-    m = record_at(s.markets, market, MARKET)
     waits = is_waiting(root, slot)
     old_price = order_price(root, slot)
     old_quantity = order.quantity
@@ -482,8 +564,8 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
     quantity = c.quantity if c.quantity != 0 else old_quantity
     old_left = old_quantity - order.executed
     keeps = waits or (price == old_price and quantity < old_quantity)
-    holds = held_amount(m, order.side, price, quantity - order.executed)
-    hold(root, held_balance(order), holds - held_amount(m, order.side, old_price, old_left))
+    holds = _held(root, slot, market, price, quantity - order.executed)
+    hold(root, held_balance(order), holds - _held(root, slot, market, old_price, old_left))
     tally_buying(root, slot, market, quantity - old_quantity)
     level_quantity = int64(0)
     if waits:
@@ -498,6 +580,8 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
         order.quantity = quantity
 
     status = int64(OrderStatus.NEW) if order.executed == 0 else int64(OrderStatus.PARTIALLY_FILLED)
+    if waits and is_pending(root, slot):
+        status = int64(OrderStatus.PENDING_NEW)
     event = emit_order(root, int64(EventKind.AMENDED), int64(CommandKind.AMEND), slot, market, price, status)
     if keeps:
         record_at(event, 0, EVENT).flag_bits = EventFlag.PRIORITY_KEPT
@@ -510,12 +594,10 @@ def _amend_accepted(root: int, command: int, slot: int) -> None:
         words_copy(order_id_words(root, slot), words)
         client_id_add(root, slot)
         words_copy(event + EVENT_ID_OFFSET, words)
+        order_list = list_of(root, slot)
+        if order_list != 0:
+            emit_list(root, order_list, int64(ListStatus.UPDATED), int64(CommandKind.AMEND))
     if keeps:
         return
-    s.pending_order = slot
-    s.pending_price = price
-    s.pending_market = market
-    s.pending_account = order.account
-    s.pending_quote = 0
-    s.pending_collar = 0
+    meet(root, slot, market, price)
     match(root, int64(CommandKind.AMEND))

@@ -28,7 +28,7 @@ def are_related(root: int, account: int, other: int) -> bool:
 @inlined
 def mode_of(root: int, slot: int) -> int:
     """An order's SelfTradePrevention."""
-    return record_at(record_at(root, 0, ROOT).orders_cold, slot, ORDER_COLD).self_trade_prevention
+    return int64(record_at(record_at(root, 0, ROOT).orders_cold, slot, ORDER_COLD).self_trade_prevention)
 
 
 @inlined

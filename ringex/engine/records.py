@@ -47,7 +47,8 @@ ORDER_COLD: Final = np.dtype(
         ("created_ns", "i8"),
         ("older", "i4"),  # neighbours among the account's open orders, in order of acceptance
         ("younger", "i4"),
-        ("self_trade_prevention", "i8"),
+        ("self_trade_prevention", "i4"),
+        ("order_list", "i4"),  # the slot of the list that it is of; 0: none
     ],
     align=True,
 )
@@ -65,7 +66,35 @@ TERMS: Final = np.dtype(
     ],
     align=True,
 )
-"""What only stop orders, icebergs and GTD orders have. Other orders never touch theirs."""
+"""What only stop orders, icebergs, GTD orders and orders of lists have. Other orders never touch theirs."""
+
+ORDER_LIST: Final = np.dtype(
+    [
+        ("order_list_id", "i8"),
+        ("order_ids", "i8", (3,)),  # of its orders, open or not: the working one, if any, then the others
+        ("client_order_id", "u8", (5,)),
+        ("account", "i4"),
+        ("market", "i4"),
+        ("kind", "i4"),  # ListKind
+        ("phase", "i4"),  # WORKING, DUE, PLACED
+        ("working", "i4"),  # slots of its orders that are open: OTO, OTOCO: the one that is placed first
+        ("first", "i4"),
+        ("second", "i4"),  # OCO, OTOCO: the other of the pair
+        ("due_before", "i4"),  # DUE: neighbours among those of the market
+        ("due_after", "i4"),
+        ("reserved", "i4"),
+    ],
+    align=True,
+)
+"""An order list with at least one open order."""
+WORKING: Final = 1
+"""The working order is open; the others are pending."""
+DUE: Final = 2
+"""The working order is filled: the pending ones will be placed by a CONTINUE, as soon as the market trades."""
+PLACED: Final = 3
+ORDER_LIST_BYTES: Final = ORDER_LIST.itemsize
+ORDER_LIST_ID_OFFSET: Final[int] = ORDER_LIST.fields["client_order_id"][1]  # type: ignore[index]
+ORDER_IDS_OFFSET: Final[int] = ORDER_LIST.fields["order_ids"][1]  # type: ignore[index]
 
 ORDER_SESSION: Final = np.dtype(
     [
@@ -115,6 +144,8 @@ ARMING_RISING: Final = 6
 """The same for trailing stops that begin to follow the market when the last price has come to their stop price."""
 TRAILING: Final = 6
 """Plus a Side: the side of levels that are runs of trailing stops, which follow the market."""
+PENDING: Final = 9
+"""The side of the level, one a market and in no order of prices, where orders are pending, by order_id."""
 
 TRAIL: Final = np.dtype(
     [
@@ -157,6 +188,10 @@ MARKET: Final = np.dtype(
         ("arming_rising", BOOK_SIDE),
         ("trails_buy", "i4"),  # its trails, the smallest delta first
         ("trails_sell", "i4"),
+        ("pending_level", "i4"),  # where its pending orders are; 0: it has none
+        ("pairs", "i4"),  # how many order lists have two orders placed, one of which cancels the other
+        ("due_oldest", "i4"),  # order lists that are DUE
+        ("due_youngest", "i4"),
     ],
     align=True,
 )
@@ -251,6 +286,7 @@ REQUEST: Final = np.dtype(
         ("order_id", "i8"),  # the outcome: 0 if refused
         ("account", "i4"),
         ("reason", "i4"),  # the outcome: NONE if accepted
+        ("is_list", "i8"),  # 1: of an order list; `order_id` is the list's then
         ("client_order_id", "u8", (5,)),
     ],
     align=True,
@@ -293,8 +329,9 @@ _WORK: Final[list[tuple[Any, ...]]] = [
     ("gateway", "i8"),
     ("transport", "i8"),
 ]
-"""`continuation_pending` is a CommandKind: PLACE, AMEND or (a stop order that has fired) CONTINUE where an order is
-matching on, a mass cancel's own kind where orders are left to cancel, TRIGGER where a stop order is due."""
+"""`continuation_pending` is a CommandKind: PLACE, AMEND, OTO_PLACE, OTOCO_PLACE or (a stop order that has fired, a
+pending order that is placed) CONTINUE where an order is matching on, a mass cancel's own kind where orders are left to
+cancel, TRIGGER where a stop order or an order list is due."""
 
 LIMITS: Final = np.dtype([(name, "i8") for name in LIMIT_NAMES])
 """As the body of LIMITS_COMMAND and LIMITS_EVENT, so that it moves by one copy."""
@@ -307,6 +344,7 @@ ROOT: Final = np.dtype(
         ("event_sequence", "i8"),  # the last given, as are the ids below
         ("order_id", "i8"),
         ("execution_id", "i8"),
+        ("order_list_id", "i8"),
         ("countdowns", "i8"),  # how many there are
         ("timer_sequence", "i8"),
         ("timer_next_ns", "i8"),  # when the first timer is due; 0: there is none
@@ -334,6 +372,10 @@ ROOT: Final = np.dtype(
         ("order_pool", "i8"),
         ("order_index", "i8"),  # order id -> slot
         ("client_index", "i8"),  # hash of (account, client order id) -> slot
+        ("lists", "i8"),
+        ("list_pool", "i8"),
+        ("list_index", "i8"),  # list id -> slot
+        ("list_client_index", "i8"),  # hash of (account, list client order id) -> slot
         ("tallies", "i8"),
         ("tally_pool", "i8"),
         ("tally_index", "i8"),  # account and market -> slot
@@ -360,7 +402,10 @@ ROOT: Final = np.dtype(
         ("trails", "i8"),
         ("trail_pool", "i8"),
         ("first_price", "i8"),  # of this apply's first trade; 0: none yet
-        ("scratch", "i8"),  # address of a COMMAND: a pegged order's, with the price found for it
+        (
+            "scratch",
+            "i8",
+        ),  # address of COMMAND records: a pegged order's, with the price found for it, or a pending one's
         ("timers", "i8"),
         ("timer_pool", "i8"),
         ("timer_index", "i8"),  # kind and subject -> slot

@@ -24,11 +24,12 @@ from ringex.tables import (
     words_equal,
     words_hash,
 )
+from ringex.terms import CommandKind
 
 
 @inlined
 def is_remembered_kind(command: int) -> bool:
-    """Whether a PLACE record asks to be remembered."""
+    """Whether a PLACE record, or that of an order list, asks to be remembered."""
     c = record_at(command, 0, COMMAND)
     return c.timestamp_us > 0 and c.expires_ns > 0 and not words_empty(command + COMMAND_ID_OFFSET)
 
@@ -43,9 +44,15 @@ def _words(root: int, slot: int) -> int:
     return record_at(root, 0, ROOT).requests + slot * REQUEST_BYTES + REQUEST_ID_OFFSET
 
 
+@inlined
+def _is_list(command: int) -> int:
+    """1 for an order list's record, 0 for an order's."""
+    return int64(1) if record_at(command, 0, COMMAND).kind >= CommandKind.OCO_PLACE else int64(0)
+
+
 @compiled
 def request_find(root: int, command: int) -> int:
-    """The remembered request that the PLACE record at `command` repeats, or 0."""
+    """The remembered request that the record at `command` repeats, or 0. Lists and orders are told apart."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     words = command + COMMAND_ID_OFFSET
@@ -54,7 +61,8 @@ def request_find(root: int, command: int) -> int:
     while at >= 0:
         slot = index_value(s.request_index, at)
         r = record_at(s.requests, slot, REQUEST)
-        if r.account == c.account and r.timestamp_us == c.timestamp_us and words_equal(_words(root, slot), words):
+        same = r.account == c.account and r.timestamp_us == c.timestamp_us and r.is_list == _is_list(command)
+        if same and words_equal(_words(root, slot), words):
             return slot
         at = index_next(s.request_index, key, at)
     return 0
@@ -62,7 +70,7 @@ def request_find(root: int, command: int) -> int:
 
 @compiled
 def request_remember(root: int, command: int) -> int:
-    """Make an entry for the PLACE record at `command`, its outcome open. Returns its slot, or 0 for want of room."""
+    """Make an entry for the record at `command`, its outcome open. Returns its slot, or 0 for want of room."""
     s = record_at(root, 0, ROOT)
     c = record_at(command, 0, COMMAND)
     account = record_at(s.accounts, int64(c.account), ACCOUNT)
@@ -77,6 +85,7 @@ def request_remember(root: int, command: int) -> int:
     r.order_id = 0
     r.account = c.account
     r.reason = 0
+    r.is_list = _is_list(command)
     words_copy(_words(root, slot), command + COMMAND_ID_OFFSET)
     request_enter(root, slot)
     return slot

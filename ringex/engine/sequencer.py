@@ -23,7 +23,7 @@ import numpy as np
 
 from ringex.atomics import load_acquire, pause, store_relaxed
 from ringex.engine.lookahead import look_ahead
-from ringex.engine.matcher import apply
+from ringex.engine.matcher import apply, slots_of
 from ringex.engine.records import ROOT
 from ringex.engine.state import State
 from ringex.engine.timers import is_timer_due
@@ -43,7 +43,14 @@ from ringex.journal.control import (
 from ringex.journal.errors import JournalFailed
 from ringex.journal.writer import JournalWriter
 from ringex.memory import address_of, copy_bytes, record_at, zero_bytes
-from ringex.messages import COMMAND, EVENTS_PER_COMMAND_MAX, RECORD_BYTES, SCHEMA_VERSION, SEED_RING
+from ringex.messages import (
+    COMMAND,
+    EVENTS_PER_COMMAND_MAX,
+    RECORD_BYTES,
+    RECORDS_PER_COMMAND_MAX,
+    SCHEMA_VERSION,
+    SEED_RING,
+)
 from ringex.ring import HEADER_BYTES as RING_HEADER_BYTES
 from ringex.ring import (
     Ring,
@@ -72,6 +79,7 @@ SEQUENCER: Final = np.dtype(
         ("root", "i8"),  # addresses: the engine's state,
         ("buffer", "i8"),  # the journal buffer, `buffer_mask` + 1 COMMAND records,
         ("buffer_mask", "i8"),
+        ("whole", "i8"),  # room for the records of one command, where they do not lie one after the other in the buffer
         ("journal", "i8"),  # the journal's control words
         ("event_ring", "i8"),
         ("event_slots", "i8"),  # the event ring's first slot
@@ -147,7 +155,7 @@ def sequencer_submit(address: int, commands: int, count: int, first_ring_sequenc
         journal_sequence_to(s.journal, s.next_sequence - 1)
         return int64(0)
     for index in range(count):
-        _sequence(s, commands + index * RECORD_BYTES, 0, SEED_RING, 0, first_ring_sequence + index, -1, 0)
+        _sequence_one(s, commands + index * RECORD_BYTES, SEED_RING, 0, first_ring_sequence + index, -1, 0)
     journal_sequence_to(s.journal, s.next_sequence - 1)
     return s.next_sequence - 1
 
@@ -178,34 +186,52 @@ def _take(s, index: int) -> int:  # type: ignore[no-untyped-def]
     while source.cursor < published and taken < COMMANDS_PER_TURN_MAX and _may_take(s):
         look_ahead(s.root, records, mask, source.cursor, published)
         command = ring_slot(source.ring, source.cursor)
-        second = int64(0)
-        slots = 1
-        if record_at(command, 0, COMMAND).slots == 2 and source.cursor + 1 < published:
-            second = ring_slot(source.ring, source.cursor + 1)
-            slots = 2
-        ring_sequence = source.cursor + 1
-        source.cursor += slots
+        slots = slots_of(command)
+        if slots > 1 and source.cursor + slots <= published:
+            _sequence_several(s, index, slots)
+        else:
+            slots = int64(1)
+            source.cursor += 1
+            _sequence_one(s, command, source.number, source.epoch, source.cursor, index, source.cursor)
         taken += slots
-        _sequence(s, command, second, source.number, source.epoch, ring_sequence, index, source.cursor)
     if taken > STAND_IN_RECORDS_MAX:
         journal_sequence_to(s.journal, s.next_sequence - 1)  # it is written while the next source is looked at
     return taken
 
 
 @compiled
-def _sequence(  # type: ignore[no-untyped-def]
-    s, command: int, second: int, ring: int, epoch: int, ring_sequence: int, source: int, cursor: int
+def _sequence_one(  # type: ignore[no-untyped-def]
+    s, command: int, ring: int, epoch: int, ring_sequence: int, source: int, cursor: int
 ) -> None:
-    """Give a command of one record, or two where `second` is not 0, its place in the journal; apply it."""
-    first_slot = _stamp(s, command, ring, epoch, ring_sequence)
-    second_slot = int64(0)
-    if second != 0:
-        # What stood before the command stands until it is whole: its first record alone releases nothing.
-        _mark(s, -1, 0)
-        second_slot = _stamp(s, second, ring, epoch, ring_sequence + 1)
-        record_at(first_slot, 0, COMMAND).slots = 2
-    _apply(s, first_slot, second_slot)
+    """Give a command of one record its place in the journal; apply it."""
+    _apply(s, _stamp(s, command, ring, epoch, ring_sequence))
     _mark(s, source, cursor)
+    _go_on(s)
+
+
+@compiled
+def _sequence_several(s, index: int, slots: int) -> None:  # type: ignore[no-untyped-def]
+    """The same for a source's next command, which has several records."""
+    source = record_at(s.sources, index, SOURCE)
+    first = int64(0)
+    for number in range(slots):
+        if number > 0:
+            # What stood before the command stands until it is whole: its first records alone release nothing.
+            _mark(s, -1, 0)
+        command = ring_slot(source.ring, source.cursor)
+        source.cursor += 1
+        slot = _stamp(s, command, source.number, source.epoch, source.cursor)
+        if number == 0:
+            record_at(slot, 0, COMMAND).slots = slots
+            first = slot
+    end = s.buffer + (s.buffer_mask + 1) * RECORD_BYTES
+    if first + slots * RECORD_BYTES > end:
+        before = end - first
+        copy_bytes(s.whole, first, before)
+        copy_bytes(s.whole + before, s.buffer, slots * RECORD_BYTES - before)
+        first = s.whole
+    _apply(s, first)
+    _mark(s, index, source.cursor)
     _go_on(s)
 
 
@@ -233,14 +259,14 @@ def _sequence_own(s, kind: int) -> None:  # type: ignore[no-untyped-def]
     record = record_at(slot, 0, COMMAND)
     record.kind = kind
     _header(s, record, SEED_RING, 0, 0)
-    _apply(s, slot, 0)
+    _apply(s, slot)
     _mark(s, -1, 0)
 
 
 @inlined
-def _apply(s, first: int, second: int) -> None:  # type: ignore[no-untyped-def]
+def _apply(s, command: int) -> None:  # type: ignore[no-untyped-def]
     ring_claim(s.event_ring, s.event_cursor + EVENTS_PER_COMMAND_MAX)
-    s.event_cursor = apply(s.root, first, second, s.event_slots, s.event_mask, s.event_cursor)
+    s.event_cursor = apply(s.root, command, s.event_slots, s.event_mask, s.event_cursor)
 
 
 @inlined
@@ -275,9 +301,9 @@ def _mark(s, source: int, source_cursor: int) -> None:  # type: ignore[no-untype
 
 @inlined
 def _has_room(s) -> bool:  # type: ignore[no-untyped-def]
-    """Whether one more command, of up to two records, fits the journal buffer and the event ring's free half."""
+    """Whether one more command, of all records that one can have, fits the journal buffer and half the event ring."""
     unpublished = s.event_cursor - s.released_cursor
-    buffered = s.next_sequence + 1 - min(s.released, journal_written(s.journal))
+    buffered = s.next_sequence - 1 + RECORDS_PER_COMMAND_MAX - min(s.released, journal_written(s.journal))
     return buffered <= s.buffer_mask and unpublished + EVENTS_PER_COMMAND_MAX <= (s.event_mask + 1) >> 1
 
 
@@ -358,6 +384,8 @@ class Sequencer:
         record["root"] = state.address
         record["buffer"] = journal.buffer_address
         record["buffer_mask"] = journal.buffer_slots - 1
+        self._whole = np.zeros(RECORDS_PER_COMMAND_MAX, COMMAND)
+        record["whole"] = address_of(self._whole)
         record["journal"] = journal.control_address
         record["event_ring"] = event_ring.address
         record["event_slots"] = event_ring.address + RING_HEADER_BYTES

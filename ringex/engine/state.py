@@ -28,6 +28,7 @@ from ringex.engine.records import (
     NUMBER_BITS,
     ORDER,
     ORDER_COLD,
+    ORDER_LIST,
     ORDER_SESSION,
     REFERENCE,
     REQUEST,
@@ -64,7 +65,8 @@ class State:
         self.levels = _lines(limits.levels_max + limits.orders_max + 1, LEVEL)  # any stop order may need its own
         self.tallies = _lines(limits.orders_max + 1, TALLY)  # one has an open order at least
         self.trails = np.zeros(limits.orders_max + 1, TRAIL)
-        self.scratch = np.zeros(1, COMMAND)
+        self.scratch = np.zeros(3, COMMAND)
+        self.lists = np.zeros(limits.orders_max + 1, ORDER_LIST)  # each has an open order at least
         self.balances = _lines(limits.balances_max + 1, BALANCE)
         self.assets = np.zeros(limits.assets_max, ASSET)
         self.markets = np.zeros(limits.markets_max, MARKET)
@@ -81,6 +83,7 @@ class State:
         self.pools = {
             "order_pool": Pool(self.orders),
             "level_pool": Pool(self.levels),
+            "list_pool": Pool(self.lists),
             "tally_pool": Pool(self.tallies),
             "trail_pool": Pool(self.trails),
             "balance_pool": Pool(self.balances),
@@ -95,6 +98,8 @@ class State:
         self.indexes: dict[str, Ids | Index] = {
             "order_index": Ids(self.orders, limits.orders_max),
             "client_index": Index(limits.orders_max),
+            "list_index": Index(limits.orders_max),
+            "list_client_index": Index(limits.orders_max),
             "tally_index": Index(limits.orders_max),
             "balance_index": Index(limits.balances_max),
             "name_index": Index(limits.assets_max + limits.markets_max + limits.accounts_max),
@@ -154,7 +159,7 @@ class State:
     def _point(self) -> None:
         for name in (
             *("orders", "orders_cold", "orders_terms", "orders_session", "gateways", "levels", "tallies"),
-            *("trails", "scratch"),
+            *("trails", "scratch", "lists"),
             *("balances", "assets", "markets", "averages", "accounts", "keys"),
             *("requests", "expiries", "references", "schedules", "rings", "timers"),
         ):

@@ -7,7 +7,7 @@ of any length, in bounded steps (law 9).
 from __future__ import annotations
 
 from ringex.engine.book import book_leave, level_overflows, levels_full, peg_price, stop_due
-from ringex.engine.closing import close_taker
+from ringex.engine.closing import close_sibling, close_taker
 from ringex.engine.events import emit_order
 from ringex.engine.filters import check_price, market_reach
 from ringex.engine.ledger import balance_free, held_amount, held_balance, hold
@@ -29,6 +29,7 @@ def fire(root: int) -> None:
     market = s.pending_market
     slot = int64(record_at(s.levels, stop_due(root, market), LEVEL).oldest)
     order = record_at(s.orders, slot, ORDER)
+    close_sibling(root, slot, int64(CommandKind.CONTINUE))
     book_leave(root, slot)
     s.continuation_pending = 0
     s.pending_order = slot

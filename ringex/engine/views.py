@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ringex.engine.book import best_level
-from ringex.engine.export import ORDER_OUT, ORDER_OUT_BYTES, export_order
+from ringex.engine.orderexport import ORDER_OUT, ORDER_OUT_BYTES, export_order
 from ringex.engine.records import LEVEL, ORDER, ROOT
 from ringex.engine.state import State
 from ringex.jit import compiled, int64

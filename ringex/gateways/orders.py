@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.gateways import pastorders, replies
+from ringex.gateways import listreplies, pastorders, replies
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.errors import Refusal, ids_disagree, invalid, missing, not_required, of_reason, one_of_two
 from ringex.gateways.filters import (
@@ -57,8 +57,8 @@ _STOP_TYPES: Final = (
     *(OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT),
 )
 
-_SYMBOL: Final = Parameter("symbol", Kind.TEXT, required=True)
-_RESPONSE_TYPE: Final = Parameter("newOrderRespType", Kind.CHOICE, choices=("ACK", "RESULT", "FULL"))
+SYMBOL: Final = Parameter("symbol", Kind.TEXT, required=True)
+RESPONSE_TYPE: Final = Parameter("newOrderRespType", Kind.CHOICE, choices=("ACK", "RESULT", "FULL"))
 _RESTRICTIONS: Final = Parameter(
     "cancelRestrictions",
     Kind.CHOICE,
@@ -66,7 +66,7 @@ _RESTRICTIONS: Final = Parameter(
     refusal=(-1145, "Invalid cancelRestrictions"),
 )
 _NEW_ORDER: Final = (
-    _SYMBOL,
+    SYMBOL,
     Parameter("side", Kind.CHOICE, True, tuple(Side.__members__), (-1117, "Invalid side.")),
     Parameter("type", Kind.CHOICE, True, tuple(OrderType.__members__), (-1116, "Invalid orderType.")),
     Parameter("timeInForce", Kind.CHOICE, False, tuple(TimeInForce.__members__), (-1115, "Invalid timeInForce.")),
@@ -83,11 +83,11 @@ _NEW_ORDER: Final = (
     Parameter("newClientOrderId", Kind.CLIENT_ID),
     Parameter("strategyId", Kind.INTEGER),
     Parameter("strategyType", Kind.INTEGER),
-    _RESPONSE_TYPE,
+    RESPONSE_TYPE,
     Parameter("selfTradePreventionMode", Kind.CHOICE, choices=tuple(SelfTradePrevention.__members__)),
 )
 _WHICH_ORDER: Final = (
-    _SYMBOL,
+    SYMBOL,
     Parameter("orderId", Kind.INTEGER),
     Parameter("origClientOrderId", Kind.ORDER_CLIENT_ID),
 )
@@ -97,7 +97,7 @@ TEST_PARAMETERS: Final = (*_NEW_ORDER, Parameter("computeCommissionRates", Kind.
 STATUS_PARAMETERS: Final = _WHICH_ORDER
 CANCEL_PARAMETERS: Final = (*_WHICH_ORDER, Parameter("newClientOrderId", Kind.CLIENT_ID), _RESTRICTIONS)
 _SESSION_ONLY: Final = Parameter("sessionOnly", Kind.BOOLEAN)
-CANCEL_ALL_PARAMETERS: Final = (_SYMBOL, _SESSION_ONLY)
+CANCEL_ALL_PARAMETERS: Final = (SYMBOL, _SESSION_ONLY)
 CANCEL_EVERYWHERE_PARAMETERS: Final = (_SESSION_ONLY,)
 CANCEL_REPLACE_PARAMETERS: Final = (
     *_NEW_ORDER,
@@ -158,7 +158,7 @@ def cancel_reply(call: Call, market: Market) -> Reply:
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] != EventKind.CANCELED:
             raise replies.refusal_of(None, events[0])
-        return replies.canceled(market, events[0], call.model)
+        return listreplies.canceled(events, call.model)[0]
 
     return reply
 
@@ -182,8 +182,7 @@ def _cancel_all(call: Call, market: int) -> Submission:
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.REJECTED:
             raise replies.refusal_of(None, events[0])
-        canceled = [event for event in events if event["kind"] == EventKind.CANCELED]
-        return [replies.canceled(call.model.markets[event["market"]], event, call.model) for event in canceled]
+        return listreplies.canceled(events, call.model)
 
     return Submission(record, reply)
 
@@ -208,7 +207,7 @@ def cancel_replace(call: Call) -> Submission:
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.DUPLICATE:
             return _first_outcome(call, market, events[0], response_type)
-        return replies.cancel_replaced(market, events, response_type, call.model)
+        return listreplies.cancel_replaced(market, events, response_type, call.model)
 
     return Submission(records, reply)
 
@@ -425,7 +424,11 @@ def amend_reply(call: Call, market: Market) -> Reply:
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] != EventKind.AMENDED:
             raise replies.refusal_of(market, events[0])
-        return replies.amended(market, events, call.model)
+        reply = replies.amended(market, events, call.model)
+        order_list = call.model.order_lists.with_id(reply["amendedOrder"]["orderListId"])
+        if order_list is not None:
+            reply["listStatus"] = listreplies.amended(call.model, order_list)
+        return reply
 
     return reply
 
@@ -458,7 +461,7 @@ def _first_outcome(call: Call, market: Market, event: Row, response_type: str) -
     reply = {
         "symbol": market.symbol,
         "orderId": order_id,
-        "orderListId": replies.NO_ORDER_LIST,
+        "orderListId": order.order_list_id or replies.NO_ORDER_LIST if order else replies.NO_ORDER_LIST,
         "clientOrderId": call.arguments.get("newClientOrderId", ""),
         "transactTime": shown(order.created_ns if order else event["time_ns"]),
     }

@@ -16,7 +16,6 @@ from ringex.history.readmodel import Order as HeldOrder
 from ringex.history.readmodel import ReadModel
 from ringex.reasons import REASON_TEXT, Reason
 from ringex.terms import (
-    CommandKind,
     EventKind,
     OrderStatus,
     OrderType,
@@ -72,6 +71,7 @@ class Order:
     self_trade_prevention: int = 0
     prevented_quantity: int = 0
     prevented_match_id: int = 0
+    order_list_id: int = 0
 
     @classmethod
     def of(cls, event: Row, model: ReadModel, client_order_id: str | None = None) -> Order:
@@ -112,7 +112,9 @@ class Order:
         self.strategy_id = event["strategy_id"]
         self.strategy_type = event["strategy_type"]
         self.self_trade_prevention = event["self_trade_prevention"]
-        self.working_ns = 0 if self.order_type in _STOP_TYPES else self.created_ns
+        is_pending = self.status == OrderStatus.PENDING_NEW
+        self.working_ns = 0 if self.order_type in _STOP_TYPES or is_pending else self.created_ns
+        self.order_list_id = event["order_list_id"]
 
     def _take_held(self, event: Row, model: ReadModel) -> None:
         """What only the read model knows of the order, if it still holds it."""
@@ -129,6 +131,7 @@ class Order:
         self.strategy_type = held.strategy_type
         self.self_trade_prevention = held.self_trade_prevention
         self.working_ns = held.working_ns
+        self.order_list_id = held.order_list_id
         self.prevented_quantity = held.prevented_quantity
         self.prevented_match_id = held.prevented_match_id
         prevented = event["reason"] == Reason.PREVENTED
@@ -163,6 +166,7 @@ class Order:
             self_trade_prevention=order.self_trade_prevention,
             prevented_quantity=order.prevented_quantity,
             prevented_match_id=order.prevented_match_id,
+            order_list_id=order.order_list_id,
         )
 
 
@@ -190,7 +194,7 @@ def placed(market: Market, events: list[Row], response_type: str, model: ReadMod
     reply = {
         "symbol": market.symbol,
         "orderId": order.order_id,
-        "orderListId": NO_ORDER_LIST,
+        "orderListId": order.order_list_id or NO_ORDER_LIST,
         "clientOrderId": order.client_order_id,
         "transactTime": shown(order.updated_ns),
     }
@@ -267,7 +271,7 @@ def canceled(market: Market, event: Row, model: ReadModel) -> dict[str, Any]:
         "symbol": market.symbol,
         "origClientOrderId": order.client_order_id,
         "orderId": order.order_id,
-        "orderListId": NO_ORDER_LIST,
+        "orderListId": order.order_list_id or NO_ORDER_LIST,
         "clientOrderId": own_id or f"ringex-cancel-{event['execution_id']}",
         "transactTime": shown(order.updated_ns),
         **_progress(market, order),
@@ -285,7 +289,7 @@ def amended(market: Market, events: list[Row], model: ReadModel) -> dict[str, An
         "amendedOrder": {
             "symbol": market.symbol,
             "orderId": order.order_id,
-            "orderListId": NO_ORDER_LIST,
+            "orderListId": order.order_list_id or NO_ORDER_LIST,
             "origClientOrderId": shown_client_id(first["original_client_order_id"], order.order_id),
             "clientOrderId": order.client_order_id,
             "price": format_scaled(order.price, market.price_scale),
@@ -313,7 +317,7 @@ def status(market: Market, order: Order) -> dict[str, Any]:
     return {
         "symbol": market.symbol,
         "orderId": order.order_id,
-        "orderListId": NO_ORDER_LIST,
+        "orderListId": order.order_list_id or NO_ORDER_LIST,
         "clientOrderId": order.client_order_id,
         **_progress(market, order),
         "stopPrice": format_scaled(order.stop_price, market.price_scale),
@@ -324,32 +328,6 @@ def status(market: Market, order: Order) -> dict[str, Any]:
         "workingTime": shown(order.working_ns) if order.working_ns else -1,
         **_terms(market, order),
     }
-
-
-def cancel_replaced(market: Market, events: list[Row], response_type: str, model: ReadModel) -> dict[str, Any]:
-    """order.cancelReplace: both legs' outcome. Raises Refusal -2021 or -2022 with both in `data`."""
-    kinds = [event["command_kind"] for event in events]
-    start = kinds.index(CommandKind.PLACE) if CommandKind.PLACE in kinds else len(events)
-    cancel, place = events[:start], events[start:]
-    canceled_well = bool(cancel) and cancel[0]["kind"] == EventKind.CANCELED
-    cancel_response = canceled(market, cancel[0], model) if canceled_well else _refused(market, cancel, model)
-    if place and place[0]["kind"] == EventKind.ACCEPTED:
-        new_result, new_response = "SUCCESS", placed(market, place, response_type, model)
-    elif place and place[0]["reason"] != Reason.CANCEL_REJECTED:
-        new_result, new_response = "FAILURE", _refused(market, place, model)
-    else:
-        new_result, new_response = "NOT_ATTEMPTED", None
-    data = {
-        "cancelResult": "SUCCESS" if canceled_well else "FAILURE",
-        "newOrderResult": new_result,
-        "cancelResponse": cancel_response,
-        "newOrderResponse": new_response,
-    }
-    if canceled_well and new_result == "SUCCESS":
-        return data
-    if canceled_well or new_result == "SUCCESS":
-        raise Refusal(*REASON_TEXT[Reason.NEW_ORDER_REJECTED], data=data, status=409)
-    raise Refusal(*REASON_TEXT[Reason.CANCEL_REJECTED], data=data)
 
 
 def refusal_of(market: Market | None, event: Row, model: ReadModel | None = None) -> Refusal:
@@ -379,10 +357,6 @@ def without_funds(market: Market, event: Row, model: ReadModel) -> Refusal:
         quantity = quantity_worth(market, event["price"], free, round_up=False)
         data["quantity"] = format_scaled(quantity, market.quantity_scale)
     return Refusal(*REASON_TEXT[Reason.INSUFFICIENT_BALANCE], data=data)
-
-
-def _refused(market: Market, events: list[Row], model: ReadModel) -> dict[str, Any]:
-    return refusal_of(market, events[0], model).body() if events else Refusal(-2011, "Unknown order sent.").body()
 
 
 def _terms(market: Market, order: Order) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ringex.messages import (
     FILTERS_EVENT,
     INDICATIVE_EVENT,
     LIMITS_EVENT,
+    LIST_EVENT,
     MARKET_EVENT,
     ORDER_LIMITS_EVENT,
     ORDER_TERMS,
@@ -52,6 +53,7 @@ _DTYPES: Final = {
     EventKind.FEE_ASSET: FEES_EVENT,
     EventKind.MARKET_FILTERS: FILTERS_EVENT,
     EventKind.INDICATIVE: INDICATIVE_EVENT,
+    EventKind.ORDER_LIST: LIST_EVENT,
 }
 _KIND_OFFSET: Final = EVENT.fields["kind"][1]  # type: ignore[index]
 _CODES: Final = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"}

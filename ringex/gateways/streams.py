@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.decimals import format_scaled
+from ringex.gateways import listreplies
 from ringex.gateways.errors import notional
 from ringex.gateways.parameters import shown_client_id
 from ringex.gateways.replies import (
@@ -42,9 +43,13 @@ _EXECUTION_TYPES: Final = {
     EventKind.AMENDED: "REPLACED",
     EventKind.REJECTED: "REJECTED",
     EventKind.TRIGGERED: "NEW",  # once more: now it works
+    EventKind.PLACED: "NEW",  # once more: it was pending
 }
 _REPORTED: Final = np.array(
-    [kind in _EXECUTION_TYPES or kind == EventKind.BALANCE for kind in range(max(EventKind) + 1)]
+    [
+        kind in _EXECUTION_TYPES or kind in (EventKind.BALANCE, EventKind.ORDER_LIST)
+        for kind in range(max(EventKind) + 1)
+    ]
 )
 
 
@@ -63,6 +68,13 @@ def reports(model: ReadModel, event: Row, account: int) -> Iterator[dict[str, An
     if kind == EventKind.BALANCE:
         yield from _balance_reports(model, event)
         return
+    if kind == EventKind.ORDER_LIST:
+        yield _list_report(listreplies.told(model, event), event, "NONE")
+        return
+    if kind == EventKind.REJECTED and event["command_kind"] in _LIST_KINDS:
+        if 0 <= event["market"] < len(model.catalogue.markets):
+            yield _list_report(_list_refused(model, event), event, str(REASON_TEXT[Reason(event["reason"])][0]))
+        return
     if kind == EventKind.REJECTED:
         known = 0 <= event["market"] < len(model.catalogue.markets)
         if known and event["command_kind"] == CommandKind.PLACE and event["reason"] != Reason.CANCEL_REJECTED:
@@ -78,6 +90,39 @@ def reports(model: ReadModel, event: Row, account: int) -> Iterator[dict[str, An
         return  # it moves no balance
     asset = market.quote if event["side"] == Side.BUY else market.base
     yield _position(event, [(asset, event["free"], event["locked"])])
+
+
+_LIST_KINDS: Final = {CommandKind.OCO_PLACE: "OCO", CommandKind.OTO_PLACE: "OTO", CommandKind.OTOCO_PLACE: "OTO"}
+
+
+def _list_report(told: dict[str, Any], event: Row, reason: str) -> dict[str, Any]:
+    """What a list has come to, as its event tells."""
+    return {
+        "e": "listStatus",
+        "E": shown(event["time_ns"]),
+        "s": told["symbol"],
+        "g": told["orderListId"],
+        "c": told["contingencyType"],
+        "l": told["listStatusType"],
+        "L": told["listOrderStatus"],
+        "r": reason,
+        "C": told["listClientOrderId"],
+        "T": shown(event["time_ns"]),
+        "O": [{"s": one["symbol"], "i": one["orderId"], "c": one["clientOrderId"]} for one in told["orders"]],
+    }
+
+
+def _list_refused(model: ReadModel, event: Row) -> dict[str, Any]:
+    """Of a list that was refused as a whole there are no orders."""
+    return {
+        "symbol": model.catalogue.markets[event["market"]].symbol,
+        "orderListId": -1,
+        "contingencyType": _LIST_KINDS[CommandKind(event["command_kind"])],
+        "listStatusType": "RESPONSE",
+        "listOrderStatus": "REJECT",
+        "listClientOrderId": event["client_order_id"],
+        "orders": [],
+    }
 
 
 def terminated(now_ns: int) -> dict[str, Any]:
@@ -222,7 +267,7 @@ def _report(
         "p": format_scaled(order.price, market.price_scale),
         "P": format_scaled(order.stop_price, market.price_scale),
         "F": format_scaled(order.iceberg_quantity, market.quantity_scale),
-        "g": NO_ORDER_LIST,
+        "g": order.order_list_id or NO_ORDER_LIST,
         "C": "",
         "x": execution,
         "X": STATUSES[order.status],

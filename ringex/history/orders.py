@@ -62,7 +62,7 @@ ORDER: Final = np.dtype(
         ("quote_quantity", "i8"),
         ("created_ns", "i8"),
         ("updated_ns", "i8"),
-        ("working_ns", "i8"),  # since when it may match; 0: a stop order that has not been triggered
+        ("working_ns", "i8"),  # since when it may match; 0: a stop order that has not been triggered, or pending
         ("trade_count", "i8"),
         ("stop_price", "i8"),
         ("iceberg_quantity", "i8"),
@@ -77,10 +77,11 @@ ORDER: Final = np.dtype(
         ("side", "u1"),
         ("order_type", "u1"),
         ("time_in_force", "u1"),
-        ("status", "u1"),  # OrderStatus; NEW and PARTIALLY_FILLED are open
+        ("status", "u1"),  # OrderStatus; NEW, PENDING_NEW and PARTIALLY_FILLED are open
         ("reason", "u2"),  # Reason for which it closed, where it was not filled
         ("transport", "u2"),
         ("client_order_id", "u8", (5,)),
+        ("order_list_id", "i8"),  # 0: it is of none
         ("outdone_id", "i8"),  # the order that its client order id meant before; 0: none
         (
             "previous_slot",
@@ -193,7 +194,7 @@ def _order(orders: int, slot: int) -> int:
 
 @inlined
 def _is_open(status: int) -> bool:
-    return status == OrderStatus.NEW or status == OrderStatus.PARTIALLY_FILLED
+    return status == OrderStatus.NEW or status == OrderStatus.PARTIALLY_FILLED or status == OrderStatus.PENDING_NEW
 
 
 @compiled
@@ -215,7 +216,7 @@ def order_accept(orders: int, event: int) -> None:
     o.quote_quantity = e.quote_quantity
     o.created_ns = e.created_ns
     o.updated_ns = e.time_ns
-    o.working_ns = 0 if is_stop(e.order_type) else e.created_ns
+    o.working_ns = 0 if is_stop(e.order_type) or e.status == OrderStatus.PENDING_NEW else e.created_ns
     o.trade_count = 0
     terms = record_at(event, 0, ORDER_TERMS)
     o.stop_price = terms.stop_price
@@ -234,6 +235,7 @@ def order_accept(orders: int, event: int) -> None:
     o.status = e.status
     o.reason = np.uint16(0)
     o.transport = np.uint16(e.transport)
+    o.order_list_id = terms.order_list_id
     o.outdone_id = 0
     words_copy(_order(orders, slot) + _ORDER_CLIENT_ID, event + _EVENT_CLIENT_ID)
     index_put(table.by_id, o.order_id, slot)
@@ -282,8 +284,23 @@ def order_plain_mode(orders: int, order_id: int) -> int:
         return int64(-1)
     o = record_at(_order(orders, slot), 0, ORDER)
     special = o.stop_price | o.iceberg_quantity | o.good_till_ns | o.prevented_quantity | o.prevented_match_id
+    special |= o.order_list_id
     special |= int64(o.trailing_delta) | int64(o.peg_price_type) | o.strategy_id | int64(o.strategy_type)
     return int64(o.self_trade_prevention) if special == 0 else int64(-1)
+
+
+@compiled
+def order_place(orders: int, event: int) -> None:
+    """A PLACED event: a pending order may match from now on, or waits for its stop price."""
+    e = record_at(event, 0, EVENT)
+    slot = index_find(record_at(orders, 0, ORDERS).by_id, e.order_id)
+    assert slot != 0
+    o = record_at(_order(orders, slot), 0, ORDER)
+    assert o.status == OrderStatus.PENDING_NEW
+    o.status = e.status
+    o.working_ns = 0 if is_stop(e.order_type) else e.time_ns
+    o.updated_ns = e.time_ns
+    o.price = e.price
 
 
 @compiled

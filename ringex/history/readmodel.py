@@ -23,12 +23,14 @@ from ringex.history.catalogue import Asset, Catalogue, Key, Market
 from ringex.history.countdowns import COUNTDOWN, Countdowns, countdowns_done, countdowns_set
 from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
 from ringex.history.ordercounts import ACCOUNT_COUNTS, OrderCounts, counts_accept, counts_trade
+from ringex.history.orderlists import ORDER_LIST, OrderLists
 from ringex.history.orders import (
     FORGOTTEN,
     ORDER,
     Orders,
     order_accept,
     order_left,
+    order_place,
     order_trade,
     order_trigger,
     order_update,
@@ -60,12 +62,13 @@ from ringex.messages import (
     words_of,
 )
 from ringex.reasons import Reason
-from ringex.terms import EventKind, OrderStatus, OrderType, SelfTradePrevention, Side, TimeInForce
+from ringex.terms import EventKind, ListKind, ListStatus, OrderStatus, OrderType, SelfTradePrevention, Side, TimeInForce
 
 CLOSED_ORDERS_MAX: Final = 1 << 19
 TRADES_PER_MARKET_MAX: Final = 1000
 PREVENTED_MATCHES_MAX: Final = 1 << 16
 
+_RAW: Final = np.dtype(f"V{RECORD_BYTES}")
 _ROOT: Final = np.dtype(
     [
         ("sequence", "i8"),  # of the last event applied
@@ -127,10 +130,11 @@ class Order:
     working_ns: int
     prevented_quantity: int
     prevented_match_id: int
+    order_list_id: int
 
     @property
     def is_open(self) -> bool:
-        return self.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+        return self.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_NEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,7 @@ class ReadModel:
         self._balances = Balances(limits.accounts_max, limits.balances_max)
         self._trades = RecentTrades(limits.markets_max, trades_per_market)
         self._prevented = PreventedMatches(prevented_matches_max)
+        self.order_lists = OrderLists()
         self.candles = Candles(limits.markets_max)
         self.averages = Averages(limits.markets_max)
         self.auctions = Auctions(limits.markets_max)
@@ -218,6 +223,9 @@ class ReadModel:
         )  # additions first: what refers to them comes later, and no event depends on a status
         self.candles.add_markets(len(self.markets))
         _apply(self._address, address_of(events), len(events))
+        of_lists = events["kind"] == EventKind.ORDER_LIST
+        if of_lists.any():
+            self.order_lists.apply(np.ascontiguousarray(events.view(_RAW)[of_lists]).view(EVENT))
 
     def apply_at(self, address: int, count: int) -> None:
         """`apply` for `count` EVENT records that lie at `address`."""
@@ -386,6 +394,7 @@ class ReadModel:
         parts += [self.averages.export(len(self.markets)), self.auctions.export(len(self.markets))]
         parts.append(self.countdowns.export())
         parts.append(self.order_counts.export(len(self.catalogue.accounts)))
+        parts += [self.order_lists.export(), np.array([self.order_lists.forgotten])]
         return [header, self.catalogue.export(), *(frame_of(part) for part in parts)]
 
     def load(self, frames: list[Frame]) -> None:
@@ -395,7 +404,7 @@ class ReadModel:
         then the model must not be used.
         """
         assert self.sequence == 0 and not self.markets, "only an empty model can be loaded"
-        check(len(frames) == 15, f"{len(frames)} frames; a read model has 15")
+        check(len(frames) == 17, f"{len(frames)} frames; a read model has 17")
         try:
             header = msgspec.msgpack.decode(frames[0], type=_Header)
         except msgspec.MsgspecError as error:
@@ -415,6 +424,7 @@ class ReadModel:
         self._load_candles(frames[9], frames[10])
         self._load_standing(*frames[11:14])
         self._load_order_counts(frames[14])
+        self._load_lists(frames[15], frames[16])
         self._root["sequence"] = header.sequence
 
     def __eq__(self, other: object) -> bool:
@@ -443,7 +453,7 @@ class ReadModel:
         _check_range(orders["account"], 1, accounts_count, "orders: account")
         _check_range(orders["market"], 0, len(self.markets), "orders: market")
         check(len(np.unique(orders["order_id"])) == len(orders), "orders: an id occurs twice")
-        is_open = orders["status"] <= OrderStatus.PARTIALLY_FILLED
+        is_open = np.isin(orders["status"], (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_NEW))
         opened, closed = int(is_open.sum()), int((~is_open).sum())
         check(opened <= self._limits.orders_max, f"orders: {opened} are open; at most {self._limits.orders_max} fit")
         closed_max = self._orders.capacity - self._limits.orders_max
@@ -475,6 +485,16 @@ class ReadModel:
         counts = records_of(frame, ACCOUNT_COUNTS, accounts_count, "order counts")
         _check_range(counts["account"], 1, accounts_count, "order counts: account")
         self.order_counts.load(counts)
+
+    def _load_lists(self, frame: Frame, forgotten_frame: Frame) -> None:
+        lists = records_of(frame, ORDER_LIST, self._limits.orders_max + self.order_lists.done_max, "order lists")
+        _check_range(lists["account"], 1, len(self.catalogue.accounts), "order lists: account")
+        _check_range(lists["market"], 0, len(self.markets), "order lists: market")
+        _check_range(lists["kind"], 1, len(ListKind) + 1, "order lists: kind")
+        _check_range(lists["status"], 1, len(ListStatus) + 1, "order lists: status")
+        forgotten = records_of(forgotten_frame, np.dtype("i8"), 1, "forgotten order lists")
+        check(len(forgotten) == 1, f"forgotten order lists: {len(forgotten)} counts")
+        self.order_lists.load(lists, int(forgotten[0]))
 
     def _load_candles(self, frame: Frame, counts_frame: Frame) -> None:
         counts = records_of(counts_frame, np.dtype("i8"), len(self.markets) * LAYERS, "counts of candles")
@@ -548,6 +568,9 @@ def _apply(model: int, events: int, count: int) -> None:
             prevented_record(m.prevented, event, taker_left, order_left(m.orders, p.maker_order_id))
         elif kind == EventKind.TRIGGERED:
             order_trigger(m.orders, event)
+        elif kind == EventKind.PLACED:
+            order_place(m.orders, event)
+            _apply_hold(model, event)
         elif kind == EventKind.BALANCE:
             b = record_at(event, 0, BALANCE_EVENT)
             balance_set(m.balances, int64(b.account), int64(b.market), b.free, b.locked)
@@ -674,4 +697,5 @@ def order_of_record(record: np.void) -> Order:
         working_ns=int(record["working_ns"]),
         prevented_quantity=int(record["prevented_quantity"]),
         prevented_match_id=int(record["prevented_match_id"]),
+        order_list_id=int(record["order_list_id"]),
     )

@@ -113,7 +113,7 @@ class Administration:
 
     def limits_set(self, command: Fields) -> None:
         asked = {name: command[name] for name in LIMIT_NAMES}
-        of_account = Counter(account for account, _, _ in self.state.requests)
+        of_account = Counter(key[0] for key in self.state.requests)
         used = Limits(
             assets_max=len(self.directory.assets),
             markets_max=len(self.directory.markets),

@@ -10,7 +10,7 @@ from reference.reports import Reports
 from reference.state import RefusedError, State
 from ringex.messages import AMOUNT_MAX
 from ringex.reasons import Reason
-from ringex.terms import CommandFlag, EventFlag, EventKind, OrderStatus, OrderType, Side
+from ringex.terms import CommandFlag, EventFlag, EventKind, ListStatus, OrderStatus, OrderType, Side
 
 
 class Amending:
@@ -42,32 +42,12 @@ class Amending:
         return order
 
     def take_out(self, order: Order, reason: Reason, client_order_id: str = "") -> None:
-        """Cancel an open order: one that rests, or a stop that waits."""
-        if not order.is_waiting:
-            self.state.market_of(order).book.remove(order)
-        self.state.close(order)
-        self.reports.order(
-            EventKind.CANCELED,
-            order,
-            with_level_at=None if order.is_waiting else order.price,
-            status=OrderStatus.CANCELED,
-            reason=reason,
-            client_order_id=client_order_id,
-            original_client_order_id=order.client_order_id,
-        )
+        """Cancel an open order: one that rests, a stop that waits, or one that is pending."""
+        self.matching.lists.end(order, OrderStatus.CANCELED, reason, named_by=client_order_id)
 
     def expire(self, order: Order) -> None:
         """The date of an open order has come."""
-        if not order.is_waiting:
-            self.state.market_of(order).book.remove(order)
-        self.state.close(order)
-        self.reports.order(
-            EventKind.CANCELED,
-            order,
-            with_level_at=None if order.is_waiting else order.price,
-            status=OrderStatus.EXPIRED,
-            reason=Reason.EXPIRED_BY_TIME,
-        )
+        self.matching.lists.end(order, OrderStatus.EXPIRED, Reason.EXPIRED_BY_TIME)
 
     # ---- AMEND -----------------------------------------------------------------------------------------------------
 
@@ -78,21 +58,24 @@ class Amending:
         price, quantity = command["price"] or order.price, command["quantity"] or order.quantity
         self._check(order, command, price, quantity)
         old_price, old_id = order.price, order.client_order_id
-        keeps_priority = order.is_waiting or (price == order.price and quantity < order.quantity)
+        keeps_priority = not order.is_in_book or (price == order.price and quantity < order.quantity)
         if not keeps_priority:
             book.remove(order)
-        self.state.release(order, order.left)
+        locked = self.state.locked_for(self.state.partners(order))
         order.price, order.quantity = price, quantity
         order.shown = min(order.shown, order.left)
         order.client_order_id = command["client_order_id"] or old_id
-        self.state.ledger.hold(order.account, self.state.held_asset(order), self.state.hold_of(order))
+        locked = self.state.locked_for(self.state.partners(order)) - locked
+        self.state.ledger.hold(order.account, self.state.held_asset(order), locked)
         self.reports.order(
             EventKind.AMENDED,
             order,
             EventFlag.PRIORITY_KEPT if keeps_priority else 0,
-            with_level_at=None if order.is_waiting else old_price,
+            with_level_at=old_price if order.is_in_book else None,
             original_client_order_id=old_id,
         )
+        if order.order_list and command["client_order_id"]:
+            self.matching.lists.report(order.order_list, ListStatus.UPDATED)
         if not keeps_priority:
             self.matching.match(order)
 
@@ -107,7 +90,7 @@ class Amending:
         reprices = price != order.price
         if command["flag_bits"] & CommandFlag.KEEP_PRIORITY and (reprices or quantity > order.quantity):
             raise RefusedError(Reason.AMEND_LOSES_PRIORITY)
-        awaits_peg = order.is_waiting and order.peg_price_type
+        awaits_peg = not order.is_in_book and order.peg_price_type
         if reason := market.check_order(OrderType.STOP_LOSS if awaits_peg else order.order_type, price, quantity):
             raise RefusedError(reason)
         terms = order.order_type, order.side, price, quantity
@@ -116,7 +99,7 @@ class Amending:
         if quantity > order.quantity and order.side == Side.BUY:
             self.state.check_position(order.account, order.market, quantity - order.quantity)
         self.state.check_client_order_id(order.account, command["client_order_id"], but_for=order)
-        if not order.is_waiting:
+        if order.is_in_book:
             self._check_place(market, order, price, quantity)
         self._check_hold(market, order, price, quantity - order.executed_quantity)
 
@@ -132,5 +115,8 @@ class Amending:
 
     def _check_hold(self, market: Market, order: Order, price: int, left: int) -> None:
         hold = market.notional(price, left) if order.side == Side.BUY else market.base_amount(left)
-        if hold - self.state.hold_of(order) > self.state.held_balance(order).free:
+        partners = self.state.partners(order)
+        others = self.state.locked_for([other for other in partners if other is not order])
+        needed = max(hold, others) if not order.is_pending else 0
+        if needed - self.state.locked_for(partners) > self.state.held_balance(order).free and needed:
             raise RefusedError(Reason.INSUFFICIENT_BALANCE)

@@ -10,7 +10,7 @@ from reference.state import State, UncrossLeft
 from ringex.messages import AMOUNT_MAX
 from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, OrderStatus, Side
 
-UNCROSS_STEP_EVENTS_MAX = 7
+UNCROSS_STEP_EVENTS_MAX = 9
 """What one trade of an uncross, with refills and levels, and the end of a step emit at most."""
 
 
@@ -86,6 +86,8 @@ class Auctions:
     def _trade(self, market: Market, price: int, buyer: Order, seller: Order) -> None:
         maker, taker = sorted((buyer, seller), key=lambda order: order.order_id)
         quantity = min(buyer.shown, seller.shown)
+        self.matching.lists.is_reached(buyer)
+        self.matching.lists.is_reached(seller)
         self.matching.deal(taker, maker, price, quantity, taker_role="maker")
         for order in (buyer, seller):
             order.shown -= quantity
@@ -100,6 +102,7 @@ class Auctions:
             if order.is_filled:
                 market.book.remove(order)
                 del self.state.open_orders[order.order_id]
+                self.matching.lists.is_filled(order)
             elif order.shown == 0:
                 market.book.refill(order)
                 self.reports.order(EventKind.RESTED, order, with_level_at=order.price)

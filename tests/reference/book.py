@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ringex.terms import OrderStatus, OrderType, PegPriceType, Side, TimeInForce
+
+if TYPE_CHECKING:
+    from reference.orderlists import OrderList
 
 MARKET_TYPES = (OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)
 STOP_TYPES = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
@@ -45,7 +49,15 @@ class Order:
     anchor: int | None = None  # a trailing stop that follows the market: the best price so far; 0: no trade yet
     following: int = 0  # when it began to, in order of beginning
     is_waiting: bool = False  # a stop order that has not fired
+    entered: int = 0  # when it began to wait, among all that have
+    is_pending: bool = False  # it waits for the working order of its list to be filled
+    order_list: OrderList | None = None
     is_filled: bool = False  # a trade said so
+
+    @property
+    def is_in_book(self) -> bool:
+        """Of an open order that does not match at the moment."""
+        return not self.is_waiting and not self.is_pending
 
     @property
     def left(self) -> int:
@@ -81,6 +93,8 @@ class Order:
 
     @property
     def open_status(self) -> OrderStatus:
+        if self.is_pending:
+            return OrderStatus.PENDING_NEW
         return OrderStatus.PARTIALLY_FILLED if self.executed_quantity else OrderStatus.NEW
 
 

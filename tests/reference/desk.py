@@ -164,6 +164,16 @@ class Desk:
         """The first record of a CANCEL_REPLACE; a `place` must follow."""
         return self.command(CommandKind.CANCEL_REPLACE, slots=2, account=account, order_id=order_id, **fields)
 
+    def order_list(self, kind: CommandKind, *legs: Fields, **fields: Any) -> tuple[Fields, ...]:
+        """The records of an order list: its own, and those of its orders, all of which were made by `place`."""
+        own = {"account": legs[0]["account"], "market": legs[0]["market"], "slots": 1 + len(legs)}
+        records = (self.command(kind, **own | fields), *legs)
+        sequences = sorted(record["sequence"] for record in records)
+        return tuple(record | {"sequence": number} for record, number in zip(records, sequences, strict=True))
+
+    def list_cancel(self, account: int, order_list_id: int = 0, **fields: Any) -> Fields:
+        return self.command(CommandKind.LIST_CANCEL, account=account, order_id=order_list_id, **fields)
+
     def go_on(self) -> Fields:
         return self.command(CommandKind.CONTINUE)
 

@@ -9,8 +9,10 @@ from reference.admin import Administration
 from reference.amending import Amending
 from reference.auctions import Auctions
 from reference.bookings import Bookings
+from reference.listing import KINDS, Listing
 from reference.masses import Masses
 from reference.matching import Matching
+from reference.orderlists import OrderLists
 from reference.placing import Placing
 from reference.records import Fields, command_fields
 from reference.reports import Reports
@@ -22,14 +24,32 @@ from ringex.messages import EVENTS_PER_COMMAND_MAX, FEE_ACCOUNT
 from ringex.reasons import Reason
 from ringex.terms import CommandFlag, CommandKind, EventFlag, EventKind, MarketStatus, TimeInForce, TimerKind
 
+SLOTS = {
+    CommandKind.CANCEL_REPLACE: 2,
+    CommandKind.OCO_PLACE: 3,
+    CommandKind.OTO_PLACE: 3,
+    CommandKind.OTOCO_PLACE: 4,
+}
+
+
+def _belong_together(command: Fields, others: list[Fields]) -> bool:
+    """Whether the further records of a command are orders of the same account and market."""
+    return all(
+        other["kind"] == CommandKind.PLACE
+        and (other["account"], other["market"]) == (command["account"], command["market"])
+        for other in others
+    )
+
 
 class ReferenceExchange:
     def __init__(self, limits: Limits | None = None, events_per_command_max: int = EVENTS_PER_COMMAND_MAX) -> None:
         self.state = State(limits or Limits(), events_per_command_max)
         self.reports = Reports(self.state)
-        matching = Matching(self.state, self.reports)
+        self.lists = OrderLists(self.state, self.reports)
+        matching = Matching(self.state, self.reports, self.lists)
         self.matching = matching
         self.placing = Placing(self.state, self.reports, matching)
+        self.listing = Listing(self.state, self.reports, matching, self.placing, self.lists)
         self.amending = Amending(self.state, self.reports, matching)
         self.masses = Masses(self.state, self.reports, self.amending)
         self.stops = Stops(self.state, self.reports, matching)
@@ -57,18 +77,21 @@ class ReferenceExchange:
         first = self.state.first_timer()
         return first is not None and first.due_ns <= time_ns
 
-    def apply(self, command: Any, place: Any = None) -> list[Fields]:
-        """Apply one command (a record or a dict; CANCEL_REPLACE: its two records). The events, as dicts."""
+    def apply(self, command: Any, *further: Any) -> list[Fields]:
+        """Apply one command (a record or a dict; of several records: all of them). The events, as dicts."""
         record = command_fields(command)
+        others = [command_fields(other) for other in further]
         self.reports.begin(record)
         self._forget_expired_requests()
         try:
-            if record["slots"] != (2 if record["kind"] == CommandKind.CANCEL_REPLACE else 1):
+            if record["slots"] != SLOTS.get(record["kind"], 1) or not _belong_together(record, others):
                 raise RefusedError(Reason.INVALID_COMMAND)
             if record["kind"] == CommandKind.PLACE:
                 self._request(record)
             elif record["kind"] == CommandKind.CANCEL_REPLACE:
-                self._cancel_replace(record, None if place is None else command_fields(place))
+                self._request(others[0], record)
+            elif record["kind"] in KINDS:
+                self._list_request(record, others)
             else:
                 self._others().get(record["kind"], self._unknown)(record)
         except RefusedError as refused:
@@ -85,6 +108,7 @@ class ReferenceExchange:
             CommandKind.CANCEL: self._cancel,
             CommandKind.CANCEL_ALL: self._cancel_all,
             CommandKind.AMEND: self._amend,
+            CommandKind.LIST_CANCEL: self._list_cancel,
             CommandKind.SESSION_LOST: self.masses.cancel_some,
             CommandKind.SESSION_CLOSED: self.masses.close_session,
             CommandKind.ACCOUNT_KILL: self.masses.kill_account,
@@ -159,6 +183,10 @@ class ReferenceExchange:
     def _amend(self, command: Fields) -> None:
         self._check_client(command)
         self._try_and_indicate(self.amending.amend, command)
+
+    def _list_cancel(self, command: Fields) -> None:
+        self._check_client(command)
+        self._try_and_indicate(self.listing.cancel, command)
 
     def _try_and_indicate(self, do: Callable[[Fields], None], command: Fields) -> None:
         try:
@@ -236,11 +264,30 @@ class ReferenceExchange:
             self.reports.refusal(place, refused.reason)
             return 0, refused.reason
 
-    def _cancel_replace(self, cancel: Fields, place: Fields | None) -> None:
-        is_pair = place is not None and place["kind"] == CommandKind.PLACE
-        if place is None or not is_pair or any(cancel[name] != place[name] for name in ("account", "market")):
-            raise RefusedError(Reason.INVALID_COMMAND)
-        self._request(place, cancel)
+    def _list_request(self, command: Fields, legs: list[Fields]) -> None:
+        """An order list: remembered as a PLACE is, but apart from those."""
+        requests = self.state.requests
+        self._check_account(command)
+        key = (command["account"], command["client_order_id"], command["timestamp_us"], "list")
+        is_remembered = command["client_order_id"] and command["timestamp_us"] > 0 and command["expires_ns"] > 0
+        if is_remembered and key in requests:
+            first = {"order_id": requests[key].order_id, "reason": requests[key].reason}
+            self.reports.emit(EventKind.DUPLICATE, **self.reports.as_asked(command) | first)
+            return
+        self._check_expiry(command)
+        if is_remembered and not self._has_room_for_request(command["account"]):
+            raise RefusedError(Reason.TOO_MANY_REQUESTS_REMEMBERED)
+        list_id, reason = 0, Reason.NONE
+        try:
+            self._check_market(command)
+            list_id = self.listing.place(command, legs)
+        except RefusedError as refused:
+            reason = refused.reason
+            self.reports.refusal(command, reason)
+        if self.directory.has_market(command["market"]):
+            self.auctions.indicate(command["market"])
+        if is_remembered:
+            requests[key] = Request(command["expires_ns"], list_id, reason)
 
     def _cancel_leg(self, cancel: Fields) -> bool:
         """The first half of CANCEL_REPLACE. Whether it went through."""
@@ -270,7 +317,11 @@ class ReferenceExchange:
                 self.reports.cause = cause
                 self.auctions.uncross(number, price)
             case StopsDue(market):
-                self.stops.fire_one(market)
+                self.reports.cause = command_fields({"kind": int(CommandKind.CONTINUE)})
+                if self.listing.due_in(market):
+                    self.listing.place_pending(market)
+                else:
+                    self.stops.fire_one(market)
                 self._indicate(self.directory.markets.index(market))
             case None:
                 raise RefusedError(Reason.INVALID_COMMAND)
@@ -282,8 +333,9 @@ class ReferenceExchange:
             self.stops.follow(self.directory.markets[event["market"]], event["price"])
 
     def _look_at_stops(self) -> None:
-        """After each command: where a stop order is due, a cascade begins or goes on."""
-        with_stops_due = [market for market in self.directory.markets if self.stops.due_in(market)]
+        """After each command: where pending orders or a stop order are due, a cascade begins or goes on."""
+        trading = [market for market in self.directory.markets if market.status == MarketStatus.TRADING]
+        with_stops_due = [m for m in trading if self.listing.due_in(m) or self.stops.due_in(m)]
         assert len(with_stops_due) <= 1  # a command trades in one market, and no stop is accepted when due
         if with_stops_due:
             self.state.pending = StopsDue(with_stops_due[0])

@@ -11,6 +11,8 @@ from ringex.messages import COUNTDOWN_NS_MAX, FEE_ACCOUNT
 from ringex.reasons import Reason
 from ringex.terms import AccountStatus, CommandFlag, CommandKind, EventKind, MarketStatus, TimerKind
 
+STEP_EVENTS_MAX = 5
+"""An order, two others of its list, the list, and DONE."""
 REASONS = {
     CommandKind.CANCEL_ALL: Reason.CANCELED_WITH_ALL,
     CommandKind.SESSION_CLOSED: Reason.DISCONNECTED,
@@ -81,16 +83,18 @@ class Masses:
 
     def cancel_some(self, command: Fields) -> None:
         """One step: as many of the orders that the command means as there is room for events."""
-        orders = self._orders_meant(command)
-        step = orders[: self.reports.room - 1]
-        for order in step:
+        before = len(self.state.open_orders)
+        for order in self._orders_meant(command):
+            if order.order_id not in self.state.open_orders:
+                continue  # it has gone with another of its list
+            if self.reports.room < STEP_EVENTS_MAX:
+                self.state.pending = MassLeft(command)
+                return
             self.amending.take_out(order, REASONS[command["kind"]])
-        if len(step) < len(orders):
-            self.state.pending = MassLeft(command)
-            return
+        count = before - len(self.state.open_orders)
         account = 0 if command["kind"] in (CommandKind.SESSION_LOST, CommandKind.MARKET_KILL) else command["account"]
         names_market = command["kind"] in (CommandKind.CANCEL_ALL, CommandKind.MARKET_KILL, CommandKind.TIMER)
-        self.reports.done(account, command["market"] if names_market else 0, min(len(step), 65_535))
+        self.reports.done(account, command["market"] if names_market else 0, min(count, 65_535))
 
     def _orders_meant(self, command: Fields) -> list[Order]:
         """In the order in which they are canceled."""

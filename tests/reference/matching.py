@@ -9,21 +9,23 @@ from reference.book import Order, reaches
 from reference.breaker import Breaker
 from reference.directory import Market
 from reference.fees import Bargain, Fee
+from reference.orderlists import OrderLists
 from reference.prevention import ENDING_TAKER, Prevention
 from reference.reports import Reports
 from reference.state import State, TakerLeft
 from ringex.reasons import Reason
 from ringex.terms import EventFlag, EventKind, MarketStatus, OrderStatus, Side, TimeInForce
 
-STEP_EVENTS_MAX = 3
-"""What one trade with its refill, or one prevention, emits at most."""
+STEP_EVENTS_MAX = 8
+"""A step begins where there is room for more events than these."""
 
 
 class Matching:
-    def __init__(self, state: State, reports: Reports) -> None:
+    def __init__(self, state: State, reports: Reports, lists: OrderLists) -> None:
         self.state = state
         self.reports = reports
-        self.prevention = Prevention(state, reports)
+        self.lists = lists
+        self.prevention = Prevention(state, reports, lists)
         self.breaker = Breaker(state, reports)
 
     def enter(self, order: Order) -> None:
@@ -46,6 +48,7 @@ class Matching:
                 return
         if order.is_filled:
             self.state.open_orders.pop(order.order_id, None)
+            self.lists.is_filled(order)
         elif order.can_rest:
             self.rest(order)
             self.reports.order(EventKind.RESTED, order, with_level_at=order.price)
@@ -114,11 +117,13 @@ class Matching:
         """End an order that could not be filled and may not rest."""
         self.state.close(order)
         self.reports.order(EventKind.CANCELED, order, status=OrderStatus.EXPIRED, reason=reason)
+        self.lists.has_ended(order, OrderStatus.EXPIRED, reason)
 
     def _trade(self, taker: Order, maker: Order) -> None:
         market = self.state.market_of(taker)
         price = maker.price
         quantity = min(self._wanted_at(taker, price), maker.shown)
+        self.lists.is_reached(maker)
         self.deal(taker, maker, price, quantity)
         maker.shown -= quantity
         maker.is_filled = maker.left == 0
@@ -137,6 +142,8 @@ class Matching:
         if maker.shown == 0 and not maker.is_filled:
             market.book.refill(maker)
             self.reports.order(EventKind.RESTED, maker, with_level_at=price)
+        if maker.is_filled:
+            self.lists.is_filled(maker)
 
     def deal(self, taker: Order, maker: Order, price: int, quantity: int, taker_role: str = "taker") -> None:
         """What two orders that trade give, get and count; TRADE says all but what becomes of orders and levels."""

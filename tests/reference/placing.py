@@ -52,27 +52,42 @@ class Placing:
         """Check, accept and match a new order. Its id."""
         self.state.check_standing(command)
         market = self.state.directory.markets[command["market"]]
-        self._check_vocabulary(command)
-        command = self._with_price(market, command)
-        self._check_filters(market, command)
-        self.state.check_client_order_id(command["account"], command["client_order_id"])
-        self._check_room(market, command)
-        order = self._new_order(command)
-        if order.order_type == OrderType.LIMIT_MAKER and market.book.first_maker_for(order.side, order.price):
-            raise RefusedError(Reason.WOULD_TAKE)
-        if order.is_waiting and not order.trailing_delta and is_due(order, market.last_price):
-            raise RefusedError(Reason.WOULD_TRIGGER)
-        self._take_hold(market, order)
+        command = self.check_order(command)
+        self.check_counts(market, [command])
+        self.check_room_for(1)
+        self.check_entry(market, command)
+        order = self.new_order(command)
+        self._take_hold(order)
         self.state.order_id += 1
         order.order_id = self.state.order_id
         self._accept(order)
         return order.order_id
 
-    def _accept(self, order: Order) -> None:
+    def check_order(self, command: Fields, *, is_pending: bool = False) -> Fields:
+        """What an order must be, whatever else there is. The command with its price, unless it is for later."""
+        market = self.state.directory.markets[command["market"]]
+        self._check_vocabulary(command, is_pending)
+        if not is_pending:
+            command = self.with_price(market, command)
+        self.check_filters(market, command, is_pending)
+        self.state.check_client_order_id(command["account"], command["client_order_id"])
+        return command
+
+    def count(self, order: Order) -> None:
+        """An order has been accepted."""
         self.state.directory.accounts[order.account].order_counts.accepted(self.reports.record["time_ns"])
+
+    def wait(self, order: Order) -> None:
+        """A stop order begins to wait."""
+        self.state.waiters += 1
+        order.entered = self.state.waiters
+        if order.trailing_delta:
+            self._begin(order)
+
+    def _accept(self, order: Order) -> None:
+        self.count(order)
         if order.is_waiting:
-            if order.trailing_delta:
-                self._begin(order)
+            self.wait(order)
             self.state.open_orders[order.order_id] = order
             self.reports.order(EventKind.ACCEPTED, order)
         elif order.can_rest and self.matching.next_maker(order) is None:
@@ -82,7 +97,7 @@ class Placing:
             self.reports.order(EventKind.ACCEPTED, order)
             self.matching.enter(order)
 
-    def _check_vocabulary(self, command: Fields) -> None:
+    def _check_vocabulary(self, command: Fields, is_pending: bool) -> None:
         order_type, mode = command["order_type"], command["self_trade_prevention"]
         if command["side"] not in list(Side):
             raise RefusedError(Reason.INVALID_SIDE)
@@ -101,13 +116,14 @@ class Placing:
         if command["strategy_id"] < 0 or not (command["strategy_type"] == 0 or command["strategy_type"] >= 1_000_000):
             raise RefusedError(Reason.INVALID_STRATEGY)
         may_wait = order_type in STOP_TYPES or (order_type == OrderType.LIMIT and command["time_in_force"] in RESTING)
-        if self.state.directory.markets[command["market"]].status != MarketStatus.TRADING and not may_wait:
+        is_trading = self.state.directory.markets[command["market"]].status == MarketStatus.TRADING
+        if not is_trading and not is_pending and not may_wait:
             raise RefusedError(Reason.NOT_IN_AUCTION)
 
         if not _may_peg(command):
             raise RefusedError(Reason.INVALID_PEG)
 
-    def _with_price(self, market: Market, command: Fields) -> Fields:
+    def with_price(self, market: Market, command: Fields) -> Fields:
         """Of a pegged order that enters at once the price is that of a level of the book."""
         if not command["peg_price_type"] or command["order_type"] in STOP_TYPES:
             return command
@@ -122,10 +138,10 @@ class Placing:
         if order.stop_price == 0 or is_due(order, last_price):
             self.state.begin_following(order, last_price)
 
-    def _check_filters(self, market: Market, command: Fields) -> None:
+    def check_filters(self, market: Market, command: Fields, is_pending: bool = False) -> None:
         amounts = command["price"], command["quantity"], command["quote_quantity"]
         order_type, terms = command["order_type"], (command["side"], command["price"], command["quantity"])
-        if command["peg_price_type"] and order_type in STOP_TYPES:
+        if command["peg_price_type"] and (is_pending or order_type in STOP_TYPES):
             order_type = OrderType.STOP_LOSS  # no price is known yet
         if reason := (
             market.check_order(order_type, *amounts)
@@ -134,45 +150,59 @@ class Placing:
         ):
             raise RefusedError(reason)
 
-    def _check_room(self, market: Market, command: Fields) -> None:
-        """Room for one more order, its balances (which are opened) and its level."""
-        account, market_number = command["account"], command["market"]
-        self._check_order_limits(account)
+    def check_counts(self, market: Market, commands: list[Fields]) -> None:
+        """Whether the account may have these orders open in the market, besides those that are."""
+        account, market_number = commands[0]["account"], commands[0]["market"]
+        self._check_order_limits(account, len(commands))
         mine = [o for o in self.state.open_orders.values() if (o.account, o.market) == (account, market_number)]
-        if len(mine) >= market.orders_per_account_max:
+        if len(mine) + len(commands) > market.orders_per_account_max:
             raise RefusedError(Reason.TOO_MANY_ORDERS)
         stops = [order for order in mine if order.order_type in STOP_TYPES]
-        if command["order_type"] in STOP_TYPES and len(stops) >= market.algo_orders_max > 0:
+        more_stops = [command for command in commands if command["order_type"] in STOP_TYPES]
+        if more_stops and len(stops) + len(more_stops) > market.algo_orders_max > 0:
             raise RefusedError(Reason.TOO_MANY_ALGO_ORDERS)
         icebergs = [order for order in mine if order.iceberg_quantity]
-        if command["iceberg_quantity"] and len(icebergs) >= market.iceberg_orders_max > 0:
+        more_icebergs = [command for command in commands if command["iceberg_quantity"]]
+        if more_icebergs and len(icebergs) + len(more_icebergs) > market.iceberg_orders_max > 0:
             raise RefusedError(Reason.TOO_MANY_ICEBERGS)
-        if command["side"] == Side.BUY:
-            self.state.check_position(account, market_number, command["quantity"] or market.lot)
+        buying = sum(command["quantity"] or market.lot for command in commands if command["side"] == Side.BUY)
+        if buying:
+            self.state.check_position(account, market_number, buying)
+
+    def check_room_for(self, count: int) -> None:
+        if len(self.state.open_orders) + count > self.state.limits.orders_max:
+            raise RefusedError(Reason.ENGINE_FULL)
+
+    def check_entry(self, market: Market, command: Fields) -> None:
+        """Whether an order may enter the market as it is: room for its level and its balances (which are opened)."""
+        account = command["account"]
         is_limit = command["order_type"] not in (*MARKET_TYPES, *STOP_TYPES)
         may_rest = is_limit and command["time_in_force"] in RESTING
         place = command["side"], command["price"], command["quantity"]
-        if (
-            len(self.state.open_orders) == self.state.limits.orders_max
-            or (may_rest and not self.state.has_room_in_level(market, *place))
-            or not self.state.ledger.has_room_for(account, market.base_asset, market.quote_asset)
+        if (may_rest and not self.state.has_room_in_level(market, *place)) or not self.state.ledger.has_room_for(
+            account, market.base_asset, market.quote_asset
         ):
             raise RefusedError(Reason.ENGINE_FULL)
         self.state.ledger.open(account, market.base_asset, market.quote_asset)
+        order = self.new_order(command)
+        if order.order_type == OrderType.LIMIT_MAKER and market.book.first_maker_for(order.side, order.price):
+            raise RefusedError(Reason.WOULD_TAKE)
+        if order.is_waiting and not order.trailing_delta and is_due(order, market.last_price):
+            raise RefusedError(Reason.WOULD_TRIGGER)
 
-    def _check_order_limits(self, account: int) -> None:
+    def _check_order_limits(self, account: int, count: int) -> None:
         """How many orders the account may send in a while, and have open in all markets."""
         now, directory = self.reports.record["time_ns"], self.state.directory
         counts = directory.accounts[account].order_counts
-        if counts.of("orders_10s_max", now) >= directory.order_limit(account, "orders_10s_max"):
+        if counts.of("orders_10s_max", now) + count > directory.order_limit(account, "orders_10s_max"):
             raise RefusedError(Reason.ORDER_RATE_10S)
-        if counts.of("orders_1d_max", now) >= directory.order_limit(account, "orders_1d_max"):
+        if counts.of("orders_1d_max", now) + count > directory.order_limit(account, "orders_1d_max"):
             raise RefusedError(Reason.ORDER_RATE_1D)
         all_open = [order for order in self.state.open_orders.values() if order.account == account]
-        if len(all_open) >= directory.order_limit(account, "open_orders_max"):
+        if len(all_open) + count > directory.order_limit(account, "open_orders_max"):
             raise RefusedError(Reason.TOO_MANY_OPEN_ORDERS)
 
-    def _new_order(self, command: Fields) -> Order:
+    def new_order(self, command: Fields) -> Order:
         copied = (
             "account market side order_type time_in_force price quantity quote_quantity client_order_id "
             "self_trade_prevention stop_price iceberg_quantity good_till_ns trailing_delta peg_price_type peg_offset "
@@ -192,16 +222,17 @@ class Placing:
             **values,
         )
 
-    def _take_hold(self, market: Market, order: Order) -> None:
+    def _take_hold(self, order: Order) -> None:
         """Lock what the order needs; of a MARKET order only check that it is there."""
         is_market = order.order_type == OrderType.MARKET
-        needed = self._needed_by_market(market, order) if is_market else self.state.hold_of(order)
+        needed = self.needed_by_market(order) if is_market else self.state.hold_of(order)
         if needed > self.state.held_balance(order).free:
             raise RefusedError(Reason.INSUFFICIENT_BALANCE)
         self.state.ledger.hold(order.account, self.state.held_asset(order), self.state.hold_of(order))
 
-    def _needed_by_market(self, market: Market, order: Order) -> int:
+    def needed_by_market(self, order: Order) -> int:
         """What a MARKET order pays with, of quote (BUY) or base (SELL): what it names, else what its walk needs."""
+        market = self.state.market_of(order)
         quantity, quote = self.matching.walk(order)
         if order.side == Side.BUY:
             return order.quote_quantity if order.is_by_quote else quote

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reference.book import Order
+from reference.orderlists import OrderLists
 from reference.reports import Reports
 from reference.state import State
 from ringex.reasons import Reason
@@ -13,9 +14,10 @@ ENDING_MAKER = (SelfTradePrevention.EXPIRE_MAKER, SelfTradePrevention.EXPIRE_BOT
 
 
 class Prevention:
-    def __init__(self, state: State, reports: Reports) -> None:
+    def __init__(self, state: State, reports: Reports, lists: OrderLists) -> None:
         self.state = state
         self.reports = reports
+        self.lists = lists
 
     def keeps_apart(self, taker: Order, maker: Order) -> bool:
         if taker.self_trade_prevention == SelfTradePrevention.NONE:
@@ -26,13 +28,14 @@ class Prevention:
     def prevent(self, taker: Order, maker: Order, wanted: int) -> bool:
         """The two have met, and the taker wants that much. Whether it goes on."""
         mode, quantity = taker.self_trade_prevention, min(wanted, maker.left)
+        if mode != SelfTradePrevention.EXPIRE_TAKER:
+            self.lists.is_reached(maker)
         self._report(taker, maker, quantity)
         is_decrement = mode == SelfTradePrevention.DECREMENT
         ends_maker = mode in ENDING_MAKER or (is_decrement and quantity == maker.left)
         ends_taker = mode in ENDING_TAKER or (is_decrement and quantity == taker.left)
         if ends_maker:
-            self.state.market_of(maker).book.remove(maker)
-            self._end(maker, with_level_at=maker.price)
+            self.lists.end(maker, OrderStatus.EXPIRED_IN_MATCH, Reason.PREVENTED)
         elif is_decrement:
             self._decrement(maker, quantity, with_level_at=maker.price)
         if ends_taker:
@@ -60,15 +63,11 @@ class Prevention:
             command_kind=self.reports.cause["kind"],
         )
 
-    def _end(self, order: Order, with_level_at: int | None = None) -> None:
-        self.state.close(order)
-        self.reports.order(
-            EventKind.CANCELED,
-            order,
-            with_level_at=with_level_at,
-            status=OrderStatus.EXPIRED_IN_MATCH,
-            reason=Reason.PREVENTED,
-        )
+    def _end(self, taker: Order) -> None:
+        status, reason = OrderStatus.EXPIRED_IN_MATCH, Reason.PREVENTED
+        self.state.close(taker)
+        self.reports.order(EventKind.CANCELED, taker, status=status, reason=reason)
+        self.lists.has_ended(taker, status, reason)
 
     def _decrement(self, order: Order, quantity: int, with_level_at: int | None = None) -> None:
         self.state.release(order, quantity)

@@ -40,6 +40,7 @@ _EVENT_DTYPES = {
     EventKind.ACCEPTED: messages.ORDER_TERMS,
     EventKind.TRADE: messages.TRADE,
     EventKind.PREVENTED: messages.PREVENTED,
+    EventKind.ORDER_LIST: messages.LIST_EVENT,
     EventKind.BALANCE: messages.BALANCE_EVENT,
     EventKind.COUNTDOWN: messages.COUNTDOWN_EVENT,
     EventKind.ASSET: messages.ASSET_EVENT,
@@ -87,6 +88,15 @@ def command_record(fields: Fields) -> np.ndarray:
 def records_of(commands: Sequence[Fields]) -> np.ndarray:
     """Commands as COMMAND records, shape (commands,). Joined as bytes: NumPy copies only what a field covers."""
     return np.frombuffer(bytearray().join(command_record(command).tobytes() for command in commands), messages.COMMAND)
+
+
+def command_starts(records: np.ndarray) -> list[int]:
+    """Where the commands of COMMAND records begin, and the end."""
+    starts, slots = [0], records["slots"].tolist()
+    while starts[-1] < len(records):
+        own = slots[starts[-1]]
+        starts.append(starts[-1] + (own if 1 < own <= messages.RECORDS_PER_COMMAND_MAX else 1))
+    return starts
 
 
 def describe(record: Fields) -> str:

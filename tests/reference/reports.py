@@ -64,6 +64,8 @@ class Reports:
         report = {name: getattr(order, name) for name in copied.split()}
         if kind == EventKind.ACCEPTED and order.is_by_quote:
             report["quantity"] = 0
+        if kind == EventKind.ACCEPTED and order.order_list:
+            report["order_list_id"] = order.order_list.order_list_id
         if kind != EventKind.RESTED:
             report["execution_id"] = self.next_execution_id()
         held = self.state.held_balance(order)
@@ -144,4 +146,8 @@ _ORDER_COMMANDS = (
     CommandKind.CANCEL_ALL,
     CommandKind.AMEND,
     CommandKind.CANCEL_REPLACE,
+    CommandKind.OCO_PLACE,
+    CommandKind.OTO_PLACE,
+    CommandKind.OTOCO_PLACE,
+    CommandKind.LIST_CANCEL,
 )

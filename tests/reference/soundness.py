@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from reference.book import Order
 from reference.exchange import ReferenceExchange
 from reference.records import Fields
-from ringex.terms import EventFlag, EventKind, MarketStatus, OrderStatus, OrderType, Side
+from ringex.terms import EventFlag, EventKind, ListKind, ListStatus, MarketStatus, OrderStatus, OrderType, Side
 
 Depth = dict[tuple[int, int, int], int]
 """(market, side, price) -> what rests there."""
@@ -29,6 +29,9 @@ class Auditor:
     groups: dict[int, int] = field(default_factory=dict)  # account -> trade group
     open: dict[int, int] = field(default_factory=dict)  # open order -> its account
     open_most: dict[int, int] = field(default_factory=dict)  # account -> how many it may have; 0: all without their own
+    lists: dict[int, tuple[int, Fields]] = field(default_factory=dict)  # order -> its list, open or not, and its event
+    open_lists: set[int] = field(default_factory=set)
+    pending: set[int] = field(default_factory=set)  # orders that have not been placed yet
     sequence: int = 0
 
     def watch(self, events: list[Fields]) -> None:
@@ -42,6 +45,12 @@ class Auditor:
                 self.groups[event["account"]] = event["trade_group"]
             elif event["kind"] == EventKind.ACCEPTED:
                 self.modes[event["order_id"]] = event["self_trade_prevention"]
+                if event["status"] == OrderStatus.PENDING_NEW:
+                    self.pending.add(event["order_id"])
+            elif event["kind"] in (EventKind.PLACED, EventKind.CANCELED):
+                self.pending.discard(event["order_id"])
+            elif event["kind"] == EventKind.ORDER_LIST:
+                self._watch_list(event)
             elif event["kind"] == EventKind.PREVENTED:
                 self._check_prevented(event)
             elif event["kind"] == EventKind.TRADE:
@@ -69,6 +78,16 @@ class Auditor:
                 if event[f"{role}_status"] == OrderStatus.FILLED:
                     del self.open[order]
 
+    def _watch_list(self, event: Fields) -> None:
+        order_list_id = event["order_list_id"]
+        if event["list_status"] == ListStatus.EXEC_STARTED:
+            assert order_list_id not in self.open_lists
+            self.open_lists.add(order_list_id)
+        elif event["list_status"] == ListStatus.ALL_DONE:
+            self.open_lists.remove(order_list_id)
+        for name in ("first_order_id", "second_order_id", "third_order_id"):
+            self.lists[event[name]] = (order_list_id, event)
+
     def _watch_level(self, event: Fields) -> None:
         market, side, price = event["market"], event["side"], event.get("level_price", event["price"])
         self.updates[market] += 1
@@ -84,6 +103,7 @@ class Auditor:
         self._check_books()
         self._check_stops()
         self._check_dates()
+        self._check_lists()
 
     def _check_money(self) -> None:
         """Nothing made or lost, nothing negative, and locked is what open orders and withdrawals need."""
@@ -91,13 +111,21 @@ class Auditor:
         for asset in range(len(directory.assets)):
             assert ledger.total(asset) == self.booked[asset], f"asset {asset} is not conserved"
         needed: dict[tuple[int, int], int] = defaultdict(int)
+        of_lists: dict[tuple[int, int, int], int] = defaultdict(int)  # of what is placed of a list, the larger hold
         for order in self.exchange.open_orders.values():
             market = directory.markets[order.market]
+            if order.order_id in self.lists:
+                asset = market.quote_asset if order.side == Side.BUY else market.base_asset
+                key = (self.lists[order.order_id][0], order.account, asset)
+                of_lists[key] = max(of_lists[key], self._hold_in_list(order))
+                continue
             if order.side == Side.BUY:
                 # a stop that will buy at any price has price 0, and nothing is locked for it
                 needed[order.account, market.quote_asset] += market.notional(order.price, order.left)
             else:
                 needed[order.account, market.base_asset] += market.base_amount(order.left)
+        for (_, account, asset), amount in of_lists.items():
+            needed[account, asset] += amount
         for (account, _), hold in ledger.holds.items():
             if not hold.outcome:
                 needed[account, hold.asset] += hold.amount
@@ -105,6 +133,35 @@ class Auditor:
             assert balance.free >= 0, f"(account, asset) {key} has {balance}"
             assert balance.locked == needed.pop(key, 0), f"(account, asset) {key} has {balance}"
         assert not any(needed.values())
+
+    def _hold_in_list(self, order: Order) -> int:
+        market = self.exchange.directory.markets[order.market]
+        if order.order_id in self.pending:
+            return 0
+        notional = market.notional(order.price, order.left)
+        return int(notional if order.side == Side.BUY else market.base_amount(order.left))
+
+    def _check_lists(self) -> None:
+        """A list is open as long as an order of it is; of a pair nothing has traded or fired while both are."""
+        found: dict[int, list[Order]] = defaultdict(list)
+        for order in self.exchange.open_orders.values():
+            if order.order_id in self.lists:
+                found[self.lists[order.order_id][0]].append(order)
+        assert found.keys() == self.open_lists
+        for orders in found.values():
+            event = self.lists[orders[0].order_id][1]
+            working = 0 if event["list_kind"] == ListKind.OCO else event["first_order_id"]
+            are_pending = [order.order_id in self.pending for order in orders if order.order_id != working]
+            is_open = [order.order_id for order in orders if order.order_id == working]
+            if is_open:
+                assert all(are_pending), f"{orders}: placed before the working order is filled"
+            elif any(are_pending):
+                market = self.exchange.directory.markets[orders[0].market]
+                is_waiting = self.exchange.is_pending or market.status != MarketStatus.TRADING
+                assert all(are_pending) and is_waiting, f"{orders} should have been placed"
+            elif len(orders) == 2:
+                assert not any(order.executed_quantity for order in orders), f"{orders}: both are open"
+                assert sum(order.is_waiting for order in orders) >= 1, f"{orders}: one has fired"
 
     def _check_books(self) -> None:
         """No book is crossed, queues are first in, first out, and the events tell the whole depth."""
@@ -125,7 +182,8 @@ class Auditor:
                     resting += [order.order_id for order in queue]
         assert depth == self.depth
         open_orders = self.exchange.open_orders.values()
-        assert sorted(resting) == sorted(order.order_id for order in open_orders if not order.is_waiting)
+        waiting = {order.order_id for order in open_orders if order.is_waiting} | self.pending
+        assert sorted(resting) == sorted(self.exchange.open_orders.keys() - waiting)
 
     def _check_stops(self) -> None:
         """Once a command and its cascade are over, no stop order waits that the last trade's price sets off."""
@@ -134,7 +192,7 @@ class Auditor:
         for order in self.exchange.open_orders.values():
             last_price = self.last_prices.get(order.market)
             is_trading = self.exchange.directory.markets[order.market].status == MarketStatus.TRADING
-            if not order.is_waiting or last_price is None or not is_trading:
+            if not order.is_waiting or order.order_id in self.pending or last_price is None or not is_trading:
                 continue
             if order.trailing_delta:
                 assert not self._is_caught(order, last_price), f"{order} should have fired at {last_price}"

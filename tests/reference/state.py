@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from reference.book import Order
 from reference.directory import Directory, Market
@@ -13,6 +14,9 @@ from ringex.config import Limits
 from ringex.messages import AMOUNT_MAX
 from ringex.reasons import Reason
 from ringex.terms import AccountStatus, MarketStatus, OrderType, Side, TimerKind
+
+if TYPE_CHECKING:
+    from reference.orderlists import OrderList
 
 
 class RefusedError(Exception):
@@ -58,7 +62,7 @@ class UncrossLeft:
 
 @dataclass
 class StopsDue:
-    """Left to CONTINUE: a cascade of stop orders, one for each."""
+    """Left to CONTINUE: lists with orders to be placed, then a cascade of stop orders, one for each."""
 
     market: Market
 
@@ -81,11 +85,15 @@ class State:
     ledger: Ledger = field(init=False)
     fees: Fees = field(init=False)
     open_orders: dict[int, Order] = field(default_factory=dict)
-    requests: dict[tuple[int, str, int], Request] = field(default_factory=dict)
+    order_lists: dict[int, OrderList] = field(default_factory=dict)  # those with an open order
+    order_list_id: int = 0
+    due_lists: list[OrderList] = field(default_factory=list)  # the working order is filled, the oldest first
+    requests: dict[tuple[object, ...], Request] = field(default_factory=dict)
     pending: TakerLeft | MassLeft | UncrossLeft | StopsDue | None = None
     order_id: int = 0
     timers: list[Timer] = field(default_factory=list)
     timer_sequence: int = 0
+    waiters: int = 0  # how many stop orders have begun to wait
     followers: int = 0  # how many trailing stops have begun to follow their market
 
     def __post_init__(self) -> None:
@@ -172,7 +180,17 @@ class State:
 
     def hold_of(self, order: Order) -> int:
         """What the order, as it now is, keeps locked."""
-        return self.hold_for(order, order.left)
+        return 0 if order.is_pending else self.hold_for(order, order.left)
+
+    def locked_for(self, orders: list[Order]) -> int:
+        """What orders that are one, or a pair of a list, keep locked: of the pair the larger hold."""
+        return max((self.hold_of(order) for order in orders), default=0)
+
+    def partners(self, order: Order) -> list[Order]:
+        """The order, if it is open, and the others of its list that are."""
+        if order.order_list is None:
+            return [order]
+        return [other for other in order.order_list.orders if other.order_id in self.open_orders]
 
     def hold_for(self, order: Order, quantity: int) -> int:
         """What is locked for that much of the order: nothing for MARKET, and for a stop that buys at any price."""
@@ -187,5 +205,8 @@ class State:
 
     def close(self, order: Order) -> None:
         """The order ends unfilled: what it holds becomes free. It has left the book already, if it was there."""
-        self.release(order, order.left)
+        partners = self.partners(order)
+        others = [other for other in partners if other is not order]
+        freed = self.locked_for(partners) - self.locked_for(others)
+        self.ledger.hold(order.account, self.held_asset(order), -freed)
         self.open_orders.pop(order.order_id, None)

@@ -52,7 +52,7 @@ def trailing_turn(order: Order) -> tuple[bool, int, int, int]:
 
 def turn(order: Order) -> tuple[bool, int, int]:
     """Sorts the stops that are due: rising ones from the lowest, then falling ones from the highest, then by entry."""
-    return (not rises(order), order.stop_price if rises(order) else -order.stop_price, order.order_id)
+    return (not rises(order), order.stop_price if rises(order) else -order.stop_price, order.entered)
 
 
 class Stops:
@@ -71,7 +71,8 @@ class Stops:
         return sorted(plain, key=turn) + sorted(trailing, key=trailing_turn)
 
     def _waiting_in(self, market: Market) -> list[Order]:
-        return [o for o in self.state.open_orders.values() if o.is_waiting and self.state.market_of(o) is market]
+        mine = [order for order in self.state.open_orders.values() if self.state.market_of(order) is market]
+        return [order for order in mine if order.is_waiting and not order.is_pending]
 
     def follow(self, market: Market, price: int) -> None:
         """A trade at this price: trailing stops that follow the market look at it, others may begin by it."""
@@ -89,6 +90,7 @@ class Stops:
         """The next stop of a cascade: a taker that nobody's session hears of."""
         self.reports.cause = _nobodys_command()
         order = self.due_in(market)[0]
+        self.matching.lists.is_reached(order)
         order.is_waiting = False
         if order.is_market:
             order.collar = market.collar(order.side, self.reports.record["time_ns"])

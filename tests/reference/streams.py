@@ -11,29 +11,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from reference.admin import CHANGEABLE
+from reference.arena import ACCOUNTS, ASSET_SCALES, BTC, COIN, DEPOSITS, MARKETS, USDT, YEN
 from reference.book import MARKET_TYPES, RESTING, STOP_TYPES
 from reference.desk import Desk
 from reference.directory import UNCHANGEABLE, Market
 from reference.exchange import ReferenceExchange
 from reference.placing import ANY_TIME_IN_FORCE
 from reference.records import Fields
-from ringex.config import Limits
 from ringex.messages import AMOUNT_MAX, FILTER_NAMES, LIMIT_NAMES, ORDER_LIMIT_NAMES, SCHEDULE_NAMES
-from ringex.terms import CommandFlag, CommandKind, MarketStatus, OrderType, SelfTradePrevention, TimeInForce
+from ringex.terms import CommandFlag, CommandKind, MarketStatus, OrderType, SelfTradePrevention, Side, TimeInForce
 
-SMALL = Limits(
-    assets_max=8,
-    markets_max=8,
-    accounts_max=8,
-    keys_max=8,
-    balances_max=26,
-    orders_max=12,
-    levels_max=7,
-    requests_remembered_max=6,
-    requests_remembered_per_account_max=3,
-    references_max=40,
-    fee_schedules_max=4,
-)
 ROLL_MAX = (1 << 24) - 1  # Hypothesis draws evenly up to here
 ROLLS_PER_COMMAND = 3
 
@@ -53,74 +40,6 @@ ORDER_TYPES = (
 SESSIONS = ({}, {"gateway": 3, "incarnation": 4}, {"gateway": 3, "incarnation": 5}, {"gateway": 3, "incarnation": 5})
 PREVENTION_MODES = (*[SelfTradePrevention.NONE] * 6, *SelfTradePrevention)
 FLAG_BITS = (0, 0, 0, 0, 1, 2, 2, 4, 8, 14, 0xFFFF_FFF0)
-
-BTC, USDT, COIN, YEN, BULK, BILL = range(6)
-ASSET_SCALES = {"BTC": 8, "USDT": 8, "COIN": 18, "YEN": 0, "BULK": 0, "BILL": 0}
-MARKETS: tuple[dict[str, Any], ...] = (
-    {
-        "symbol": "BTCUSDT",
-        "base": BTC,
-        "quote": USDT,
-        "lot": 2,
-        "quantity_min": 2,
-        "taker_fee": 100_000,
-        "maker_fee": 33_333,
-    },
-    # a maker rebate, steps that do not divide, room for few orders
-    {
-        "symbol": "COINUSDT",
-        "base": COIN,
-        "quote": USDT,
-        "price_scale": 0,
-        "quantity_scale": 1,
-        "tick": 5,
-        "lot": 1,
-        "price_min": 20,
-        "price_max": 100,
-        "quantity_min": 1,
-        "quantity_max": 40,
-        "taker_fee": 50_001,
-        "maker_fee": -24_999,
-        "orders_per_account_max": 3,
-    },
-    # a quote asset without decimals: the notional divides by 1,000; bounds that bite
-    {
-        "symbol": "BTCYEN",
-        "base": BTC,
-        "quote": YEN,
-        "price_scale": 1,
-        "quantity_scale": 2,
-        "tick": 10,
-        "lot": 100,
-        "price_min": 30,
-        "price_max": 110,
-        "quantity_min": 200,
-        "quantity_max": 900,
-        "notional_min": 10,
-        "notional_max": 70,
-        "taker_fee": -999_999,
-        "maker_fee": 1_000_000,
-    },
-    # amounts at the numeric bounds: the dearest order costs AMOUNT_MAX
-    {
-        "symbol": "BULKBILL",
-        "base": BULK,
-        "quote": BILL,
-        "price_scale": 0,
-        "quantity_scale": 0,
-        "tick": 1 << 28,
-        "lot": 1 << 27,
-        "price_min": 1 << 28,
-        "price_max": 1 << 32,
-        "quantity_min": 1 << 27,
-        "quantity_max": 1 << 30,
-        "notional_max": AMOUNT_MAX,
-        "taker_fee": 99_999_999,
-        "maker_fee": -99_999_998,
-    },
-)
-ACCOUNTS = 3
-DEPOSITS = {BTC: 2 * 10**9, USDT: 8 * 10**9, COIN: 10**18 + 10**17, YEN: 600, BULK: 3 << 29, BILL: AMOUNT_MAX // 3}
 
 
 class Dice:
@@ -154,9 +73,11 @@ class Stream:
         self.desk = Desk()
         self.requests: list[tuple[Fields, ...]] = []
         self.makers = (
-            *[self._place] * 20,
+            *[self._place] * 28,
             *[self._cancel] * 3,
             *[self._amend] * 5,
+            *[self._order_list] * 4,
+            self._list_cancel,
             *[self._cancel_replace] * 3,
             *[self._repeat] * 2,
             *[self._book] * 2,
@@ -263,6 +184,81 @@ class Stream:
             order |= {"price": dice.one_of((0,) * 9 + (1,)), "peg_price_type": 1 + dice.below(2)}
             order["peg_offset"] = dice.one_of((0, 0, 0, 1, 2, 101))
         return order
+
+    def _order_list(self, dice: Dice) -> tuple[Fields, ...]:
+        kind = dice.one_of((CommandKind.OCO_PLACE, CommandKind.OTO_PLACE, CommandKind.OTOCO_PLACE))
+        market = dice.one_of(MARKET_NUMBERS)
+        account = 1 + dice.below(ACCOUNTS)
+        orders = [] if kind == CommandKind.OCO_PLACE else [self._working(dice, market)]
+        if kind == CommandKind.OTO_PLACE:
+            orders.append(self._order(dice, market))
+        else:
+            orders += self._pair(dice, market)
+        legs = [
+            self.desk.command(CommandKind.PLACE, account=account, **o, client_order_id=self._id(dice)) for o in orders
+        ]
+        records = self.desk.order_list(kind, *legs, **self._key(dice))
+        self.requests.append(records)
+        return records
+
+    def _working(self, dice: Dice, market: int) -> Fields:
+        """An order that may be the working one, mostly."""
+        order = self._order(dice, market)
+        while order["order_type"] not in (OrderType.LIMIT, OrderType.LIMIT_MAKER) and dice.below(8):
+            order = self._order(dice, market)
+        return order
+
+    def _pair(self, dice: Dice, market: int) -> list[Fields]:
+        """What takes profit and what stops the loss, on either side of the last price, mostly."""
+        rules = self.exchange.directory.markets[market]
+        middle = rules.last_price // rules.tick or 7
+        side = 1 + dice.below(2)
+        away = 1 if side == Side.SELL else -1
+        stop_price = rules.tick * max(1, middle - away * (1 + dice.below(3)))
+        price = rules.tick * max(1, middle + away * (1 + dice.below(4)))
+        if dice.below(16) == 15:
+            stop_price, price = price, stop_price
+        common = {"market": market, "side": side, "quantity": rules.lot * (1 + dice.below(6))}
+        common |= {"self_trade_prevention": dice.one_of(PREVENTION_MODES), "flag_bits": dice.one_of((0, 0, 16))}
+        stop_type = dice.one_of((OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT))
+        profit_type = dice.one_of((*[OrderType.LIMIT_MAKER] * 3, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT))
+        stop = common | {"order_type": stop_type, "time_in_force": TimeInForce.GTC, "stop_price": stop_price}
+        profit = common | {"order_type": profit_type, "time_in_force": TimeInForce.GTC, "price": price}
+        if stop_type == OrderType.STOP_LOSS_LIMIT:
+            stop |= {"price": stop_price - rules.tick * (dice.below(3) - 1)}
+        if profit_type != OrderType.LIMIT_MAKER:
+            profit |= {"price": price if profit_type == OrderType.TAKE_PROFIT_LIMIT else 0, "stop_price": price}
+        for order in (stop, profit):
+            self._refine(dice, rules, order)
+        return [stop, profit] if dice.below(2) else [profit, stop]
+
+    def _refine(self, dice: Dice, rules: Market, order: Fields) -> None:
+        """Further terms of an order of a pair, seldom."""
+        if order["order_type"] not in MARKET_TYPES:
+            order["iceberg_quantity"] = self._iceberg_quantity(dice, order, rules)
+            if dice.below(10) == 9:
+                order |= {"price": 0, "peg_price_type": 1 + dice.below(2)}
+            if dice.below(8) == 7:
+                good_till_ns = self.desk.time_ns + dice.one_of((10, 30, 100, 0))
+                order |= {"time_in_force": TimeInForce.GTD, "good_till_ns": good_till_ns}
+        if order["order_type"] in STOP_TYPES and dice.below(8) == 7:
+            order["trailing_delta"] = dice.one_of((1_000, 2_000, 500))
+            order["stop_price"] *= dice.below(2)
+
+    def _list_cancel(self, dice: Dice) -> tuple[Fields, ...]:
+        lists = list(self.exchange.state.order_lists.values())
+        if not lists:
+            return (self.desk.list_cancel(1 + dice.below(ACCOUNTS), dice.below(4), market=dice.below(4)),)
+        known = dice.one_of(lists[-16:])
+        target = {"account": known.account, "market": known.market, "order_list_id": known.order_list_id}
+        how = dice.below(8)
+        if how == 1:
+            target |= {"order_list_id": 0, "original_client_order_id": known.client_order_id}
+        if how == 2:
+            target["account"] = 1 + dice.below(ACCOUNTS)
+        if how == 3:
+            target["market"] = dice.below(len(MARKETS))
+        return (self.desk.list_cancel(**target, client_order_id=self._id(dice)),)
 
     def _iceberg_quantity(self, dice: Dice, order: Fields, rules: Market) -> int:
         """Of a limit order that rests often some; of others seldom."""
@@ -537,10 +533,15 @@ class Stream:
 
     def _malformed(self, dice: Dice) -> tuple[Fields, ...]:
         """A command that has not the records its kind takes."""
-        how = dice.below(4)
+        how = dice.below(5)
         if how == 0:
             (record,) = dice.one_of((self._place, self._cancel, self._amend, self._book, self._add))(dice)
-            return (record | {"slots": dice.one_of((0, 3, 255))},)
+            return (record | {"slots": dice.one_of((0, 5, 255))},)
+        if how == 4:
+            own, *legs = self._order_list(dice)
+            kind = dice.one_of((CommandKind.OCO_PLACE, CommandKind.OTOCO_PLACE, CommandKind.PLACE, own["kind"]))
+            account = legs[-1]["account"] if dice.below(2) else 1 + dice.below(ACCOUNTS)
+            return (own | {"kind": int(kind)}, *legs[:-1], legs[-1] | {"account": account})
         if how == 1:
             (record,) = dice.one_of((self._place, self._cancel, self._cancel_all, self._book))(dice)
             return (record | {"slots": 2}, *self._place(dice))
@@ -550,7 +551,7 @@ class Stream:
             return (leg, place | {"kind": int(kind), "slots": dice.one_of((1, 0, 3))})
         target = self._target(dice)
         leg = self.desk.cancel_leg(**target, client_order_id=self._id(dice))
-        return (leg | {"slots": dice.one_of((1, 0, 3))},)
+        return (leg | {"slots": dice.one_of((1, 0, 5))},)
 
     def _spoil(self, dice: Dice, record: Fields) -> None:
         """Put a strange value into one field."""

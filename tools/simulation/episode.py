@@ -16,12 +16,13 @@ from typing import Any, Final
 
 import numpy as np
 from reference import ReferenceExchange
+from reference.arena import SMALL
 from reference.records import Fields, describe, event_fields, records_of
 from reference.soundness import Auditor
-from reference.streams import ROLL_MAX, SMALL, Dice, Send, Stream
+from reference.streams import ROLL_MAX, Dice, Send, Stream
 
 from ringex.config import Limits
-from ringex.messages import LIMIT_NAMES
+from ringex.messages import LIMIT_NAMES, RECORDS_PER_COMMAND_MAX
 from ringex.terms import CommandKind
 from simulation.flow import Flow
 from simulation.glimpse import Glimpse
@@ -117,7 +118,8 @@ def _as_sequenced(record: Fields, room: Limits) -> None:
 
     The matcher process journals no LIMITS_SET beyond the room of its tables, and recovery relies on that.
     """
-    record["slots"] = 2 if record["slots"] == 2 else 1
+    if not 1 < record["slots"] <= RECORDS_PER_COMMAND_MAX:
+        record["slots"] = 1
     if record["kind"] == CommandKind.LIMITS_SET:
         record |= {name: min(record[name], getattr(room, name)) for name in LIMIT_NAMES}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from reference.arena import BTC, MARKETS, USDT
 from reference.records import Fields
-from reference.streams import BTC, MARKETS, USDT, Dice, Stream
+from reference.streams import Dice, Stream
 
 from ringex.terms import CommandKind, Side
 

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from ringex.engine.book import order_price
 from ringex.engine.library import BATCH, apply_batch
 from ringex.engine.matcher import slots_of
+from ringex.engine.orderlists import list_of, list_sibling
 from ringex.engine.records import (
     ARMING_FALLING,
     ARMING_RISING,
@@ -21,25 +23,28 @@ from ringex.engine.records import (
     BOOK_SIDE,
     BOOK_SIDE_BYTES,
     BUY_SIDE_OFFSET,
+    DUE,
     FALLING,
     LEVEL,
     MARKET,
     MARKET_BYTES,
     ORDER,
+    ORDER_LIST,
     REFERENCE,
     ROOT,
     TERMS,
     TRAIL,
     TRAILING,
+    WORKING,
 )
 from ringex.engine.state import State
 from ringex.engine.tallies import account_key
 from ringex.jit import compiled, int64
 from ringex.memory import address_of, record_at
-from ringex.messages import BALANCE_EVENT, EVENT, RECORD_BYTES
+from ringex.messages import BALANCE_EVENT, EVENT, RECORD_BYTES, RECORDS_PER_COMMAND_MAX
 from ringex.rules import trailing_trigger
 from ringex.tables import index_find, pool_used
-from ringex.terms import CommandKind, EventFlag, EventKind, MarketStatus, OrderType, Side
+from ringex.terms import CommandKind, EventKind, MarketStatus, OrderType, Side
 
 
 class Fault(IntEnum):
@@ -59,6 +64,7 @@ class Fault(IntEnum):
     STOP_DUE = 11
     ORDER_COUNT = 12
     SEQUENCE = 13
+    LIST = 14
 
 
 TEXT: Final = {
@@ -74,6 +80,7 @@ TEXT: Final = {
     Fault.SHOWN: "order {a} shows {b}, which is not between 1 and what it has left",
     Fault.STOP_DUE: "market {a}: a stop order at {b} is due, and nothing is pending",
     Fault.ORDER_COUNT: "{a} orders were found in the books, {b} are in use",
+    Fault.LIST: "order {a} is not as its order list {b} says",
     Fault.SEQUENCE: "event {a} is not the one after {b}",
 }
 
@@ -175,7 +182,7 @@ def watch(check: int, event_base: int, event_mask: int, until: int) -> None:
         if e.kind == EventKind.BALANCE:
             booked = c.booked + int64(e.market) * 8
             _note(c, booked, record_at(booked, 0, _WORD).word + record_at(event_base, at, BALANCE_EVENT).amount)
-        elif e.kind == EventKind.RESTED or (int64(e.flag_bits) & EventFlag.WORKING) != 0:
+        elif e.kind == EventKind.RESTED or e.kind == EventKind.ACCEPTED or e.kind == EventKind.PLACED:
             _note(c, c.queued + (e.order_id & c.queued_mask) * 8, c.sequence)
 
 
@@ -215,9 +222,10 @@ def check_state(check: int) -> None:
             count += _check_side(c, market, side)
         for side in range(Side.BUY, Side.SELL + 1):
             count += _check_trails(c, market, side)
+        count += _check_pendings(c, market)
         _check_top(c, market)
     pending = s.continuation_pending
-    if pending == CommandKind.PLACE or pending == CommandKind.AMEND or pending == CommandKind.CONTINUE:
+    if is_matching(pending):
         order = record_at(s.orders, s.pending_order, ORDER)
         if order.order_type != OrderType.MARKET:
             _need(c, order, s.pending_market, s.pending_price)
@@ -233,10 +241,52 @@ def check_state(check: int) -> None:
 
 
 @compiled
+def is_matching(pending: int) -> bool:
+    """Whether what is pending is an order that matches."""
+    return (
+        pending == CommandKind.PLACE
+        or pending == CommandKind.AMEND
+        or pending == CommandKind.CONTINUE
+        or pending == CommandKind.OTO_PLACE
+        or pending == CommandKind.OTOCO_PLACE
+    )
+
+
+@compiled
+def _check_pendings(c: Any, market: int) -> int:
+    """A market's pending orders, for which nothing is held, and its lists that are due. Returns how many orders."""
+    s = record_at(c.root, 0, ROOT)
+    m = record_at(s.markets, market, MARKET)
+    if m.pending_level == 0:
+        if m.due_oldest != 0:
+            _found(c, int64(Fault.LIST), int64(0), int64(m.due_oldest))
+        return 0
+    number = int64(m.pending_level)
+    level = record_at(s.levels, number, LEVEL)
+    count = int64(0)
+    slot = int64(level.oldest)
+    older = int64(0)
+    while slot != 0:
+        order = record_at(s.orders, slot, ORDER)
+        if order.level != number or order.prev != older or order.executed != 0:
+            _found(c, int64(Fault.LINKS), order.order_id, number)
+        order_list = record_at(s.lists, list_of(c.root, slot), ORDER_LIST)
+        is_due = order_list.phase == DUE and (s.continuation_pending != 0 or m.status != MarketStatus.TRADING)
+        waits = order_list.phase == WORKING and order_list.working != 0
+        if order_list.market != market or not (waits or is_due):
+            _found(c, int64(Fault.LIST), order.order_id, order_list.order_list_id)
+        count += 1
+        older = slot
+        slot = int64(order.next)
+    if level.youngest != older or older == 0:
+        _found(c, int64(Fault.LINKS), int64(0), number)
+    return count
+
+
+@compiled
 def _check_side(c: Any, market: int, side: int) -> int:
     """The levels of one side and their queues. Returns how many orders there are."""
     s = record_at(c.root, 0, ROOT)
-    waits = side > Side.SELL
     count = int64(0)
     number = int64(record_at(_side(c.root, market, side), 0, BOOK_SIDE).best)
     before = int64(0)  # the level before
@@ -258,7 +308,7 @@ def _check_side(c: Any, market: int, side: int) -> int:
                 _found(c, int64(Fault.LINKS), order.order_id, number)
             shown += _check_order(c, slot, market, side, level.price)
             if older != 0:
-                _check_turn(c, record_at(s.orders, older, ORDER).order_id, order.order_id, waits)
+                _check_turn(c, record_at(s.orders, older, ORDER).order_id, order.order_id)
             count += 1
             older = slot
             slot = int64(order.next)
@@ -335,11 +385,11 @@ def _check_order(c: Any, slot: int, market: int, side: int, level_price: int) ->
     if left <= 0:
         _found(c, int64(Fault.LEFT), order.order_id, left)
     if side > Side.SELL:
-        _need(c, order, market, record_at(s.orders_terms, slot, TERMS).limit_price)
+        _need_of(c, slot, market, record_at(s.orders_terms, slot, TERMS).limit_price)
         return 0
     if order.side != side:
         _found(c, int64(Fault.LINKS), order.order_id, int64(order.level))
-    _need(c, order, market, level_price)
+    _need_of(c, slot, market, level_price)
     if order.is_iceberg == 0:
         return left
     terms = record_at(s.orders_terms, slot, TERMS)
@@ -349,27 +399,45 @@ def _check_order(c: Any, slot: int, market: int, side: int, level_price: int) ->
 
 
 @compiled
-def _check_turn(c: Any, first: int, second: int, waits: bool) -> None:
-    """First in, first out: of a queue by the events that queued its orders, of waiting stop orders by entry."""
-    if waits:
-        if first >= second:
-            _found(c, int64(Fault.QUEUE), first, second)
-        return
+def _check_turn(c: Any, first: int, second: int) -> None:
+    """First in, first out: of a queue by the events that queued its orders, of waiting stop orders by their entry."""
     joined = record_at(c.queued, first & c.queued_mask, _WORD).word
     if joined == 0 or joined >= record_at(c.queued, second & c.queued_mask, _WORD).word:
         _found(c, int64(Fault.QUEUE), first, second)
 
 
 @compiled
-def _need(c: Any, order: Any, market: int, price: int) -> None:
-    """Add what an order must have locked: BUY its price for what is left, SELL what is left."""
+def _need_of(c: Any, slot: int, market: int, price: int) -> None:
+    """`_need`; of a pair whose two orders are placed only for the one that needs more, the first of two alike."""
+    s = record_at(c.root, 0, ROOT)
+    order = record_at(s.orders, slot, ORDER)
+    sibling = list_sibling(c.root, slot)
+    if sibling == 0:
+        _need(c, order, market, price)
+        return
+    other = record_at(s.orders, sibling, ORDER)
+    if order.executed != 0 or other.executed != 0 or other.side != order.side or other.account != order.account:
+        _found(c, int64(Fault.LIST), order.order_id, other.order_id)
+    own = _needed(c, order, market, price)
+    others = _needed(c, other, market, order_price(c.root, sibling))
+    if own > others or (own == others and order.order_id < other.order_id):
+        _need(c, order, market, price)
+
+
+@compiled
+def _needed(c: Any, order: Any, market: int, price: int) -> int:
     m = record_at(record_at(c.root, 0, ROOT).markets, market, MARKET)
     left = order.quantity - order.executed
     if order.side == Side.BUY:
-        amount = price * left * m.quote_multiplier // m.quote_divisor
-        record_at(c.needed, int64(order.quote_balance), _WORD).word += amount
-    else:
-        record_at(c.needed, int64(order.base_balance), _WORD).word += left * m.base_multiplier
+        return price * left * m.quote_multiplier // m.quote_divisor
+    return left * m.base_multiplier
+
+
+@compiled
+def _need(c: Any, order: Any, market: int, price: int) -> None:
+    """Add what an order must have locked: BUY its price for what is left, SELL what is left."""
+    balance = int64(order.quote_balance) if order.side == Side.BUY else int64(order.base_balance)
+    record_at(c.needed, balance, _WORD).word += _needed(c, order, market, price)
 
 
 @compiled
@@ -427,7 +495,7 @@ def drive(batch: int, check: int, total: int, every: int) -> None:
     full = s.event_sequence + ((b.event_mask + 1) >> 1)
     commands = 0
     while b.taken < total or s.continuation_pending != 0:
-        if b.journaled + 2 > b.journal_max or s.event_sequence > full:
+        if b.journaled + RECORDS_PER_COMMAND_MAX > b.journal_max or s.event_sequence > full:
             return
         if s.continuation_pending == 0:
             b.count = b.taken + slots_of(b.commands + b.taken * RECORD_BYTES)

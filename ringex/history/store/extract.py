@@ -43,6 +43,7 @@ _ORDER_KINDS: Final = [
         EventKind.CANCELED,
         EventKind.AMENDED,
         EventKind.TRIGGERED,
+        EventKind.PLACED,
     )
 ]
 _CATALOGUE_KINDS: Final = [int(kind) for kind in (EventKind.ASSET, EventKind.MARKET, EventKind.ACCOUNT)]

@@ -111,13 +111,15 @@ COMPONENTS: Final[dict[str, Schema]] = {
         " quoteOrderQty:Decimal cumulativeQuoteQty:Decimal status:text timeInForce:text type:text side:text"
         f" workingTime:whole {_OWN_TERMS}"
     ),
-    "AmendedOrder": _object("transactTime:whole executionId:whole amendedOrder:OrderAsAmended fills?:Fill[]"),
+    "AmendedOrder": _object(
+        "transactTime:whole executionId:whole amendedOrder:OrderAsAmended fills?:Fill[] listStatus?:OrderList"
+    ),
     "Amendment": _object(
         "symbol:text orderId:whole executionId:whole origClientOrderId:text newClientOrderId:text origQty:Decimal"
         " newQty:Decimal newPrice:Decimal time:whole"
     ),
     "ReplacedOrder": _object(
-        "cancelResult:text newOrderResult:text cancelResponse:CanceledOrder newOrderResponse:PlacedOrder"
+        "cancelResult:text newOrderResult:text cancelResponse:Canceled newOrderResponse:PlacedOrder"
     ),
     "OwnTrade": _object(
         "symbol:text id:whole orderId:whole orderListId:whole price:Decimal qty:Decimal quoteQty:Decimal"
@@ -131,6 +133,12 @@ COMPONENTS: Final[dict[str, Schema]] = {
     "Rates": _object("maker:Decimal taker:Decimal buyer:Decimal seller:Decimal"),
     "RatesOfOrder": _object("maker:Decimal taker:Decimal"),
     "Discount": _object("enabledForAccount:truth enabledForSymbol:truth discountAsset:text? discount:Decimal"),
+    "OrderInList": _object("symbol:text orderId:whole clientOrderId:text"),
+    "OrderList": _object(
+        "orderListId:whole contingencyType?:text listStatusType?:text listOrderStatus?:text listClientOrderId?:text"
+        " transactionTime?:whole symbol?:text orders?:OrderInList[] orderReports?:list duplicate?:truth"
+    ),
+    "Canceled": {"anyOf": [_named("CanceledOrder"), _named("OrderList")]},
     "Balance": _object("asset:text free:Decimal locked:Decimal"),
     "Account": _object(
         "makerCommission:whole takerCommission:whole buyerCommission:whole sellerCommission:whole"
@@ -213,14 +221,22 @@ RESULTS: Final[dict[str, Schema]] = {
         " taxCommissionForOrder?:RatesOfOrder discount?:Discount"
     ),
     "order.status": _named("Order"),
-    "order.cancel": _named("CanceledOrder"),
+    "order.cancel": _named("Canceled"),
     "order.cancelReplace": _named("ReplacedOrder"),
     "order.amend": _named("AmendedOrder"),
     "order.amend.keepPriority": _named("AmendedOrder"),
     "order.amendments": _named("Amendment[]"),
+    "orderList.place": _named("OrderList"),
+    "orderList.place.oco": _named("OrderList"),
+    "orderList.place.oto": _named("OrderList"),
+    "orderList.place.otoco": _named("OrderList"),
+    "orderList.cancel": _named("OrderList"),
+    "orderList.status": _named("OrderList"),
+    "openOrderLists.status": _named("OrderList[]"),
+    "allOrderLists": _named("OrderList[]"),
     "openOrders.status": _named("Order[]"),
-    "openOrders.cancelAll": _named("CanceledOrder[]"),
-    "account.cancelAll": _named("CanceledOrder[]"),
+    "openOrders.cancelAll": _named("Canceled[]"),
+    "account.cancelAll": _named("Canceled[]"),
     "countdownCancelAll": _named("Countdown"),
     "allOrders": _named("Order[]"),
     "myTrades": _named("OwnTrade[]"),
