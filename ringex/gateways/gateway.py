@@ -138,6 +138,8 @@ class Gateway:
         )
         self._gap = False
         self._look_again = False
+        self._look_late_at = 0.0
+        """By `time.monotonic`: before, nothing that is under way can have waited for too long."""
 
     # Requests in
 
@@ -223,15 +225,9 @@ class Gateway:
     @property
     def next_deadline(self) -> float | None:
         """By `time.monotonic`: when something under way will be given up."""
-        firsts = [pending.deadline for pending in islice(self._pending.values(), 1)]
-        firsts += [deferred.deadline for deferred in islice(self._deferred, 1)]
-        if self.desk.count:
-            firsts.append(self.desk.next_deadline)
-        firsts += [deferred.deadline for deferred, _ in islice(self._looking.values(), 1)]
+        firsts = self._deadlines()
         if any(deferred.backlog for deferred in self._deferred):
             firsts.append(time.monotonic() + BACKLOG_SECONDS)
-        if self.binary.next_deadline is not None:
-            firsts.append(self.binary.next_deadline)
         if self.streams.wait_seconds is not None:
             firsts.append(time.monotonic() + self.streams.wait_seconds)
         if self.board.due is not None:
@@ -239,6 +235,23 @@ class Gateway:
         if self.disconnects.next_look < math.inf:
             firsts.append(self.disconnects.next_look)
         return min(firsts, default=None)
+
+    def _deadlines(self) -> list[float]:
+        """The first ones of all that is under way: after each something is given up."""
+        firsts = [pending.deadline for pending in islice(self._pending.values(), 1)]
+        firsts += [deferred.deadline for deferred in self._deferred]
+        firsts += [deferred.deadline for deferred, _ in islice(self._looking.values(), 1)]
+        if self.desk.count:
+            firsts.append(self.desk.next_deadline)
+        if self.binary.next_deadline is not None:
+            firsts.append(self.binary.next_deadline)
+        return firsts
+
+    @property
+    def waits_shortly(self) -> bool:
+        """Whether `next_deadline` may be sooner than ANSWER_SECONDS after what it was told of came."""
+        is_waiting = self._deferred or self._looking or self.binary.next_deadline is not None
+        return bool(is_waiting or self.streams.wait_seconds is not None or self.disconnects.next_look < math.inf)
 
     def offer_seat(self, connection: Connection, key: Key | None = None) -> None:
         """Let a connection go the express way from now on, if nothing speaks against it.
@@ -447,11 +460,12 @@ class Gateway:
             except EventsGoneError:
                 self._lose_events()
                 return True
-            if not len(events):
+            if len(events):
+                self._apply(events)
+            if not len(events) or self.follower.is_at_end:
                 for watcher in self.watchers:
                     watcher.quiet()
                 return False
-            self._apply(events)
         return True
 
     def _apply(self, events: np.ndarray) -> None:
@@ -616,6 +630,8 @@ class Gateway:
     def _give_up_late(self) -> None:
         """Answer -1007 for what has waited too long. All wait equally long, so the oldest come first."""
         now = time.monotonic()
+        if now < self._look_late_at:
+            return
         while (correlation := self.desk.late(now)) is not None:
             self._give_up(correlation)
         while self._pending:
@@ -640,6 +656,7 @@ class Gateway:
         for deferred in late:
             deferred.connection.deferred -= 1
             self._refuse(deferred.connection, deferred.request_id, timed_out(), deferred.use)
+        self._look_late_at = min([now + ANSWER_SECONDS, *self._deadlines()])
 
     def _give_up(self, correlation: int) -> None:
         """Answer -1007 for a flight."""

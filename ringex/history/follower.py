@@ -10,7 +10,7 @@ import numpy as np
 from ringex.history.join import ReplicaBehindError, ReplicaClient, ReplicaSilentError
 from ringex.jit import compiled
 from ringex.messages import EVENT
-from ringex.ring import Lapped, Reader, Ring, ring_state
+from ringex.ring import Lapped, Reader, Ring, ring_published, ring_state
 
 RETRY_S: Final = 0.01
 """How long to leave the replica alone when it is not as far as it was asked for."""
@@ -54,6 +54,11 @@ class Follower:
     def restart(self, after: int) -> None:
         """Go on behind `after`: what follows a new `join`."""
         self._reader.cursor = after
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether every event that has been published was read."""
+        return ring_published(self._ring.address) <= self._reader.cursor
 
     def poll(self, count_max: int) -> np.ndarray:
         """The next EVENT records, at most about `count_max`; shape (n,), empty where there are none yet.

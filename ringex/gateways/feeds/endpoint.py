@@ -141,6 +141,8 @@ class Streams:
 
     def _tick(self) -> None:
         """What is timed is sent within a turn of the gateway; the timer only asks for one."""
+        if not self._registry:
+            return  # nobody follows anything
         now = self._loop.time()
         self._hub.tick(now, time.time_ns())
         self._users.check(now)

@@ -141,14 +141,13 @@ class Hub:
 
     def on_events(self, events: np.ndarray) -> None:
         """Take EVENT records that the read model has applied, none left out."""
-        kinds = events["kind"]
-        if self._unknown and (kinds == EventKind.MARKET).any():
+        if self._unknown and (events["kind"] == EventKind.MARKET).any():
             self._find_unknown()
         ids = self._aggregates.number(events)
         if self._aggregate:
             self._close_aggregates(int(events["command_sequence"][0]))
         if len(ids):
-            self._on_trades(events.view(_RAW)[kinds == EventKind.TRADE].view(TRADE), ids)
+            self._on_trades(events.view(_RAW)[events["kind"] == EventKind.TRADE].view(TRADE), ids)
             self._close_aggregates(int(events["command_sequence"][-1]))
         self._on_levels(events)
 

@@ -34,6 +34,7 @@ _KEPT: Final = frozenset(
 """Headers that something here looks at, in small letters."""
 _EXPRESS: Final = (b"POST /api/v3/order", b"DELETE /api/v3/order", b"PUT /api/v3/order/amend/keepPriority")
 """How requests begin that may go the express way."""
+_HEAD_END: Final = b"\r\n\r\n"
 _EXPRESS_ROUTE: Final = ROUTES[b"POST", b"/api/v3/order"]
 
 
@@ -83,7 +84,18 @@ class HttpPeer(Peer):
     """One HTTP connection."""
 
     __slots__ = (
-        *("_body", "_head_bytes", "_is_flying", "_offer", "_parser", "_received", "_request", "_started", "_state"),
+        *(
+            "_begun",
+            "_body",
+            "_head_bytes",
+            "_is_flying",
+            "_offer",
+            "_parser",
+            "_received",
+            "_request",
+            "_started",
+            "_state",
+        ),
         *("_url", "_waiting"),
     )
     is_socket = False
@@ -100,6 +112,7 @@ class HttpPeer(Peer):
         self._head_bytes = 0
         self._started = 0.0  # when the present part of the request began
         self._waiting: list[Request] = []
+        self._begun = b""  # the head of such a request, whose body is to come
         self._is_flying = False  # a request that went the express way is under way; it comes before all that wait
         self._offer: Request | None = None
         """It wants to go on in another protocol."""
@@ -113,6 +126,8 @@ class HttpPeer(Peer):
     def data_received(self, data: bytes) -> None:
         if self.is_held:
             self.take_held()
+        if self._begun:
+            data, self._begun = self._begun + data, b""
         lane = self.site.lane
         if (
             lane is not None
@@ -121,6 +136,10 @@ class HttpPeer(Peer):
             and not (self._waiting or self._is_flying or self.proxy)
             and len(data) <= REQUEST_BYTES_MAX
         ):
+            if data.endswith(_HEAD_END) and _body_follows(data):  # as many clients send it: in two pieces
+                self._begun = data
+                self.wait(self.site.bounds.body_seconds)
+                return
             if self.connection is None:
                 self.seat(Transport.WEB_REST)
             lane.hold(self, data)
@@ -270,6 +289,12 @@ class HttpPeer(Peer):
 
     # The express way
 
+    def take_held(self) -> None:
+        super().take_held()
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            self.ordinary(begun)
+
     def took(self, messages: int) -> None:
         self._is_flying = True
         self.site.gateway.counts["http_requests"] += messages
@@ -415,6 +440,15 @@ class HttpPeer(Peer):
         self.site.deadlines.hand_over(self, socket)
         transport.set_protocol(socket)
         socket.open(rest_of_data)
+
+
+def _body_follows(head: bytes) -> bool:
+    """Whether this is one whole head, which says that a body comes, unasked."""
+    if head.find(_HEAD_END) != len(head) - 4:
+        return False
+    small = head.lower()
+    at = small.find(b"\r\ncontent-length:")
+    return at >= 0 and small[at + 17 :].lstrip()[:1] != b"0" and b"\r\nexpect:" not in small
 
 
 def _head_too_large(bytes_max: int) -> _Bad:

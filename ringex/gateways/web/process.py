@@ -223,6 +223,8 @@ class WebGateway:
 
     def _set_timer(self) -> None:
         """See to it that what is given up is given up in time."""
+        if self._timer is not None and not self._gateway.waits_shortly:
+            return  # what has come since it was set is given up later
         due = self._gateway.next_deadline
         if due is None:
             return

@@ -110,12 +110,14 @@ class Lane:
         record[_NOW] = time.time_ns()
         record[_DEADLINE] = time.monotonic_ns() + _ANSWER_NS
         left = take_batch(self._batch.address)
-        at = 0
+        at, count = _TAKEN, 0
         for peer in peers:
-            taken = entries[at + _TAKEN]
+            taken = entries[at]
             if taken:
                 peer.took(taken)
+                count += taken
             at += _ENTRY_WORDS
+        self._gateway.counts["express"] += count
         if left:
             self._pass_on(peers, sent)
 
