@@ -6,9 +6,9 @@ from typing import Final
 
 from ringex.engine.book import order_id_words
 from ringex.engine.orderlists import list_order_ids, list_words
-from ringex.engine.records import BALANCE, MARKET, ORDER, ORDER_COLD, ORDER_LIST, ROOT
+from ringex.engine.records import BALANCE, CACHE_LINE_BYTES, MARKET, ORDER, ORDER_COLD, ORDER_LIST, ROOT
 from ringex.jit import compiled, inlined, int64
-from ringex.memory import copy_bytes, record_at, zero_bytes
+from ringex.memory import copy_bytes, prefetch, record_at, zero_bytes
 from ringex.messages import BALANCE_COMMAND, COMMAND, EVENT, LIST_EVENT, RECORD_BYTES, SCHEMA_VERSION
 from ringex.tables import words_copy
 from ringex.terms import CommandKind, EventFlag, EventKind, OrderStatus, Side
@@ -21,11 +21,18 @@ LIST_EVENT_ID_OFFSET: Final[int] = LIST_EVENT.fields["client_order_id"][1]  # ty
 LIST_EVENT_ORDERS_OFFSET: Final[int] = LIST_EVENT.fields["first_order_id"][1]  # type: ignore[index]
 
 
+EVENTS_AHEAD: Final = 8
+"""How many events before its turn the slot of one is fetched, to be written: rings are larger than the caches."""
+
+
 @inlined
 def emit(root: int, kind: int, account: int, market: int) -> int:
     """A new event, zero but for its header. Returns its address."""
     s = record_at(root, 0, ROOT)
     address = s.event_base + (s.event_sequence & s.event_mask) * RECORD_BYTES
+    later = s.event_base + ((s.event_sequence + EVENTS_AHEAD) & s.event_mask) * RECORD_BYTES
+    for line in range(0, RECORD_BYTES, CACHE_LINE_BYTES):
+        prefetch(later + line)
     zero_bytes(address, RECORD_BYTES)
     s.event_sequence += 1
     e = record_at(address, 0, EVENT)
