@@ -57,7 +57,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
 
 @pytest.fixture(scope="module")
 def run() -> RandomRun:
-    return RandomRun(3, 300)
+    return RandomRun(10, 300)
 
 
 def first_version(store: Store) -> dict[str, list[str]]:

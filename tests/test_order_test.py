@@ -37,6 +37,7 @@ OF_PARAMETERS = {
     Reason.INVALID_TIME_IN_FORCE,
     Reason.INVALID_SELF_TRADE_PREVENTION,
     Reason.INVALID_PEG,
+    Reason.INVALID_STRATEGY,
     Reason.INVALID_COMMAND,
 }
 """What the gateway refuses before it makes a record."""

@@ -152,5 +152,5 @@ def test_events_tell_of_every_kind(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(World, "run", watching)
-        Episode(SEED + 2, 20_000, False).run()
+        Episode(SEED + 8, 20_000, False).run()
     assert seen == set(EventKind)

@@ -61,6 +61,7 @@ class ReferenceExchange:
         self.directory = self.state.directory
         self.ledger = self.state.ledger
         self.open_orders = self.state.open_orders
+        self.order_lists = self.state.order_lists
 
     @property
     def limits(self) -> Limits:

@@ -246,7 +246,7 @@ class Stream:
             order["stop_price"] *= dice.below(2)
 
     def _list_cancel(self, dice: Dice) -> tuple[Fields, ...]:
-        lists = list(self.exchange.state.order_lists.values())
+        lists = list(self.exchange.order_lists.values())
         if not lists:
             return (self.desk.list_cancel(1 + dice.below(ACCOUNTS), dice.below(4), market=dice.below(4)),)
         known = dice.one_of(lists[-16:])

@@ -13,7 +13,7 @@ from reference.records import Fields, event_fields
 
 from ringex.config import Limits
 from ringex.messages import LIMIT_NAMES, TRADE
-from ringex.terms import EventFlag, EventKind, OrderStatus
+from ringex.terms import EventFlag, EventKind, ListStatus, OrderStatus
 
 ORDERS_MAX: Final = 48
 HOLDS_MAX: Final = 16
@@ -31,12 +31,23 @@ class SeenOrder:
     client_order_id: str
 
 
+@dataclass(frozen=True)
+class SeenList:
+    """An order list that was open when it was seen."""
+
+    order_list_id: int
+    account: int
+    market: int
+    client_order_id: str
+
+
 @dataclass
 class Glimpse:
     """`room` is what the tables have memory for."""
 
     room: Limits
     open_orders: dict[int, SeenOrder] = field(default_factory=dict)
+    order_lists: dict[int, SeenList] = field(default_factory=dict)
     is_pending: bool = field(default=False, init=False)
     """What the engine goes on with by itself is not seen, nor which timers it has."""
 
@@ -64,8 +75,19 @@ class Glimpse:
             order = event_fields(event)
             values = {name: order[name] for name in SeenOrder.__dataclass_fields__}
             self.open_orders[order["order_id"]] = SeenOrder(**values)
+        for event in events[kinds == EventKind.ORDER_LIST]:
+            self._note_list(event_fields(event))
         while len(self.open_orders) > ORDERS_MAX:
             del self.open_orders[next(iter(self.open_orders))]
+
+    def _note_list(self, event: Fields) -> None:
+        if event["list_status"] == ListStatus.ALL_DONE:
+            self.order_lists.pop(event["order_list_id"], None)
+            return
+        values = {name: event[name] for name in SeenList.__dataclass_fields__}
+        self.order_lists[event["order_list_id"]] = SeenList(**values)
+        if len(self.order_lists) > ORDERS_MAX:
+            del self.order_lists[next(iter(self.order_lists))]
 
     def _add(self, event: Fields) -> None:
         if event["kind"] == EventKind.ASSET:

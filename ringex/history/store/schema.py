@@ -85,7 +85,7 @@ ORDERS: Final = Table(
     ("order_id",),
     _ORDER_TEXTS,
     (("account", "market", "order_id"), ("account", "client_order_id", "order_id"), ("created_ns", "order_id")),
-    added={"strategy_id": 0, "strategy_type": 0},
+    added={"strategy_id": 0, "strategy_type": 0, "order_list_id": 0},
     dropped=frozenset({"_pad"}),
 )
 TRADES: Final = Table(
