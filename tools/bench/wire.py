@@ -3,6 +3,7 @@
 REQ           one client, one order at a time; beside a bare REQ/REP pair that decodes and answers, and an fdatasync;
               with every process parked between orders, and with the matcher spinning on a core of its own
 msgpack       one DEALER, WINDOW orders under way; beside a bare ROUTER that decodes and answers
+              the CPU that an order costs the gateway's process; beside that of the bare ROUTER's
 binary        one DEALER, frames of BATCH orders; beside a bare ROUTER that receives them and answers as many bytes
 market data   messages that a subscriber gets under the binary load; what the publisher can do shows `bench feed`
 
@@ -11,6 +12,9 @@ Exchange and bare peer take turns. The exchange is a temporary one, with every o
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+import psutil
 from loadgen.bare import bare_peer, sync_us
 from loadgen.client import Job, Wire, run_clients
 from loadgen.feed import Subscriber
@@ -36,6 +40,26 @@ def measure(options: Options) -> list[Figure]:
     return figures
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+@dataclass
+class Cpu:
+    """What an order has cost the gateway's process, and the bare peer's, in µs of CPU: in turn, one for each run.
+
+    All processes share the machine's cores, so the rates above say what the slowest of them all lets through.
+    """
+
+    gateway: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+
+    def figure(self, name: str) -> Figure:
+        title = f"{name}, the gateway's CPU an order"
+        return figure("wire", title, "µs", self.gateway, floors=self.bare, floor_name="bare ROUTER", at_least=False)
+
+
 class Bench:
     """One exchange, and bare peers beside it."""
 
@@ -43,6 +67,7 @@ class Bench:
         self._exchange = exchange
         self._options = options
         self._seconds = seconds
+        self._cpu = Cpu()
         self._key, self._secret = exchange.key(ACCOUNT)
 
     def request(self, how: str, reach: float) -> list[Figure]:
@@ -75,15 +100,18 @@ class Bench:
 
     def msgpack(self) -> list[Figure]:
         rates, floors = [], []
+        self._cpu = Cpu()
         for _ in self._turns(Wire.MSGPACK):
             result, bare = self._both(Wire.MSGPACK)
             rates.append(result.rate)
             floors.append(bare.rate)
         name = f"msgpack, {WINDOW} under way"
-        return [figure("wire", name, "orders/s", rates, floors=floors, floor_name="bare ROUTER", reach=0.6)]
+        rate = figure("wire", name, "orders/s", rates, floors=floors, floor_name="bare ROUTER", reach=0.6)
+        return [rate, self._cpu.figure(name)]
 
     def binary(self) -> list[Figure]:
         rates, floors, feeds = [], [], []
+        self._cpu = Cpu()
         for _ in self._turns(Wire.BINARY):
             with Subscriber(self._exchange.pub_endpoint) as subscriber:
                 result, bare = self._both(Wire.BINARY)
@@ -95,6 +123,7 @@ class Bench:
         return [
             figure("wire", name, "orders/s", rates, floors=floors, floor_name="bare ROUTER"),
             figure("wire", f"{name}, the rate itself", "orders/s", rates, reach=500_000),
+            self._cpu.figure(name),
             figure("wire", "market data under that load", "messages/s", feeds),
         ]
 
@@ -105,9 +134,14 @@ class Bench:
         return range(self._options.repeats)
 
     def _both(self, wire: Wire) -> tuple[Result, Result]:
+        gateway = psutil.Process(self._exchange.child_pid("gateway-0"))
+        before = cpu_seconds(gateway)
         result = self._load(wire, self._seconds)
-        with bare_peer(wire, self._options.folder) as (endpoint, _):
-            return result, self._load(wire, self._seconds, endpoint)
+        self._cpu.gateway.append((cpu_seconds(gateway) - before) / result.answered * 1e6)
+        with bare_peer(wire, self._options.folder) as (endpoint, peer):
+            bare = self._load(wire, self._seconds, endpoint)
+            self._cpu.bare.append(cpu_seconds(peer) / bare.answered * 1e6)
+            return result, bare
 
     def _load(self, wire: Wire, seconds: float, bare: str = "") -> Result:
         """One client's closed loop, against the exchange or the bare peer at `bare`."""
