@@ -168,6 +168,8 @@ def test_ids_are_echoed_verbatim_and_rate_limits_shown_unless_not_wanted(exchang
             assert [row["rateLimitType"] for row in reply.pop("rateLimits")] == ["REQUEST_WEIGHT"]
             assert reply == {"id": request_id, "status": 200, "result": {}}
         assert "rateLimits" not in asked(peer, "ping", {"returnRateLimits": False})
+        assert asked(peer, "v3/ping")["result"] == {}, "a method may be named with its version"
+        assert asked(peer, "v4/ping")["error"]["code"] == -1020
     with websockets_client.connect(f"ws://{exchange.address}{PATH}?returnRateLimits=false") as peer:
         assert "rateLimits" not in asked(peer, "ping")
         assert "rateLimits" in asked(peer, "ping", {"returnRateLimits": True})

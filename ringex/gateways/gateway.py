@@ -68,6 +68,8 @@ from ringex.messages import RECORD_BYTES, commands
 from ringex.ring import Producer
 from ringex.terms import CommandKind, EventFlag, EventKind, KeyScope, Transport
 
+VERSION_PREFIX: Final = "v3/"
+"""May stand before a method's name, as in `v3/order.place`."""
 ANSWER_SECONDS: Final = 5.0
 """After that long without the command's last event the answer is -1007."""
 BACKLOG_SECONDS: Final = 0.005
@@ -149,7 +151,7 @@ class Gateway:
         if isinstance(request, Fault):
             self.refuse(connection, request.request_id, request.refusal)
         else:
-            self.call(connection, request.id, request.method, request.params or {})
+            self.call(connection, request.id, request.method.removeprefix(VERSION_PREFIX), request.params or {})
 
     def call(
         self,
