@@ -66,6 +66,9 @@ class Pintu:
         assert (status, body["code"], body["message"]) == (200, 0, "SUCCESS"), body
         return body["data"]
 
+    def close(self) -> None:
+        self._rest.close()
+
     def get(self, target: str) -> tuple[int, dict[str, Any]]:
         answer = self._rest.ask("GET", f"/v1/public/{target}")
         return answer.status, answer.body
