@@ -284,6 +284,7 @@ def test_events_that_come_apart_are_handed_over(fresh: Desks) -> None:
             assert count == 0 and len(handed_over) == len(part)
     assert desk.hand_over(correlation) is not None
     assert desk.hand_over(correlation) is None
+    assert desk.hand_over(0) is None, "what answers nobody, as SESSION_CLOSED does, has no flight"
 
 
 def test_a_seat_that_is_left_hands_its_flights_over(fresh: Desks) -> None:

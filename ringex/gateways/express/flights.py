@@ -133,9 +133,11 @@ def original_at(flights: int, place: int) -> int:
 @entry
 @compiled
 def flight_find(flights: int, correlation: int) -> int:
-    """The place of the flight with this correlation; -1: there is none."""
+    """The place of the flight with this correlation; -1: there is none. 0: nobody waits for the answer."""
     place = flight_place(correlation)
-    return place if record_at(flight_at(flights, place), 0, FLIGHT).correlation == correlation else int64(-1)
+    if correlation == 0 or record_at(flight_at(flights, place), 0, FLIGHT).correlation != correlation:
+        return int64(-1)
+    return place
 
 
 @compiled
