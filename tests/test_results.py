@@ -146,6 +146,36 @@ def test_orders(call: Caller) -> None:
     assert call("account.cancelAll")
 
 
+def test_order_lists(call: Caller) -> None:
+    """The market's last price is 25000."""
+    common = {"symbol": MARKET, "newOrderRespType": "FULL"}
+    above = {"aboveType": "LIMIT_MAKER", "abovePrice": "91000"}
+    below = {
+        "belowType": "STOP_LOSS_LIMIT",
+        "belowPrice": "17000",
+        "belowStopPrice": "18000",
+        "belowTimeInForce": "GTC",
+    }
+    pair = {**common, "side": "SELL", "quantity": "0.01", **above, **below}
+    placed = call("orderList.place.oco", **pair, listClientOrderId="first")
+    call("order.status", symbol=MARKET, orderId=placed["orders"][0]["orderId"])
+    call("orderList.status", orderListId=placed["orderListId"])
+    legacy = {"price": "91000", "stopPrice": "18000", "stopLimitPrice": "17000", "stopLimitTimeInForce": "GTC"}
+    call("orderList.place", **common, side="SELL", quantity="0.01", **legacy)
+    working = {"workingType": "LIMIT", "workingTimeInForce": "GTC", "workingSide": "BUY", "workingPrice": "20000"}
+    chain = {**common, **working, "workingQuantity": "0.01", "pendingSide": "SELL", "pendingQuantity": "0.01"}
+    limit = {"pendingType": "LIMIT", "pendingTimeInForce": "GTC", "pendingPrice": "92000"}
+    call("orderList.place.oto", **chain, **limit)
+    pendings = {f"pending{name[0].upper()}{name[1:]}": value for name, value in (above | below).items()}
+    call("orderList.place.otoco", **chain, **pendings)
+    assert call("openOrderLists.status")
+    assert call("openOrders.status", symbol=MARKET)
+    call("orderList.cancel", symbol=MARKET, orderListId=placed["orderListId"])
+    assert call("openOrders.cancelAll", symbol=MARKET)
+    assert call("allOrderLists")
+    assert call("allOrders", symbol=MARKET)
+
+
 def test_markets(call: Caller) -> None:
     for method in ("ping", "time", "exchangeInfo", "ticker.24hr", "ticker.price", "ticker.book", "system.status"):
         call(method)

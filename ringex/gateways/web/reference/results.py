@@ -136,8 +136,9 @@ COMPONENTS: Final[dict[str, Schema]] = {
     "OrderInList": _object("symbol:text orderId:whole clientOrderId:text"),
     "OrderList": _object(
         "orderListId:whole contingencyType?:text listStatusType?:text listOrderStatus?:text listClientOrderId?:text"
-        " transactionTime?:whole symbol?:text orders?:OrderInList[] orderReports?:list duplicate?:truth"
+        " transactionTime?:whole symbol?:text orders?:OrderInList[] orderReports?:OrderReport[] duplicate?:truth"
     ),
+    "OrderReport": {"anyOf": [_named("PlacedOrder"), _named("CanceledOrder")]},
     "Canceled": {"anyOf": [_named("CanceledOrder"), _named("OrderList")]},
     "Balance": _object("asset:text free:Decimal locked:Decimal"),
     "Account": _object(
