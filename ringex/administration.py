@@ -13,12 +13,13 @@ from typing import Any, Final
 import numpy as np
 
 from ringex.config import Limits, OrderLimits
-from ringex.markets import Asset, Market
+from ringex.markets import Asset, Filters, Market
 from ringex.messages import (
     ACCOUNT_COMMAND,
     ASSET_COMMAND,
     BALANCE_COMMAND,
     FEE_ACCOUNT,
+    FILTERS_COMMAND,
     LIMITS_COMMAND,
     MARKET_COMMAND,
     ORDER_LIMITS_COMMAND,
@@ -59,6 +60,11 @@ def add_market(market: Market, asset_numbers: Mapping[str, int]) -> np.ndarray:
         quote_asset=asset_numbers[market.quote],
         **{name: getattr(market, name) for name in _COPIED_RULES},
     )
+
+
+def set_filters(market: int, filters: Filters) -> np.ndarray:
+    """MARKET_FILTERS_SET."""
+    return _command(FILTERS_COMMAND, CommandKind.MARKET_FILTERS_SET, market=market, **asdict(filters))
 
 
 def add_account(name: str) -> np.ndarray:

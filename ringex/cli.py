@@ -15,10 +15,10 @@ import click
 
 from ringex.cliaccounts import ACCOUNT_COMMANDS
 from ringex.clihistory import history_group
-from ringex.clitools import administer, ask, data_option, directory_argument, running, settings_of, time_ms, to_option
+from ringex.climarkets import MARKET_COMMANDS
+from ringex.clitools import administer, ask, data_option, directory_argument, running, settings_of, to_option
 
 SCOPES: Final = ("TRADE", "USER_DATA", "USER_STREAM", "FIX_API", "FIX_API_READ_ONLY")
-MARKET_STATUSES: Final = ("PRE_OPEN", "AUCTION", "TRADING", "HALT", "CLOSED")
 STOP_SECONDS_DEFAULT: Final = 150.0
 
 
@@ -240,85 +240,8 @@ for account_command in ACCOUNT_COMMANDS:
     cli.add_command(account_command)
 
 
-@cli.group("market")
-def market_group() -> None:
-    """Markets."""
-
-
-@market_group.command("halt")
-@data_option
-@click.argument("symbol")
-def market_halt(data: Path | None, symbol: str) -> None:
-    """Take no new orders or amendments in the market SYMBOL; orders can still be canceled."""
-    administer(data, "admin.market.set", {"symbol": symbol, "status": "HALT"})
-
-
-@market_group.command("status")
-@data_option
-@click.argument("symbol")
-@click.argument("new_status", metavar="STATUS", type=click.Choice(MARKET_STATUSES))
-def market_status(data: Path | None, symbol: str, new_status: str) -> None:
-    """Give the market SYMBOL a status: PRE_OPEN, AUCTION, TRADING, HALT or CLOSED.
-
-    Whatever comes to be TRADING uncrosses first, at one price.
-    """
-    administer(data, "admin.market.set", {"symbol": symbol, "status": new_status})
-
-
-@market_group.command("schedule")
-@data_option
-@click.argument("symbol")
-@click.option("--pre-open", type=time_ms, metavar="TIME", help="When it takes orders, closed until then.")
-@click.option("--auction", type=time_ms, metavar="TIME", help="When it tells what an uncross would give.")
-@click.option("--open", "opening", type=time_ms, metavar="TIME", help="When it uncrosses, at one price, and trades on.")
-@click.option("--close", type=time_ms, metavar="TIME", help="When it closes.")
-@click.option("--none", "is_none", is_flag=True, help="Take the schedule back.")
-def market_schedule(
-    data: Path | None,
-    symbol: str,
-    pre_open: int | None,
-    auction: int | None,
-    opening: int | None,
-    close: int | None,
-    is_none: bool,
-) -> None:
-    """Let the status of the market SYMBOL change by itself, once, at the times that are given, and at no others.
-
-    A time is such as 2030-01-31T09:00:00Z, or +90 for 90 seconds from now. Without any print what is still to come.
-    A status by hand voids the schedule.
-    """
-    times = {"preOpenTime": pre_open, "auctionTime": auction, "openTime": opening, "closeTime": close}
-    given = {name: time_ms for name, time_ms in times.items() if time_ms is not None}
-    if given and is_none:
-        raise click.UsageError("--none goes with no time")
-    method = "admin.market.schedule" if given or is_none else "admin.market.schedule.show"
-    administer(data, method, {"symbol": symbol} | given)
-
-
-@market_group.command("set")
-@data_option
-@click.argument("symbol")
-@click.argument("settings", nargs=-1, required=True, metavar="NAME=VALUE…")
-def market_set(data: Path | None, symbol: str, settings: tuple[str, ...]) -> None:
-    """Change rules and filters of the market SYMBOL, such as tickSize=0.1 maxPosition=10; a filter of 0 is none.
-
-    docs/runbook.md names them. What is not named stays.
-    """
-    params = {"symbol": symbol}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not name or not equals or not value:
-            raise click.UsageError(f"'{setting}' is no NAME=VALUE, such as maxPosition=10")
-        params[name] = value
-    administer(data, "admin.market.set", params)
-
-
-@market_group.command("resume")
-@data_option
-@click.argument("symbol")
-def market_resume(data: Path | None, symbol: str) -> None:
-    """Let the market SYMBOL trade again."""
-    administer(data, "admin.market.set", {"symbol": symbol, "status": "TRADING"})
+for market_command in MARKET_COMMANDS:
+    cli.add_command(market_command)
 
 
 # ---- looking at what is on disk

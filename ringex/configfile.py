@@ -21,6 +21,7 @@
     lot = "0.00001"
     price_max = "1000000"
     quantity_max = "9000"
+    filters = { average_minutes = 5, bid_multiplier_up = "1.2", ask_multiplier_down = "0.8" }
 
     [[accounts]]
     name = "demo"
@@ -38,7 +39,7 @@ import re
 import ssl
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
@@ -55,12 +56,15 @@ from ringex.markets import (
     SYMBOL_BYTES_MAX,
     Account,
     Asset,
+    Filters,
     Market,
     decimals_of,
     default_accounts,
+    filters_fault,
     market_fault,
 )
-from ringex.messages import AMOUNT_MAX
+from ringex.messages import AMOUNT_MAX, FILTER_NAMES, MULTIPLIER_ONE
+from ringex.terms import FilterFlag
 
 DEFAULT_DATA_DIR: Final = Path("ringex-data")
 GATEWAYS_MAX: Final = 64
@@ -96,7 +100,23 @@ _MARKET_MAY: Final = (
     "maker_fee",
     "taker_fee",
     "orders_per_account_max",
+    "filters",
 )
+_FILTER_DECIMALS: Final = {
+    **dict.fromkeys(("market_quantity_min", "market_quantity_max", "market_lot"), "quantity"),
+    "position_max": "base",
+    "reference_price": "price",
+    **dict.fromkeys(("bid_multiplier_up", "bid_multiplier_down", "ask_multiplier_up", "ask_multiplier_down"), "share"),
+    "breaker_band": "share",
+}
+"""A filter that is a decimal -> what it counts."""
+_FILTER_FLAGS: Final = {
+    "min_to_market": FilterFlag.MIN_TO_MARKET,
+    "max_to_market": FilterFlag.MAX_TO_MARKET,
+    "break_to_auction": FilterFlag.BREAK_TO_AUCTION,
+}
+_FILTER_COUNTS: Final = tuple(name for name in FILTER_NAMES if name not in (*_FILTER_DECIMALS, "filter_bits"))
+_INT32_MAX: Final = (1 << 31) - 1
 _HTTP: Final = re.compile(r"([0-9A-Za-z.\-]+|\[[0-9A-Fa-f:.%a-z]+\]):([0-9]{1,5})")
 _TCP: Final = re.compile(r"tcp://(\*|[0-9A-Za-z.\-]+|\[[0-9A-Fa-f:.%a-z]+\]):([0-9]{1,5})")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
@@ -400,7 +420,33 @@ def _market(table: _Table, assets: Mapping[str, Asset]) -> Market:
     fault = market_fault(market, base, quote)
     if fault is not None:
         raise table.fault(fault.field, fault.message)
-    return market
+    if "filters" not in table.values:
+        return market
+    return replace(market, filters=_filters(table.table("filters"), market, base))
+
+
+def _filters(table: _Table, market: Market, base: Asset) -> Filters:
+    table.check_keys((*_FILTER_DECIMALS, *_FILTER_COUNTS, *_FILTER_FLAGS))
+    scales = {"price": market.price_scale, "quantity": market.quantity_scale, "base": base.scale}
+    scales["share"] = len(str(MULTIPLIER_ONE)) - 1
+    numbers: dict[str, int] = {}
+    bits = 0
+    for key, value in table.values.items():
+        if key in _FILTER_DECIMALS:
+            numbers[key] = table.decimal(key, scales[_FILTER_DECIMALS[key]])
+            if _FILTER_DECIMALS[key] == "share" and numbers[key] > _INT32_MAX:
+                raise table.fault(key, f"{value!r} is not allowed; at most {_INT32_MAX // MULTIPLIER_ONE} is")
+        elif key in _FILTER_FLAGS:
+            if type(value) is not bool:
+                raise table.fault(key, f"{value!r} is not allowed; true or false is")
+            bits |= _FILTER_FLAGS[key] if value else 0
+        else:
+            numbers[key] = table.whole(key, 0, _INT32_MAX)
+    filters = Filters(**numbers, filter_bits=bits)
+    fault = filters_fault(filters, market.price_max)
+    if fault is not None:
+        raise table.fault(fault.field, fault.message)
+    return filters
 
 
 def _decimals(table: _Table, key: str) -> int:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringex.decimals import SCALE_MAX, format_scaled, parse_scaled
-from ringex.messages import AMOUNT_MAX, FEE_RATE_ONE
+from ringex.messages import AMOUNT_MAX, AVERAGE_MINUTES_MAX, FEE_RATE_ONE, FILTER_NAMES
+from ringex.terms import FilterFlag
 
 ASSET_NAME_BYTES_MAX: Final = 16
 SYMBOL_BYTES_MAX: Final = 24
@@ -30,26 +31,6 @@ class Asset:
     name: str
     scale: int
     """Decimals of the smallest unit, 0..18."""
-
-
-@dataclass(frozen=True)
-class Market:
-    symbol: str
-    base: str
-    quote: str
-    price_scale: int
-    quantity_scale: int
-    tick: int
-    lot: int
-    price_min: int
-    price_max: int
-    quantity_min: int
-    quantity_max: int
-    notional_min: int
-    notional_max: int
-    maker_fee: int = FEE_DEFAULT
-    taker_fee: int = FEE_DEFAULT
-    orders_per_account_max: int = ORDERS_PER_ACCOUNT_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +58,30 @@ class Filters:
     breaker_window_seconds: int = 0
     breaker_pause_seconds: int = 0
     filter_bits: int = 0
+
+
+NO_FILTERS: Final = Filters()
+
+
+@dataclass(frozen=True)
+class Market:
+    symbol: str
+    base: str
+    quote: str
+    price_scale: int
+    quantity_scale: int
+    tick: int
+    lot: int
+    price_min: int
+    price_max: int
+    quantity_min: int
+    quantity_max: int
+    notional_min: int
+    notional_max: int
+    maker_fee: int = FEE_DEFAULT
+    taker_fee: int = FEE_DEFAULT
+    orders_per_account_max: int = ORDERS_PER_ACCOUNT_MAX
+    filters: Filters = NO_FILTERS
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,44 @@ def market_fault(market: Market, base: Asset, quote: Asset) -> MarketFault | Non
         (m.maker_fee + m.taker_fee >= 0, "maker_fee", "a rebate must not be larger than the other side's fee"),
         (m.orders_per_account_max > 0, "orders_per_account_max", "must be above 0"),
         (m.price_max < m.tick * LEVELS_BY_PRICE_MAX, "price_max", f"must be below {LEVELS_BY_PRICE_MAX} ticks"),
+    )
+    return next((MarketFault(name, message) for holds, name, message in rules if not holds), None)
+
+
+def filters_fault(filters: Filters, price_max: int) -> MarketFault | None:
+    """The first of MARKET_FILTERS_SET's rules that `filters` break in a market whose prices go up to so much."""
+    f = filters
+    whole = {name for name in FILTER_NAMES if getattr(f, name) < 0}
+    breaker = (f.breaker_band, f.breaker_window_seconds, f.breaker_pause_seconds)
+    above, below = "trailing_above", "trailing_below"
+    rules = (
+        (not whole, min(whole, default=""), "must not be negative"),
+        (
+            f.market_quantity_max == 0 or f.market_quantity_min <= f.market_quantity_max,
+            "market_quantity_min",
+            "must be at most market_quantity_max",
+        ),
+        (f.position_max <= AMOUNT_MAX, "position_max", f"at most {AMOUNT_MAX} of the smallest unit is allowed"),
+        (f.reference_price <= price_max, "reference_price", "must be at most price_max"),
+        (
+            f.bid_multiplier_up == 0 or f.bid_multiplier_down <= f.bid_multiplier_up,
+            "bid_multiplier_down",
+            "must be at most bid_multiplier_up",
+        ),
+        (
+            f.ask_multiplier_up == 0 or f.ask_multiplier_down <= f.ask_multiplier_up,
+            "ask_multiplier_down",
+            "must be at most ask_multiplier_up",
+        ),
+        (f.average_minutes <= AVERAGE_MINUTES_MAX, "average_minutes", f"at most {AVERAGE_MINUTES_MAX} are allowed"),
+        (f.trailing_above_min <= f.trailing_above_max, f"{above}_min", f"must be at most {above}_max"),
+        (f.trailing_below_min <= f.trailing_below_max, f"{below}_min", f"must be at most {below}_max"),
+        (
+            f.breaker_band == 0 or all(breaker),
+            "breaker_band",
+            "a circuit breaker needs breaker_window_seconds and breaker_pause_seconds too",
+        ),
+        (f.filter_bits & ~sum(FilterFlag) == 0, "filter_bits", "has unknown flags"),
     )
     return next((MarketFault(name, message) for holds, name, message in rules if not holds), None)
 

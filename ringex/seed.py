@@ -9,11 +9,11 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from ringex.administration import add_account, add_asset, add_key, add_market, deposit, set_limits
+from ringex.administration import add_account, add_asset, add_key, add_market, deposit, set_filters, set_limits
 from ringex.config import Settings
 from ringex.gateways.keystore import Key, open_keystore, stored_keys
 from ringex.gateways.masterkey import write_private
-from ringex.markets import DEMO_ACCOUNT
+from ringex.markets import DEMO_ACCOUNT, NO_FILTERS
 from ringex.messages import COMMAND
 from ringex.terms import KeyScope
 
@@ -21,9 +21,10 @@ from ringex.terms import KeyScope
 def seed(settings: Settings) -> np.ndarray:
     """The commands that an empty journal begins with, in order. COMMAND records, shape (count,); unstamped.
 
-    The limits, then assets, then markets, then accounts (numbered from 1: account 0 collects fees), then the deposits,
-    and last, because they are the only ones that may become more, the keys that `keys.json` holds for those accounts.
-    The reference of a deposit is `seed-` and the two numbers. Raises KeystoreError for an unreadable `keys.json`.
+    The limits, then assets, then markets, each with its filters, then accounts (numbered from 1: account 0 collects
+    fees), then the deposits, and last, because they are the only ones that may become more, the keys that `keys.json`
+    holds for those accounts. The reference of a deposit is `seed-` and the two numbers. Raises KeystoreError for an
+    unreadable `keys.json`.
     """
     asset_numbers = {asset.name: number for number, asset in enumerate(settings.assets)}
     account_numbers = {account.name: number for number, account in enumerate(settings.accounts, start=1)}
@@ -32,7 +33,10 @@ def seed(settings: Settings) -> np.ndarray:
 
     records = [set_limits(settings.limits)]
     records += [add_asset(asset) for asset in settings.assets]
-    records += [add_market(market, asset_numbers) for market in settings.markets]
+    for number, market in enumerate(settings.markets):
+        records.append(add_market(market, asset_numbers))
+        if market.filters != NO_FILTERS:
+            records.append(set_filters(number, market.filters))
     records += [add_account(account.name) for account in settings.accounts]
     for account in settings.accounts:
         number = account_numbers[account.name]

@@ -243,6 +243,14 @@ def test_stop_that_takes_too_long_says_so(tmp_path: Path) -> None:
             "admin.limits.set",
             {"account": "a", "orders10s": "5", "openOrders": "0"},
         ),
+        (
+            ["market", "add", "BTCEUR", "BTC", "EUR", "tickSize=0.01", "maxPosition=3"],
+            "admin.market.add",
+            {"symbol": "BTCEUR", "base": "BTC", "quote": "EUR", "tickSize": "0.01", "maxPosition": "3"},
+        ),
+        (["market", "show", "BTCUSDT"], "admin.market.show", {"symbol": "BTCUSDT"}),
+        (["asset", "add", "EUR", "2"], "admin.asset.add", {"name": "EUR", "scale": "2"}),
+        (["asset", "list"], "admin.asset.list", {}),
         (["market", "resume", "BTCUSDT"], "admin.market.set", {"symbol": "BTCUSDT", "status": "TRADING"}),
     ],
 )
@@ -254,6 +262,21 @@ def test_administration_asks_the_exchange_and_prints_its_result(
     assert (done.returncode, done.stderr) == (0, "")
     printed = dict(line.split(": ", 1) for line in done.stdout.splitlines())
     assert printed == {"method": method} | params
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("tickSize", "'tickSize' is no NAME=VALUE, such as maxPosition=10"),
+        ("=1", "'=1' is no NAME=VALUE"),
+        ("tickSize=1 tickSize=2", "tickSize is given twice"),
+        ("", "Missing argument 'NAME=VALUE…'"),
+    ],
+)
+def test_settings_of_a_market_are_names_and_values(settings: str, words: str) -> None:
+    for command in (["market", "set", "BTCUSDT"], ["market", "add", "BTCEUR", "BTC", "EUR"]):
+        done = ringex(*command, *settings.split())
+        assert done.returncode == 2 and words in done.stderr, done
 
 
 def test_a_refusal_is_one_line(serve: Callable[[Answer], Settings]) -> None:

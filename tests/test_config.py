@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ringex.administration import set_filters
 from ringex.config import Durability, Settings
 from ringex.configfile import ConfigError, load_settings
 from ringex.decimals import parse_scaled
+from ringex.engine import Matcher
 from ringex.gateways.keystore import KeystoreError, open_keystore, stored_keys
-from ringex.markets import DEFAULT_ASSETS, Market, default_accounts, default_markets, market_fault, notional
+from ringex.markets import (
+    DEFAULT_ASSETS,
+    Filters,
+    Market,
+    default_accounts,
+    default_markets,
+    filters_fault,
+    market_fault,
+    notional,
+)
 from ringex.messages import (
     ACCOUNT_COMMAND,
     AMOUNT_MAX,
     ASSET_COMMAND,
     BALANCE_COMMAND,
     COMMAND,
+    FILTER_NAMES,
+    FILTERS_COMMAND,
     MARKET_COMMAND,
     text_of,
 )
 from ringex.seed import make_demo_key, seed
-from ringex.terms import CommandKind
+from ringex.terms import CommandKind, EventKind, FilterFlag
 
 ASSETS = {asset.name: asset for asset in DEFAULT_ASSETS}
 MARKET = """
@@ -69,6 +84,86 @@ def test_file_sets_what_it_names(tmp_path: Path) -> None:
     assert (market.price_scale, market.quantity_scale, market.tick, market.lot) == (2, 5, 1, 1)
     assert (market.price_max, market.quantity_max) == (100_000_000, 900_000_000)
     assert [settings.gateway_endpoint(k) for k in range(3)] == ["tcp://*:9000", "tcp://*:9002", "tcp://*:9004"]
+
+
+def test_a_market_has_the_filters_that_the_file_names(tmp_path: Path) -> None:
+    text = (
+        MARKET
+        + "[markets.filters]\n"
+        + "\n".join(
+            (
+                'market_quantity_max = "10"',
+                'position_max = "1.5"',
+                'reference_price = "20000"',
+                'bid_multiplier_up = "1.25"',
+                "average_minutes = 5",
+                'breaker_band = "0.1"',
+                "breaker_window_seconds = 60",
+                "breaker_pause_seconds = 300",
+                "min_to_market = true",
+                "break_to_auction = true",
+                "max_to_market = false",
+            )
+        )
+    )
+    expected = Filters(
+        market_quantity_max=1_000_000,
+        position_max=150_000_000,
+        reference_price=2_000_000,
+        bid_multiplier_up=12_500,
+        average_minutes=5,
+        breaker_band=1_000,
+        breaker_window_seconds=60,
+        breaker_pause_seconds=300,
+        filter_bits=FilterFlag.MIN_TO_MARKET | FilterFlag.BREAK_TO_AUCTION,
+    )
+    settings = load(tmp_path, text)
+    assert settings.markets[0].filters == expected
+    records = seed(settings)
+    kinds = records["kind"].tolist()
+    assert kinds[kinds.index(CommandKind.MARKET_ADD) + 1] == CommandKind.MARKET_FILTERS_SET
+    (record,) = records.view(FILTERS_COMMAND)[records["kind"] == CommandKind.MARKET_FILTERS_SET]
+    assert record["market"] == 0
+    assert {name: int(record[name]) for name in FILTER_NAMES} == asdict(expected)
+    (event,) = (e for e in Matcher().submit(records) if e["kind"] == EventKind.MARKET_FILTERS)
+    assert event["market"] == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("maximum = 1", "markets[0].filters.maximum: no such key"),
+        ('bid_multiplier_up = "1.00001"', "markets[0].filters.bid_multiplier_up: "),
+        ('bid_multiplier_up = "300000"', "at most 214748 is"),
+        ("average_minutes = 61", "markets[0].filters.average_minutes: at most 60 are allowed"),
+        ('average_minutes = "5"', "a whole number 0..2147483647 is"),
+        ("min_to_market = 1", "markets[0].filters.min_to_market: 1 is not allowed; true or false is"),
+        ('breaker_band = "0.1"', "a circuit breaker needs breaker_window_seconds and breaker_pause_seconds too"),
+        ('reference_price = "1000000.01"', "markets[0].filters.reference_price: must be at most price_max"),
+        ("trailing_above_min = 5", "markets[0].filters.trailing_above_min: must be at most trailing_above_max"),
+    ],
+)
+def test_filters_that_cannot_be_are_told(tmp_path: Path, line: str, complaint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, MARKET + "[markets.filters]\n" + line)
+    assert complaint in str(caught.value)
+
+
+def test_filters_are_at_fault_where_the_matcher_refuses_them() -> None:
+    """In words here, in compiled code there: the same verdict on filters of all kinds."""
+    market = default_markets()[0]
+    matcher, dice = Matcher([market]), random.Random(5)
+    told = set()
+    for _ in range(2_000):
+        names = dice.sample(FILTER_NAMES, dice.randint(1, 5))
+        values = {name: dice.choice((0, 1, 3, 60, 61, 9_999, -1, market.price_max + 1)) for name in names}
+        for name in values.keys() & set(FILTER_NAMES[5:]):
+            values[name] = min(values[name], 1 << 14) if name != "filter_bits" else abs(values[name])
+        fault = filters_fault(Filters(**values), market.price_max)
+        (event,) = matcher.submit(set_filters(0, Filters(**values)))
+        assert (event["kind"] == EventKind.REJECTED) == (fault is not None), (values, fault)
+        told.add(fault and fault.field)
+    assert len(told) > 12
 
 
 def test_options_win_over_the_file(tmp_path: Path) -> None:

@@ -147,6 +147,46 @@ def test_rules_change_while_the_market_runs(exchange: Exchange, traders: tuple[C
     settings(exchange, tickSize="0.01", minPrice="0.01", makerFee="0.001", maxNumOrders="200")
 
 
+def test_a_market_is_added_with_its_filters_and_trades(exchange: Exchange, traders: tuple[Client, Client]) -> None:
+    buyer, seller = traders
+    rules = {"symbol": "BTCEUR", "base": "BTC", "quote": "EUR", "tickSize": "0.5", "stepSize": "0.02"}
+    rules |= {"maxPrice": "100000", "maxQty": "50"}
+    with pytest.raises(AdminError, match=r"There is no asset 'EUR'. There are: BTC, "):
+        exchange.admin("admin.market.add", rules)
+    assert exchange.admin("admin.asset.add", {"name": "EUR", "scale": 2})["asset"] == "EUR"
+    assert exchange.admin("admin.asset.list", {})["EUR"] == 2
+    filters = {"maxPosition": "120", "referencePrice": "20000", "bidMultiplierUp": "1.5", "maxNumIcebergOrders": 2}
+    for wrong, text in (
+        (
+            {"maxPrice": "0.7"},
+            "scales, tick, lot or bounds do not fit together. maxPrice: must be a multiple of tick",
+        ),
+        ({"minQty": "60"}, "minQty: must be above 0 and at most maxQty"),
+        ({"stepSize": "0.0001"}, "tickSize: tick × lot must be a whole number of the smallest unit of EUR"),
+        ({"referencePrice": "100000.5"}, "The market's filters do not fit together. referencePrice: must be at most"),
+        ({"maxPositon": "1"}, "Unknown: maxPositon. Did you mean maxPosition?"),
+        ({"symbol": "BTC USDT"}, "Up to 24 ASCII characters without spaces are allowed"),
+        ({"symbol": "BTCUSDT"}, "It exists already."),
+    ):
+        with pytest.raises(AdminError) as refused:
+            exchange.admin("admin.market.add", rules | filters | wrong)
+        assert text in str(refused.value)
+    assert "BTCEUR" not in exchange.admin("admin.market.list", {}), "nothing is added by halves"
+    added = exchange.admin("admin.market.add", rules | filters | {"status": "PRE_OPEN"})
+    number = added.pop("number")
+    assert added == {"symbol": "BTCEUR", "status": "PRE_OPEN"} | filters
+    assert exchange.admin("admin.market.list", {})["BTCEUR"] == "PRE_OPEN BTC EUR"
+    shown = exchange.admin("admin.market.show", {"symbol": "BTCEUR"})
+    assert shown.items() >= (rules | filters | {"number": number, "minPrice": "0.5", "takerFee": "0.001"}).items()
+    exchange.admin("admin.market.set", {"symbol": "BTCEUR", "status": "TRADING"})
+    order = {"symbol": "BTCEUR", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "price": "21000"}
+    assert seller.signed_call("order.place", order | {"quantity": "1"})["status"] == 200
+    code, text = refusal(buyer.signed_call("order.place", order | {"side": "BUY", "quantity": "1", "price": "30001"}))
+    assert code == -1013 and text.startswith("Filter failure: PERCENT_PRICE_BY_SIDE")
+    assert buyer.call("depth", {"symbol": "BTCEUR"})["result"]["asks"] == [["21000.00000000", "1.00000000"]]
+    seller.signed_call("openOrders.cancelAll", {"symbol": "BTCEUR"})
+
+
 def test_what_operators_set_wrongly_is_said(exchange: Exchange, traders: tuple[Client, Client]) -> None:
     for values, text in (
         ({"status": "PRE_OPEN"}, "The market's status cannot change so."),

@@ -17,7 +17,7 @@ from ringex.engine.state import State
 from ringex.engine.timers import is_timer_due
 from ringex.engine.views import account_balances, market_depth, market_orders
 from ringex.jit import compiled, entry, int64
-from ringex.markets import DEFAULT_ASSETS, Asset, Market, market_fault
+from ringex.markets import DEFAULT_ASSETS, NO_FILTERS, Asset, Market, market_fault
 from ringex.memory import address_of, copy_bytes, record_at, zero_bytes
 from ringex.messages import (
     COMMAND,
@@ -231,7 +231,10 @@ class Matcher:
             fault = market_fault(market, assets[market.base], assets[market.quote])
             if fault is not None:
                 raise ValueError(f"market {market.symbol}: {fault.field}: {fault.message}")
-            self._demand(administration.add_market(market, numbers), f"market {market.symbol}")
+            event = self._demand(administration.add_market(market, numbers), f"market {market.symbol}")
+            if market.filters != NO_FILTERS:
+                filters = administration.set_filters(int(event["market"]), market.filters)
+                self._demand(filters, f"filters of market {market.symbol}")
 
     def _demand(self, command: np.ndarray, what: str) -> np.void:
         """The one event of an administrative command; raises ValueError where it is a refusal."""

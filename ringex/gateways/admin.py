@@ -88,6 +88,11 @@ def add_asset(call: Call) -> Submission:
     return Submission(record, reply)
 
 
+def list_assets(call: Call) -> dict[str, Any]:
+    """All assets, by number: how many decimals their smallest unit has."""
+    return {asset.name: asset.scale for asset in call.model.assets}
+
+
 def status(call: Call) -> dict[str, Any]:
     assert call.office is not None
     catalogue = call.model.catalogue
@@ -136,6 +141,7 @@ ADMIN_METHODS: Final = table_of(
     Method("admin.account.kill", Security.NONE, (_NAME,), kill_account),
     *KEY_METHODS,
     Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
+    Method("admin.asset.list", Security.NONE, (), list_assets, waits=True),
     *MARKET_METHODS,
     *SCHEDULE_METHODS,
     *FEE_METHODS,

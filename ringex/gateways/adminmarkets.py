@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Any, Final
 
-import numpy as np
-
+from ringex import administration
 from ringex.decimals import format_scaled
 from ringex.gateways.adminarguments import asset_of, canceled_in, expect, name_of, small
 from ringex.gateways.calls import Call, Submission
-from ringex.gateways.errors import MULTIPLIER_SCALE, invalid, missing
+from ringex.gateways.errors import MULTIPLIER_SCALE, Refusal, invalid, missing
 from ringex.gateways.methods import Method, Security
 from ringex.gateways.parameters import Kind, Parameter, decimal
 from ringex.gateways.rows import Row
-from ringex.history.catalogue import Market
-from ringex.messages import FILTERS_COMMAND, MARKET_COMMAND, commands
+from ringex.history.catalogue import Asset, Market
+from ringex.markets import (
+    FEE_DEFAULT,
+    NO_FILTERS,
+    ORDERS_PER_ACCOUNT_MAX,
+    Filters,
+    MarketFault,
+    filters_fault,
+    market_fault,
+)
+from ringex.markets import Asset as ListedAsset
+from ringex.markets import Market as Listed
+from ringex.messages import AMOUNT_MAX, MARKET_COMMAND, commands
+from ringex.reasons import REASON_TEXT, Reason
 from ringex.terms import CommandKind, EventKind, FilterFlag, MarketStatus
 
 SYMBOL_CHARACTERS_MAX: Final = 24
@@ -68,32 +81,68 @@ _FILTER_FLAGS: Final = {
 
 
 def add_market(call: Call) -> Submission:
-    """Prices and quantities are decimal strings; their scales are sent, or follow from tick and lot."""
+    """Prices and quantities are decimal strings; their scales are sent, or follow from tick and lot. Filters come next.
+
+    What is not sent is as in a configuration: the least price is the tick, and so on. Where the filters that are sent
+    do not fit nothing is added.
+    """
     symbol = name_of(call, "symbol", SYMBOL_CHARACTERS_MAX)
     base, quote = asset_of(call, "base"), asset_of(call, "quote")
     arguments = call.arguments
     scales = {
         "price": int(arguments.get("priceScale", _decimals(arguments["tickSize"]))),
         "quantity": int(arguments.get("quantityScale", _decimals(arguments["stepSize"]))),
+        "base": base.scale,
         "notional": quote.scale,
         "fee": 8,
+        "multiplier": MULTIPLIER_SCALE,
     }
     for name in ("price", "quantity"):
         if scales[name] > 18:
             raise invalid(f"{name}Scale", "0 to 18 are allowed.")
-    record = commands().view(MARKET_COMMAND)
-    record["kind"] = CommandKind.MARKET_ADD
-    record["symbol"] = symbol
-    record["base_asset"], record["quote_asset"] = base.number, quote.number
-    record["price_scale"], record["quantity_scale"] = scales["price"], scales["quantity"]
-    for name, (column, unit) in _DECIMALS.items():
-        record[column] = _rule(name, str(arguments[name]), unit, scales)
-    record["orders_per_account_max"] = small(call, "maxNumOrders", COUNT_MAX)
+    values: dict[str, Any] = {
+        column: _rule(name, arguments[name], unit, scales)
+        for name, (column, unit) in _DECIMALS.items()
+        if name in arguments
+    }
+    values = {"price_min": values["tick"], "quantity_min": values["lot"], "notional_min": 0} | values
+    values = {"notional_max": AMOUNT_MAX, "maker_fee": FEE_DEFAULT, "taker_fee": FEE_DEFAULT} | values
+    count_max = small(call, "maxNumOrders", COUNT_MAX) if "maxNumOrders" in arguments else ORDERS_PER_ACCOUNT_MAX
+    values |= {"price_scale": scales["price"], "quantity_scale": scales["quantity"]}
+    listed = Listed(symbol, base.name, quote.name, **values, orders_per_account_max=count_max)
+    _check_rules(listed, base, quote)
+    filters = _filters(call, NO_FILTERS, scales, listed.price_max)
+    numbers = {asset.name: asset.number for asset in call.model.assets}
+    record = administration.add_market(listed, numbers).view(MARKET_COMMAND)
+    if "status" in arguments:
+        record["status"] = MarketStatus[arguments["status"]]
 
     def reply(events: list[Row]) -> Any:
-        return {"symbol": symbol, "number": expect(events, EventKind.MARKET)["market"]}
+        event = expect(events, EventKind.MARKET)
+        told = {"symbol": symbol, "number": event["market"], "status": MarketStatus(event["status"]).name}
+        if filters == NO_FILTERS:
+            return told
+        return _set_filters(event["market"], filters, lambda row: told | _filters_shown(scales, row))
 
     return Submission(record, reply)
+
+
+def list_markets(call: Call) -> dict[str, Any]:
+    """All markets, by number."""
+    return {
+        market.symbol: f"{market.status.name} {market.base.name} {market.quote.name}" for market in call.model.markets
+    }
+
+
+def show_market(call: Call) -> dict[str, Any]:
+    """A market's rules, and the filters that it has, by the names by which they are set."""
+    market = call.market()
+    scales = _scales(market)
+    told: dict[str, Any] = {"symbol": market.symbol, "number": market.number, "status": market.status.name}
+    told |= {"base": market.base.name, "quote": market.quote.name}
+    for name, (column, unit) in _DECIMALS.items():
+        told[name] = format_scaled(getattr(market, column), scales[unit], 0)
+    return told | {"maxNumOrders": market.orders_per_account_max} | _filters_shown(scales, asdict(market.filters))
 
 
 def kill_market(call: Call) -> Submission:
@@ -120,14 +169,20 @@ def set_market(call: Call) -> Submission:
     told: dict[str, Any] = {"symbol": market.symbol}
     if not filters:
         return _set_rules(call, market, told)
-    record = _filters(call, market)
+    scales = _scales(market)
+    wanted = _filters(call, market.filters, scales, market.price_max)
 
-    def reply(events: list[Row]) -> Any:
-        event = expect(events, EventKind.MARKET_FILTERS)
-        shown = told | _shown(market, event)
+    def then(event: Row) -> Any:
+        shown = told | _filters_shown(scales, event)
         return _set_rules(call, market, shown) if rules or "status" in call.arguments else shown
 
-    return Submission(record, reply)
+    return _set_filters(market.number, wanted, then)
+
+
+def _set_filters(number: int, filters: Filters, then: Callable[[Row], Any]) -> Submission:
+    """A MARKET_FILTERS_SET; `then` makes the reply, or what comes next, of its event."""
+    record = administration.set_filters(number, filters)
+    return Submission(record, lambda events: then(expect(events, EventKind.MARKET_FILTERS)))
 
 
 def _set_rules(call: Call, market: Market, told: dict[str, Any]) -> Submission:
@@ -148,6 +203,11 @@ def _set_rules(call: Call, market: Market, told: dict[str, Any]) -> Submission:
         record["orders_per_account_max"] = market.orders_per_account_max
         if "maxNumOrders" in arguments:
             record["orders_per_account_max"] = small(call, "maxNumOrders", COUNT_MAX)
+        checked: dict[str, Any] = {column: int(record[column][0]) for column, _ in _DECIMALS.values()}
+        for column in ("price_scale", "quantity_scale", "orders_per_account_max"):
+            checked[column] = int(record[column][0])
+        listed = Listed(market.symbol, market.base.name, market.quote.name, **checked)
+        _check_rules(listed, market.base, market.quote)
 
     def reply(events: list[Row]) -> Any:
         event = expect(events, EventKind.MARKET)
@@ -167,39 +227,53 @@ def _rule(name: str, text: str, unit: str, scales: dict[str, int]) -> int:
     return -value if unit == "fee" and text.startswith("-") else value
 
 
-def _filters(call: Call, market: Market) -> np.ndarray:
-    """A MARKET_FILTERS_SET: the market's filters with those that were sent."""
-    record = commands().view(FILTERS_COMMAND)
-    record["kind"] = CommandKind.MARKET_FILTERS_SET
-    record["market"] = market.number
-    for name, value in asdict(market.filters).items():
-        record[name] = value
-    arguments, scales = call.arguments, _scales(market)
+def _check_rules(listed: Listed, base: Asset, quote: Asset) -> None:
+    """Raises Refusal where the rules of a market do not fit together, and says which and why."""
+    fault = market_fault(listed, ListedAsset(base.name, base.scale), ListedAsset(quote.name, quote.scale))
+    if fault is not None:
+        names = {column: name for name, (column, _) in _DECIMALS.items()} | {"orders_per_account_max": "maxNumOrders"}
+        raise _unfit(Reason.INVALID_MARKET, fault, names)
+
+
+def _unfit(reason: Reason, fault: MarketFault, names: dict[str, str]) -> Refusal:
+    """The fault in the names of the parameters."""
+    words = re.sub(r"[a-z]+(?:_[a-z]+)+", lambda found: names.get(found[0], found[0]), fault.message)
+    code, text = REASON_TEXT[reason]
+    return Refusal(code, f"{text} {names.get(fault.field, fault.field)}: {words}.")
+
+
+def _filters(call: Call, present: Filters, scales: dict[str, int], price_max: int) -> Filters:
+    """The present filters with those that were sent. Raises Refusal where they do not fit together."""
+    arguments = call.arguments
+    values: dict[str, int] = {}
     for name in arguments.keys() & _FILTER_DECIMALS.keys():
         column, unit = _FILTER_DECIMALS[name]
-        value = decimal(name, arguments[name], scales[unit])
-        if unit == "multiplier" and value > COUNT_MAX:
+        values[column] = decimal(name, arguments[name], scales[unit])
+        if unit == "multiplier" and values[column] > COUNT_MAX:
             raise invalid(name, f"0 to {format_scaled(COUNT_MAX, MULTIPLIER_SCALE, 0)} are allowed.")
-        record[column] = value
     for name in arguments.keys() & _FILTER_COUNTS.keys():
-        record[_FILTER_COUNTS[name]] = small(call, name, COUNT_MAX)
-    bits = market.filters.filter_bits
+        values[_FILTER_COUNTS[name]] = small(call, name, COUNT_MAX)
+    bits = present.filter_bits
     for name in arguments.keys() & _FILTER_FLAGS.keys():
         bits = bits | _FILTER_FLAGS[name] if arguments[name] else bits & ~_FILTER_FLAGS[name]
-    record["filter_bits"] = bits
-    return record
+    filters = replace(present, **values, filter_bits=bits)
+    fault = filters_fault(filters, price_max)
+    if fault is not None:
+        names = {column: name for name, (column, _) in _FILTER_DECIMALS.items()}
+        names |= {column: name for name, column in _FILTER_COUNTS.items()} | {"price_max": "maxPrice"}
+        raise _unfit(Reason.INVALID_FILTERS, fault, names)
+    return filters
 
 
-def _shown(market: Market, event: Row) -> dict[str, Any]:
-    """The filters that an event says are in force, by the names of their parameters."""
-    scales = _scales(market)
+def _filters_shown(scales: dict[str, int], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters of these values (an event's, or a market's) by the names of their parameters."""
     shown: dict[str, Any] = {
-        name: format_scaled(event[column], scales[unit], 0)
+        name: format_scaled(values[column], scales[unit], 0)
         for name, (column, unit) in _FILTER_DECIMALS.items()
-        if event[column]
+        if values[column]
     }
-    shown |= {name: event[column] for name, column in _FILTER_COUNTS.items() if event[column]}
-    return shown | {name: True for name, flag in _FILTER_FLAGS.items() if event["filter_bits"] & flag}
+    shown |= {name: values[column] for name, column in _FILTER_COUNTS.items() if values[column]}
+    return shown | {name: True for name, flag in _FILTER_FLAGS.items() if values["filter_bits"] & flag}
 
 
 def _scales(market: Market) -> dict[str, int]:
@@ -218,24 +292,27 @@ def _decimals(text: str) -> int:
 
 
 _SYMBOL: Final = Parameter("symbol", Kind.TEXT, required=True)
-_ADDED: Final = (
-    *(Parameter(name, Kind.TEXT, required=True) for name in ("symbol", "base", "quote")),
-    *(Parameter(name, Kind.DECIMAL, required=True) for name in _DECIMALS),
-    Parameter("priceScale", Kind.INTEGER),
-    Parameter("quantityScale", Kind.INTEGER),
-    Parameter("maxNumOrders", Kind.INTEGER, required=True),
-)
-_SETTINGS: Final = (
-    _SYMBOL,
+_NEEDED: Final = ("tickSize", "stepSize", "maxPrice", "maxQty")
+_OPTIONS: Final = (
     Parameter("status", Kind.CHOICE, choices=tuple(MarketStatus.__members__)),
-    *(Parameter(name, Kind.DECIMAL) for name in (*_DECIMALS, *_FILTER_DECIMALS)),
     Parameter("maxNumOrders", Kind.INTEGER),
+    *(Parameter(name, Kind.DECIMAL) for name in _FILTER_DECIMALS),
     *(Parameter(name, Kind.INTEGER) for name in _FILTER_COUNTS),
     *(Parameter(name, Kind.BOOLEAN) for name in _FILTER_FLAGS),
 )
+_ADDED: Final = (
+    *(Parameter(name, Kind.TEXT, required=True) for name in ("symbol", "base", "quote")),
+    *(Parameter(name, Kind.DECIMAL, name in _NEEDED) for name in _DECIMALS),
+    Parameter("priceScale", Kind.INTEGER),
+    Parameter("quantityScale", Kind.INTEGER),
+    *_OPTIONS,
+)
+_SETTINGS: Final = (_SYMBOL, *(Parameter(name, Kind.DECIMAL) for name in _DECIMALS), *_OPTIONS)
 
 MARKET_METHODS: Final = (
     Method("admin.market.add", Security.NONE, _ADDED, add_market),
+    Method("admin.market.list", Security.NONE, (), list_markets, waits=True),
+    Method("admin.market.show", Security.NONE, (_SYMBOL,), show_market, waits=True),
     Method("admin.market.kill", Security.NONE, (_SYMBOL,), kill_market),
     Method("admin.market.set", Security.NONE, _SETTINGS, set_market),
 )

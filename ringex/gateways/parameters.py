@@ -6,6 +6,7 @@ Decimals stay text here: only a market knows their scale. `decimal` reads them, 
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ def decode(declared: Mapping[str, Parameter], needed: Iterable[str], params: Map
         unknown = ", ".join(sorted(str(name)[:40] for name in params if name not in declared))
         known = sum(name in declared for name in params)
         text = f"Not all sent parameters were read; read '{known}' parameter(s) but was sent '{len(params)}'."
-        raise Refusal(-1104, f"{text} Unknown: {unknown[:200]}.")
+        text += f" Unknown: {unknown[:200]}."
+        close = difflib.get_close_matches(unknown[:40], declared, 1)
+        raise Refusal(-1104, f"{text} Did you mean {close[0]}?" if close else text)
     arguments: Arguments = {}
     for name, value in params.items():
         if value is None:

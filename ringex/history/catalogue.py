@@ -16,7 +16,7 @@ import numpy as np
 
 from ringex.config import Limits, OrderLimits
 from ringex.history.frames import Frame, check, frame_of, records_of
-from ringex.markets import Filters
+from ringex.markets import NO_FILTERS, Filters
 from ringex.messages import (
     ACCOUNT_EVENT,
     ASSET_EVENT,
@@ -41,7 +41,6 @@ _ADDITIONS: Final = (
 )
 _TOLD: Final = np.array([kind in (*_ADDITIONS, EventKind.KEY_REVOKED) for kind in range(256)])
 _NOT_TOLD: Final = bytes(np.flatnonzero(~_TOLD).tolist())
-NO_FILTERS = Filters()
 NO_ORDER_LIMITS: Final = OrderLimits(0, 0, 0)
 _Status = TypeVar("_Status", bound=IntEnum)
 
