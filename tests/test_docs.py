@@ -24,7 +24,7 @@ from ringex.gateways.methods import METHODS
 from ringex.gateways.parameters import GENERAL_PARAMETERS, SIGNED_PARAMETERS
 from ringex.messages import EVENT
 from ringex.reasons import REASON_TEXT, Reason
-from ringex.terms import EventFlag, EventKind
+from ringex.terms import EventFlag, EventKind, MarketStatus, OrderType, PegPriceType, SelfTradePrevention, TimeInForce
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -191,6 +191,30 @@ def test_named_files_exist(page: Path) -> None:
     """Every path below ringex/, tests/, tools/ or docs/ that a page names in code is there."""
     for path in re.findall(r"`((?:ringex|tests|tools|docs)/[\w/.-]*\.\w+)(?: [^`]*)?`", prose(page)):
         assert (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+PROVEN = [
+    line
+    for line in (ROOT / "docs" / "rules-proven.md").read_text().splitlines()
+    if line.startswith("| ") and not line.startswith("| rule |")
+]
+
+
+@pytest.mark.parametrize("row", PROVEN, ids=lambda row: row.split("|")[1].strip())
+def test_every_rule_names_tests_that_exist(row: str) -> None:
+    rule, semantics, proof = (cell.strip() for cell in row.strip("|").split("|"))
+    assert rule and semantics
+    named = re.findall(r"`(tests/\w+\.py)::(test_\w+)`", proof)
+    assert named and len(set(named)) == len(named), f"{rule}: each test once, as `tests/test_x.py::test_y`"
+    for path, test in named:
+        assert re.search(rf"^def {test}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path} has no {test}"
+
+
+def test_every_type_and_mode_is_among_the_rules_proven() -> None:
+    words = set(re.findall(r"[A-Z_]{3,}", "\n".join(PROVEN)))
+    for kind in (OrderType, TimeInForce, SelfTradePrevention, PegPriceType, MarketStatus):
+        for name in kind.__members__:
+            assert name in words | {"GTC"}, f"no row names {name}"
 
 
 @pytest.mark.parametrize("name", METHODS)
