@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from ringex.clitools import administer, data_option, reference_option
+from ringex.clitools import administer, ask, data_option, reference_option
 
 
 @click.group("account")
@@ -71,6 +72,19 @@ def account_limits(
     numbers = {"orders10s": orders_10s, "orders1d": orders_1d, "openOrders": open_orders}
     given = {key: number for key, number in numbers.items() if number is not None}
     administer(data, "admin.limits.set" if given else "admin.limits.show", {"account": name} | given)
+
+
+@account_group.command("countdowns")
+@data_option
+@click.argument("name", required=False)
+def account_countdowns(data: Path | None, name: str | None) -> None:
+    """Print whose orders are canceled when: account, market or all, time. Of the account NAME only, or of all."""
+    result = ask(data, "admin.account.countdowns", {"account": name} if name else {})
+    for one in result["countdowns"]:
+        due = datetime.fromtimestamp(one["cancelTime"] / 1000, UTC).isoformat(timespec="milliseconds")
+        click.echo(f"{one['account']} {one.get('symbol', 'all')} {due}")
+    if result["omitted"]:
+        click.echo(f"{result['omitted']} more; name an account", err=True)
 
 
 @account_group.command("deposit")

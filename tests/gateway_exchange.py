@@ -160,7 +160,8 @@ class Exchange:
         return self.settings.gateway_endpoint(0)
 
     def admin(self, method: str, params: dict[str, Any]) -> Any:
-        return admin_request(self.settings.admin_endpoint, method, params)
+        """Patient: the first request may find code that is not compiled yet."""
+        return admin_request(self.settings.admin_endpoint, method, params, seconds=60.0)
 
     def client(self, kind: int = zmq.DEALER) -> Client:
         """A client without a key."""

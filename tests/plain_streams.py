@@ -13,12 +13,13 @@ from ringex.marketdata.changes import MarketChanges
 from ringex.marketdata.depth import Depth, Quote
 from ringex.marketdata.streams import (
     NANOSECONDS_PER_MILLISECOND,
+    AuctionMessage,
     DepthMessage,
     Message,
     TickerMessage,
     TradeMessage,
 )
-from ringex.messages import TRADE
+from ringex.messages import INDICATIVE_EVENT, TRADE
 from ringex.terms import EventKind, Side
 
 
@@ -42,8 +43,27 @@ class PlainStreams:
                 yield self._ticker(depth.last_update_id(number), quotes, markets[number])
 
     def trades(self, events: np.ndarray, markets: list[Market]) -> Iterator[Message]:
-        """The trade messages of a batch of EVENT records."""
-        trades = events[events["kind"] == EventKind.TRADE].view(TRADE)
+        """The trade messages of a batch of EVENT records, and those of auctions, in order."""
+        for at in np.flatnonzero(np.isin(events["kind"], (EventKind.TRADE, EventKind.INDICATIVE))).tolist():
+            one = events[at : at + 1]
+            is_trade = one["kind"][0] == EventKind.TRADE
+            yield from self._trades(one, markets) if is_trade else [self._auction(one, markets)]
+
+    def _auction(self, event: np.ndarray, markets: list[Market]) -> Message:
+        told = event.view(INDICATIVE_EVENT)[0]
+        market, imbalance = markets[int(told["market"])], int(told["imbalance"])
+        message = AuctionMessage(
+            event_ms=int(told["time_ns"]) // NANOSECONDS_PER_MILLISECOND,
+            symbol=market.symbol,
+            price=format_scaled(int(told["price"]), market.price_scale),
+            quantity=format_scaled(int(told["quantity"]), market.quantity_scale),
+            imbalance=format_scaled(abs(imbalance), market.quantity_scale),
+            side="BUY" if imbalance > 0 else "SELL" if imbalance < 0 else "NONE",
+        )
+        return _topic(market, "auction"), self._encode(message)
+
+    def _trades(self, events: np.ndarray, markets: list[Market]) -> Iterator[Message]:
+        trades = events.view(TRADE)
         columns = ("market", "time_ns", "trade_id", "price", "quantity", "side")
         for number, time_ns, trade_id, price, quantity, side in zip(
             *(trades[column].tolist() for column in columns), strict=True

@@ -68,7 +68,7 @@ def test_any_batches_of_a_random_run(seed: int) -> None:
             both.composer.forget()
         tickers = dice.choices(list(Tickers), (1, 8, 1))[0]
         topics |= {topic.partition(b"@")[2] for topic, _ in both.feed(batch, tickers)}
-    assert topics == {b"trade", b"depth", b"bookTicker"}
+    assert topics - {b"auction"} == {b"trade", b"depth", b"bookTicker"}
 
 
 def market(number: int, symbol: str, price_scale: int, quantity_scale: int) -> np.ndarray:
@@ -94,6 +94,19 @@ def level(update_id: int, side: Side, price: int, quantity: int, number: int = 0
         time_ns=1_700_000_000_123_456_789,
         **body,
     )
+
+
+@pytest.mark.parametrize("imbalance", [0, 1, -1, 1 << 62, -(1 << 62)])
+def test_an_auction_is_told_among_trades(both: Both, imbalance: int) -> None:
+    both.feed(np.concatenate([market(0, "ONE", 2, 3), market(1, "ABCDEFGHIJKLMNOPQRSTUVWX", 8, 8)]))
+    body = {"price": 12_345, "quantity": 1 << 62, "imbalance": imbalance, "time_ns": 1_700_000_000_123_456_789}
+    events = [
+        event(EventKind.INDICATIVE, 1, market=1, **body),
+        event(EventKind.TRADE, 1, market=0, price=5, quantity=7, trade_id=1, side=Side.BUY),
+        event(EventKind.INDICATIVE, 1, market=0),
+    ]
+    topics = [topic for topic, _ in both.feed(np.concatenate(events))]
+    assert topics == [b"abcdefghijklmnopqrstuvwx@auction", b"one@trade", b"one@auction"]
 
 
 @pytest.mark.parametrize("scale", [0, 7, 8, 9, SCALE_MAX])

@@ -24,7 +24,7 @@ from ringex.gateways.feeds.subscriber import MESSAGES_AT_ONCE, STREAMS_MAX, WAIT
 from ringex.gateways.feeds.topics import BadName, Kind, parse
 from ringex.history.intervals import DAY_NS, MINUTE_NS, SECOND_NS
 from ringex.history.readmodel import ReadModel
-from ringex.terms import EventKind, Side
+from ringex.terms import EventKind, MarketStatus, Side
 
 
 class Exchange:
@@ -118,6 +118,7 @@ def batches(events: np.ndarray, seed: int = 1) -> list[np.ndarray]:
         ("btcusdt@kline_1M", Kind.CANDLE, "BTCUSDT", 2000),
         ("btcusdt@kline_7m", Kind.NOTHING, "BTCUSDT", 0),
         ("btcusdt@avgPrice", Kind.AVERAGE, "BTCUSDT", 1000),
+        ("btcusdt@auction", Kind.AUCTION, "BTCUSDT", 0),
         ("!ticker@arr", Kind.TICKER, "", 1000),
         ("!miniTicker@arr", Kind.MINI_TICKER, "", 1000),
         ("!miniTicker@arr@1000ms", Kind.MINI_TICKER, "", 1000),
@@ -434,6 +435,34 @@ def test_trades_of_one_taker_at_one_price_are_one_aggregate_however_their_events
         trading.hub.on_quiet()
         shown = [(m["a"], m["p"], m["q"], m["f"], m["l"]) for m in end.messages()]
         assert shown == [(1, "10.00000000", "0.06000000", 1, 3), (2, "10.01000000", "0.02000000", 4, 4)]
+
+
+def test_an_auction_is_followed_to_its_uncross() -> None:
+    """Bids for 1 at 10.00 and 3 at 10.01, offers of 2 and 5 at 10.00: most is traded at 10.00, at last."""
+    trading = Trading()
+    days, desk = trading.days, trading.days.desk
+
+    def do(*commands: Fields) -> None:
+        for command in commands:
+            trading.hub.on_events(days.do(command))
+
+    early = trading.follow("auction", "trade")
+    do(desk.place(ALICE, Side.BUY, 1000, 1), desk.market_set(0, MarketStatus.AUCTION))
+    do(desk.place(ALICE, Side.BUY, 1001, 3), desk.place(BOB, Side.SELL, 1000, 2), desk.place(BOB, Side.SELL, 1000, 5))
+    shown = [(m["s"], m["p"], m["q"], m["i"], m["S"]) for m in early.messages()]
+    symbol = trading.market.symbol
+    assert shown == [
+        (symbol, trading.price(1001), "0.02000000", "0.01000000", "BUY"),
+        (symbol, trading.price(1000), "0.04000000", "0.03000000", "SELL"),
+    ]
+    late = trading.end(f"{trading.symbol(0)}@auction")
+    (now,) = late.messages()
+    assert (now["e"], now["p"], now["S"]) == ("auction", trading.price(1000), "SELL")
+    do(desk.market_set(0, MarketStatus.TRADING))
+    (last,) = late.messages()
+    assert (last["p"], last["q"]) == (trading.price(1000), "0.04000000")
+    assert [m["e"] for m in early.messages()] == ["auction", "trade", "trade", "trade"]
+    assert trading.end(f"{trading.symbol(0)}@auction").messages() == [], "none goes on"
 
 
 def test_candles_go_on_close_and_begin_anew() -> None:

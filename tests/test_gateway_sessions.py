@@ -175,12 +175,29 @@ def test_a_countdown_cancels_unless_it_is_set_anew(exchange: Exchange, watcher: 
     with exchange.client() as client:
         log_on(client)
         place(client, "20000")
-        assert client.call("countdownCancelAll", {"countdownTime": 60_000})["result"]["countdownTime"] == "60000"
+        assert client.call("countdownCancelAll.status")["result"] == []
+        everywhere = client.call("countdownCancelAll", {"countdownTime": 60_000})["result"]
+        assert everywhere["countdownTime"] == "60000"
+        there = client.call("countdownCancelAll", {"symbol": "ETHUSDT", "countdownTime": 90_000})["result"]
+        running = client.call("countdownCancelAll.status")["result"]
+        assert [(one.get("symbol"), one["cancelTime"]) for one in running] == [
+            (None, everywhere["cancelTime"]),
+            ("ETHUSDT", there["cancelTime"]),
+        ]
+        assert 0 < int(running[0]["countdownTime"]) <= 60_000
+        (own,) = client.call("countdownCancelAll.status", {"symbol": "BTCUSDT"})["result"]
+        assert own.keys() == {"countdownTime", "cancelTime"}, "that of all symbols"
+        told = exchange.command("account", "countdowns", "--data", str(exchange.data)).stdout.splitlines()
+        assert [line.split()[:2] for line in told] == [["demo", "all"], ["demo", "ETHUSDT"]]
+        assert exchange.command("account", "countdowns", "fees", "--data", str(exchange.data)).stdout == ""
         assert client.call("countdownCancelAll", {"countdownTime": 0})["result"] == {"countdownTime": "0"}
+        assert client.call("countdownCancelAll", {"symbol": "ETHUSDT", "countdownTime": 0})["status"] == 200
+        assert client.call("countdownCancelAll.status")["result"] == []
         asked = client.call("countdownCancelAll", {"symbol": "BTCUSDT", "countdownTime": 300})["result"]
         assert (asked["symbol"], asked["countdownTime"]) == ("BTCUSDT", "300")
         assert 0 < asked["cancelTime"] <= client.call("time")["result"]["serverTime"] + 300
         wait_for(lambda: open_ids(watcher) == [])
+        assert client.call("countdownCancelAll.status")["result"] == [], "it ended when it was carried out"
         late = client.call("countdownCancelAll", {"countdownTime": 700_000_000})["error"]
         assert late["code"] == -1130 and "0 to 604800000 ms" in late["msg"]
 

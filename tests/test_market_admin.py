@@ -84,6 +84,9 @@ def test_an_auction_from_first_order_to_uncross(exchange: Exchange, traders: tup
     assert sold["status"] == "NEW"
     bought = buyer.place("BUY", "20100", "0.7")["result"]
     assert (bought["status"], bought["fills"]) == ("NEW", [])  # the book crosses, and nothing trades
+    would = buyer.call("auction", {"symbol": "BTCUSDT"})["result"]
+    assert (would["status"], would["side"]) == ("AUCTION", "BUY")
+    assert [float(would[name]) for name in ("price", "quantity", "imbalance")] == [20000, 0.5, 0.2]
     refused = buyer.signed_call(
         "order.place", {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.1"}
     )
@@ -91,6 +94,8 @@ def test_an_auction_from_first_order_to_uncross(exchange: Exchange, traders: tup
     assert settings(exchange, status="TRADING")["status"] == "TRADING"
     status = buyer.signed_call("order.status", {"symbol": "BTCUSDT", "orderId": bought["orderId"]})["result"]
     assert (status["status"], float(status["executedQty"])) == ("PARTIALLY_FILLED", 0.5)
+    after = buyer.call("auction", {"symbol": "BTCUSDT"})["result"]
+    assert (after["status"], after["side"], float(after["price"])) == ("TRADING", "NONE", 0)
     (trade,) = buyer.call("trades.recent", {"symbol": "BTCUSDT", "limit": 1})["result"]
     assert float(trade["qty"]) == 0.5 and not trade["isBuyerMaker"]  # the seller's order is the older one
     depth = buyer.call("depth", {"symbol": "BTCUSDT"})["result"]

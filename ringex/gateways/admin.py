@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ringex.gateways import queries
+from ringex.gateways import countdowns, queries
 from ringex.gateways.adminarguments import account_of, canceled_in, expect, name_of, small
 from ringex.gateways.adminfees import FEE_METHODS
 from ringex.gateways.adminlimits import LIMIT_METHODS
@@ -29,6 +29,7 @@ from ringex.terms import AccountStatus, CommandKind, EventKind
 ACCOUNT_NAME_CHARACTERS_MAX: Final = 32
 ASSET_NAME_CHARACTERS_MAX: Final = 16
 TRADE_GROUP_MAX: Final = (1 << 31) - 1
+COUNTDOWNS_SHOWN_MAX: Final = 1000
 
 
 def create_account(call: Call) -> Submission:
@@ -73,6 +74,17 @@ def kill_account(call: Call) -> Submission:
         return _standing(expect(events, EventKind.ACCOUNT)) | canceled_in(events)
 
     return Submission(record, reply)
+
+
+def running_countdowns(call: Call) -> dict[str, Any]:
+    """Whose orders are canceled when, of everybody or of one account; the first ones, and how many more there are."""
+    account = account_of(call) if "account" in call.arguments else None
+    found = call.model.countdowns.running(account)
+    accounts = call.model.catalogue.accounts
+    rows = [
+        {"account": accounts[one.account].name} | countdowns.told(call, one) for one in found[:COUNTDOWNS_SHOWN_MAX]
+    ]
+    return {"countdowns": rows, "omitted": len(found) - len(rows)}
 
 
 def add_asset(call: Call) -> Submission:
@@ -139,6 +151,9 @@ ADMIN_METHODS: Final = table_of(
     Method("admin.account.create", Security.NONE, (_NAME, Parameter("parent", Kind.TEXT)), create_account),
     Method("admin.account.set", Security.NONE, _ACCOUNT_SETTINGS, set_account),
     Method("admin.account.kill", Security.NONE, (_NAME,), kill_account),
+    Method(
+        "admin.account.countdowns", Security.NONE, (Parameter("account", Kind.TEXT),), running_countdowns, waits=True
+    ),
     *KEY_METHODS,
     Method("admin.asset.add", Security.NONE, (_NAME, Parameter("scale", Kind.INTEGER, True)), add_asset),
     Method("admin.asset.list", Security.NONE, (), list_assets, waits=True),

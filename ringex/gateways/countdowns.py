@@ -9,6 +9,7 @@ from ringex.gateways.errors import invalid, of_reason
 from ringex.gateways.parameters import Kind, Parameter
 from ringex.gateways.rows import Row
 from ringex.gateways.times import shown
+from ringex.history.countdowns import Countdown
 from ringex.messages import COUNTDOWN_COMMAND, COUNTDOWN_NS_MAX, commands
 from ringex.terms import CommandKind, EventKind
 
@@ -16,7 +17,24 @@ PARAMETERS: Final = (
     Parameter("symbol", Kind.TEXT),
     Parameter("countdownTime", Kind.INTEGER, required=True),
 )
+STATUS_PARAMETERS: Final = (Parameter("symbol", Kind.TEXT),)
 _MS_MAX: Final = COUNTDOWN_NS_MAX // 1_000_000
+
+
+def running(call: Call) -> list[dict[str, Any]]:
+    """The account's countdowns: that of all symbols first; with `symbol` those that its orders may fall to."""
+    market = call.market() if "symbol" in call.arguments else None
+    found = call.model.countdowns.running(call.account)
+    return [told(call, one) for one in found if market is None or one.market in (-1, market.number)]
+
+
+def told(call: Call, countdown: Countdown) -> dict[str, Any]:
+    """Until when it runs, and how long that is; without `symbol` it is for all of them."""
+    result: dict[str, Any] = {}
+    if countdown.market >= 0:
+        result["symbol"] = call.model.markets[countdown.market].symbol
+    left_ns = max(0, countdown.due_ns - call.now_ns)
+    return result | {"countdownTime": str(left_ns // 1_000_000), "cancelTime": shown(countdown.due_ns)}
 
 
 def countdown(call: Call) -> Submission:

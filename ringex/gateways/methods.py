@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ringex.gateways import (
+    auctions,
     commissions,
     compatibility,
     countdowns,
@@ -88,6 +89,7 @@ METHODS: Final = table_of(
     Method("klines", _NONE, klines.PARAMETERS, klines.klines, waits=True),
     Method("uiKlines", _NONE, klines.PARAMETERS, klines.klines, waits=True),
     Method("avgPrice", _NONE, tickers.AVERAGE_PARAMETERS, tickers.average_price, waits=True),
+    Method("auction", _NONE, auctions.PARAMETERS, auctions.auction, waits=True),
     Method("ticker.24hr", _NONE, tickers.DAY_PARAMETERS, tickers.day, waits=True),
     Method("ticker.tradingDay", _NONE, tickers.TRADING_DAY_PARAMETERS, tickers.trading_day, waits=True),
     Method("ticker", _NONE, tickers.WINDOW_PARAMETERS, tickers.rolling, waits=True),
@@ -106,6 +108,7 @@ METHODS: Final = table_of(
     Method("orderList.cancel", _TRADE, orderlists.CANCEL_PARAMETERS, orderlists.cancel),
     Method("openOrders.cancelAll", _TRADE, orders.CANCEL_ALL_PARAMETERS, orders.cancel_all),
     Method("countdownCancelAll", _TRADE, countdowns.PARAMETERS, countdowns.countdown),
+    Method("countdownCancelAll.status", _DATA, countdowns.STATUS_PARAMETERS, countdowns.running, waits=True),
     Method("account.cancelAll", _TRADE, orders.CANCEL_EVERYWHERE_PARAMETERS, orders.cancel_everywhere),
     Method("order.status", _DATA, orders.STATUS_PARAMETERS, orders.order_status, waits=True),
     Method("orderList.status", _DATA, orderlists.STATUS_PARAMETERS, orderlists.list_status, waits=True),

@@ -1,7 +1,8 @@
 """The composer: a batch of events becomes the messages of the public streams, topics and payloads in one buffer.
 
 One compiled pass makes them and another hands them to libzmq, so no Python runs for a message. What the streams are is
-in `ringex.marketdata.streams`. Messages come in this order: trades, then what changed in the books, then quotes.
+in `ringex.marketdata.streams`. Messages come in this order: trades and what auctions would give, as they come; then
+what changed in the books; then quotes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ringex.marketdata.changes import BOOK_CHANGES, CHANGE, ChangesRoom, changes
 from ringex.marketdata.depth import BOOK, DEPTH, LEVEL, Depth, depth_best
 from ringex.marketdata.streams import NANOSECONDS_PER_MILLISECOND, Message
 from ringex.memory import address_of, record_at
-from ringex.messages import EVENT, RECORD_BYTES, TRADE
+from ringex.messages import EVENT, INDICATIVE_EVENT, RECORD_BYTES, TRADE
 from ringex.packing import (
     DECIMAL_BYTES_MAX,
     SLACK_BYTES,
@@ -36,7 +37,7 @@ from ringex.zmqcalls import SNDMORE, zmq_send
 
 SYMBOL_BYTES_MAX: Final = 24
 MESSAGE_BYTES_MAX: Final = 256
-"""Topic and payload of a trade, a quote, or a change of a book without its levels."""
+"""Topic and payload of a trade, an auction, a quote, or a change of a book without its levels."""
 CHANGE_BYTES_MAX: Final = 1 + 2 * DECIMAL_BYTES_MAX
 
 MARKET_TEXT: Final = np.dtype(
@@ -92,7 +93,7 @@ class Composer:
         self._markets = np.zeros(markets_max, MARKET_TEXT)
         self._known: list[Market] = []
         self._quotes = np.zeros(markets_max, QUOTES)
-        count_max = 2 * events_max + markets_max  # trades, books, quotes
+        count_max = 2 * events_max + markets_max  # trades and auctions, books, quotes
         self._messages = np.zeros(count_max, MESSAGE)
         self._buffer = np.zeros(count_max * MESSAGE_BYTES_MAX + events_max * CHANGE_BYTES_MAX + SLACK_BYTES, "u1")
         self._root = np.zeros(1, COMPOSER)
@@ -151,8 +152,11 @@ def _compose(composer: int, depth: int, events: int, count: int, tickers: int) -
     c.end = c.buffer
     for at in range(count):
         event = events + at * RECORD_BYTES
-        if record_at(event, 0, EVENT).kind == EventKind.TRADE:
+        kind = record_at(event, 0, EVENT).kind
+        if kind == EventKind.TRADE:
             _trade(composer, event)
+        elif kind == EventKind.INDICATIVE:
+            _auction(composer, event)
     books = changes_collect(events, count, c.changes, c.spare, c.books)
     for at in range(books):
         _depth(composer, at)
@@ -196,6 +200,28 @@ def _trade(composer: int, event: int) -> None:
     at = put_integer(put_word(at, _KEY_TIME, 2), time_ms)
     at = put_bool(put_word(at, _KEY_M, 2), 1 if t.side == Side.SELL else 0)
     at = put_word(at, _IGNORE, 3)
+    _finish(composer, payload, at)
+
+
+@compiled
+def _auction(composer: int, event: int) -> None:
+    i = record_at(event, 0, INDICATIVE_EVENT)
+    text = _text(composer, int64(i.market))
+    at = _begin(composer, text)
+    at = put_word(at, _AUCTION_TOPIC, 7)
+    payload = put_word(at, _AUCTION_TOPIC_END, 1)
+    at = put_word(payload, _DEPTH_HEAD, 3)
+    at = put_word(put_word(at, _AUCTION_EVENT, 7), _AUCTION_EVENT_END, 1)
+    at = put_integer(put_word(at, _KEY_E, 2), i.time_ns // NANOSECONDS_PER_MILLISECOND)
+    at = put_text(put_word(at, _KEY_S, 2), text.symbol_at, text.symbol_bytes)
+    at = put_decimal(put_word(at, _KEY_P, 2), i.price, text.price_scale, text.price_unit)
+    at = put_decimal(put_word(at, _KEY_Q, 2), i.quantity, text.quantity_scale, text.quantity_unit)
+    at = put_decimal(put_word(at, _KEY_I, 2), abs(i.imbalance), text.quantity_scale, text.quantity_unit)
+    at = put_word(at, _KEY_SIDE, 2)
+    if i.imbalance > 0:
+        at = put_word(at, _BUY, 4)
+    else:
+        at = put_word(at, _SELL if i.imbalance < 0 else _NEITHER, 5)
     _finish(composer, payload, at)
 
 
@@ -289,6 +315,13 @@ _DEPTH_TOPIC: Final = word_of(b"@depth")
 _DEPTH_HEAD: Final = word_of(b"\x87\xa1e")
 _DEPTH_EVENT: Final = word_of(b"\xabdepthU")
 _DEPTH_EVENT_END: Final = word_of(b"pdate")
+_AUCTION_TOPIC: Final = word_of(b"@auctio")
+_AUCTION_TOPIC_END: Final = word_of(b"n")
+_AUCTION_EVENT: Final = word_of(b"\xa7auctio")
+_AUCTION_EVENT_END: Final = word_of(b"n")
+_BUY: Final = word_of(b"\xa3BUY")
+_SELL: Final = word_of(b"\xa4SELL")
+_NEITHER: Final = word_of(b"\xa4NONE")
 _TICKER_TOPIC: Final = word_of(b"@bookTi")
 _TICKER_TOPIC_END: Final = word_of(b"cker")
 _TICKER_HEAD: Final = word_of(b"\x86\xa1u")
@@ -298,6 +331,8 @@ _KEY_S: Final = word_of(b"\xa1s")
 _KEY_T: Final = word_of(b"\xa1t")
 _KEY_P: Final = word_of(b"\xa1p")
 _KEY_Q: Final = word_of(b"\xa1q")
+_KEY_I: Final = word_of(b"\xa1i")
+_KEY_SIDE: Final = word_of(b"\xa1S")
 _KEY_TIME: Final = word_of(b"\xa1T")
 _KEY_M: Final = word_of(b"\xa1m")
 _KEY_FIRST: Final = word_of(b"\xa1U")

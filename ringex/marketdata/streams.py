@@ -3,6 +3,7 @@
     btcusdt@trade        one message a trade
     btcusdt@depth        one a batch: the levels that changed, each once, as it now is; U = the previous message's u + 1
     btcusdt@bookTicker   best bid and ask, when they have changed
+    btcusdt@auction      what an uncross would give, when that has changed; and what the uncross that begins will trade
 
 Topics are ASCII, payloads msgpack maps. Prices and quantities are strings with 8 decimals, times milliseconds.
 """
@@ -29,6 +30,23 @@ class TradeMessage(msgspec.Struct, kw_only=True):
     trade_ms: int = msgspec.field(name="T")
     buyer_is_maker: bool = msgspec.field(name="m")
     ignore: bool = msgspec.field(name="M", default=True)  # the dialect says: to be ignored
+
+
+class AuctionMessage(msgspec.Struct, kw_only=True):
+    """`@auction`: an uncross of the market `s` would trade `q` at `p`; of the side `S` then `i` would be left over."""
+
+    event: str = msgspec.field(name="e", default="auction")
+    event_ms: int = msgspec.field(name="E")
+    symbol: str = msgspec.field(name="s")
+    price: str = msgspec.field(name="p")
+    quantity: str = msgspec.field(name="q")
+    imbalance: str = msgspec.field(name="i")
+    side: str = msgspec.field(name="S")
+
+
+def side_left_over(imbalance: int) -> str:
+    """Of which side more is asked for than an uncross would trade."""
+    return "BUY" if imbalance > 0 else "SELL" if imbalance < 0 else "NONE"
 
 
 class DepthMessage(msgspec.Struct, kw_only=True):

@@ -25,7 +25,7 @@ from ringex.history.readmodel import ReadModel
 from ringex.marketdata.aggregates import Aggregates
 from ringex.marketdata.changes import changes_by_market
 from ringex.marketdata.depth import Quote
-from ringex.messages import TRADE
+from ringex.messages import INDICATIVE_EVENT, TRADE
 from ringex.terms import EventFlag, EventKind, Side
 
 SHUTDOWN: Final = "!serverShutdown"
@@ -48,7 +48,7 @@ class Hub:
         self._aggregate: dict[int, Aggregate] = {}  # by market: the one that may go on
         self._statistics = Statistics()
         self._live: dict[Kind, dict[int, list[Topic]]] = {
-            kind: {} for kind in (Kind.TRADE, Kind.AGGREGATE, Kind.BOOK_TICKER)
+            kind: {} for kind in (Kind.TRADE, Kind.AGGREGATE, Kind.BOOK_TICKER, Kind.AUCTION)
         }
         self._depth: dict[tuple[int, int], tuple[DepthBuffer, list[Topic]]] = {}  # by market and speed
         self._ticking: dict[int, dict[str, Topic]] = {}  # by speed
@@ -114,6 +114,11 @@ class Hub:
         payloads_now: Iterable[Payload | None] = ()
         if stream.kind == Kind.BOOK_TICKER:
             payloads_now = [self._book_ticker(market) for market in self._markets_of(number)]
+        elif stream.kind == Kind.AUCTION:
+            now = self._model.auctions.indication(number)
+            if now.goes_on:
+                row = (now.told_ns or now_ns, now.price, now.quantity, now.imbalance)
+                payloads_now = [partial(payloads.auction, self._model.markets[number], row)]
         elif stream.kind == Kind.LEVELS:
             update_id, payload_now = self._levels_payload(topic, number)
             self._updates.setdefault(stream.name, update_id)
@@ -143,6 +148,8 @@ class Hub:
         """Take EVENT records that the read model has applied, none left out."""
         if self._unknown and (events["kind"] == EventKind.MARKET).any():
             self._find_unknown()
+        if self._live[Kind.AUCTION]:  # before trades: what an uncross will trade is told before it does
+            self._on_auctions(events.view(_RAW)[kinds == EventKind.INDICATIVE].view(INDICATIVE_EVENT))
         ids = self._aggregates.number(events)
         if self._aggregate:
             self._close_aggregates(int(events["command_sequence"][0]))
@@ -194,6 +201,11 @@ class Hub:
     def _send_aggregate(self, number: int, found: Aggregate) -> None:
         for topic in list(self._live[Kind.AGGREGATE].get(number, ())):
             self._registry.publish(topic, partial(payloads.aggregate, self._model.markets[number], found))
+
+    def _on_auctions(self, told: np.ndarray) -> None:
+        for number, *row in told[["market", "time_ns", "price", "quantity", "imbalance"]].tolist():
+            for topic in list(self._live[Kind.AUCTION].get(number, ())):
+                self._registry.publish(topic, partial(payloads.auction, self._model.markets[number], tuple(row)))
 
     def _on_levels(self, events: np.ndarray) -> None:
         tickers = self._live[Kind.BOOK_TICKER]

@@ -15,7 +15,7 @@ from ringex.history.candles import Candle
 from ringex.history.catalogue import Market
 from ringex.marketdata.changes import MarketChanges
 from ringex.marketdata.depth import Quote
-from ringex.marketdata.streams import DepthMessage, TickerMessage, TradeMessage
+from ringex.marketdata.streams import AuctionMessage, DepthMessage, TickerMessage, TradeMessage, side_left_over
 from ringex.terms import Side
 
 AVERAGE_INTERVAL: Final = "5m"
@@ -179,6 +179,21 @@ def aggregate(market: Market, found: Aggregate, unit_ns: int) -> bytes:
             last_trade_id=found.last_trade_id,
             trade_time=time,
             buyer_is_maker=found.buyer_is_maker,
+        )
+    )
+
+
+def auction(market: Market, row: tuple[int, int, int, int], unit_ns: int) -> bytes:
+    """`row`: time in ns, price, quantity, imbalance."""
+    time_ns, price, quantity, imbalance = row
+    return encode(
+        AuctionMessage(
+            event_ms=time_ns // unit_ns,
+            symbol=market.symbol,
+            price=format_scaled(price, market.price_scale),
+            quantity=format_scaled(quantity, market.quantity_scale),
+            imbalance=format_scaled(abs(imbalance), market.quantity_scale),
+            side=side_left_over(imbalance),
         )
     )
 

@@ -39,6 +39,7 @@ class Kind(Enum):
     WINDOW = auto()
     CANDLE = auto()
     AVERAGE = auto()
+    AUCTION = auto()
     LISTEN_KEY = auto()
 
 
@@ -116,4 +117,5 @@ _SIMPLE: Final = {
     "ticker": (Kind.TICKER, SLOW_MS),
     "miniTicker": (Kind.MINI_TICKER, SLOW_MS),
     "avgPrice": (Kind.AVERAGE, SLOW_MS),
+    "auction": (Kind.AUCTION, 0),
 }

@@ -14,7 +14,7 @@ from ringex.gateways.web.reference.openapi import package_version
 from ringex.gateways.web.reference.schemas import ERROR, schema_of, scope_of, summary_of, words_of
 from ringex.gateways.weights import weights_of
 from ringex.history.intervals import INTERVALS
-from ringex.marketdata.streams import DepthMessage, TickerMessage, TradeMessage
+from ringex.marketdata.streams import AuctionMessage, DepthMessage, TickerMessage, TradeMessage
 
 MESSAGES: Final[dict[Kind, type[msgspec.Struct]]] = {
     Kind.TRADE: TradeMessage,
@@ -27,12 +27,13 @@ MESSAGES: Final[dict[Kind, type[msgspec.Struct]]] = {
     Kind.WINDOW: payloads.WindowMessage,
     Kind.CANDLE: payloads.CandleMessage,
     Kind.AVERAGE: payloads.AverageMessage,
+    Kind.AUCTION: AuctionMessage,
 }
 """The message of each kind of stream; those of all markets are lists of it."""
 EXAMPLE: Final = "btcusdt"
 _REFERENCE: Final = "#/components/schemas/{name}"
 _OF_MARKET: Final = (
-    *("trade", "aggTrade", "bookTicker", "ticker", "miniTicker", "avgPrice"),
+    *("trade", "aggTrade", "bookTicker", "ticker", "miniTicker", "avgPrice", "auction"),
     *("depth", "depth@100ms", "depth@1000ms"),
     *(f"depth{levels}{speed}" for levels in LEVELS for speed in ("", "@100ms", "@1000ms")),
     *(f"ticker_{window}" for window in WINDOWS),
