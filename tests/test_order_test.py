@@ -39,6 +39,7 @@ OF_PARAMETERS = {
     Reason.INVALID_PEG,
     Reason.INVALID_STRATEGY,
     Reason.INVALID_COMMAND,
+    Reason.INVALID_STRATEGY,
 }
 """What the gateway refuses before it makes a record."""
 SEEN = {

@@ -273,6 +273,14 @@ def is_in(address: str, networks: tuple[str, ...]) -> bool:
     return any(found in ip_network(network) for network in networks)
 
 
-def retry_seconds(data: Any) -> int:
-    """`Retry-After` of a refusal's data: whole seconds, rounded up."""
-    return -(-(data["retryAfter"] - data["serverTime"]) // 1000)
+def retry_seconds(data: Any) -> int | None:
+    """`Retry-After` of a refusal's data: whole seconds, rounded up. None where it says of no time to wait until."""
+    if not data or "retryAfter" not in data:
+        return None
+    return int(-(-(data["retryAfter"] - data["serverTime"]) // 1000))
+
+
+def retry_header(data: Any) -> bytes:
+    """The header line, or nothing."""
+    seconds = retry_seconds(data)
+    return b"" if seconds is None else b"Retry-After: %d\r\n" % seconds

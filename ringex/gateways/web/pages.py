@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ringex.gateways.errors import Refusal
-from ringex.gateways.limiter import retry_seconds
+from ringex.gateways.limiter import retry_header
 from ringex.gateways.web.peer import Site
 from ringex.gateways.web.reference.asyncapi import asyncapi
 from ringex.gateways.web.reference.openapi import openapi
@@ -44,7 +44,7 @@ def serve_page(request: Request, site: Site) -> bool:
     try:
         limiter.take(limiter.of_address(request.peer.address), WEIGHT, time.time_ns())
     except Refusal as refusal:
-        retry = b"Retry-After: %d\r\n" % retry_seconds(refusal.data)
+        retry = retry_header(refusal.data)
         request.respond(refusal.status, ENCODER.encode(refusal.body()), retry)
         return True
     content_type, make = found

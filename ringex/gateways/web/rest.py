@@ -15,7 +15,7 @@ import msgspec
 from ringex.gateways import times
 from ringex.gateways.auth import Proof
 from ringex.gateways.errors import Refusal, invalid
-from ringex.gateways.limiter import retry_seconds
+from ringex.gateways.limiter import retry_header
 from ringex.gateways.parameters import PARAMETERS_MAX
 from ringex.gateways.web.pages import serve_page
 from ringex.gateways.web.peer import Site
@@ -71,7 +71,7 @@ def reply(message: dict[str, Any]) -> None:
         request.respond(200, ENCODER.encode(message["result"]), extra)
         return
     if message["status"] in (418, 429) and "data" in error:
-        extra += b"Retry-After: %d\r\n" % retry_seconds(error["data"])
+        extra += retry_header(error["data"])
     request.respond(message["status"], ENCODER.encode(error), extra)
 
 

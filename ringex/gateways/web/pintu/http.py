@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ringex.gateways.errors import Refusal
-from ringex.gateways.limiter import retry_seconds
+from ringex.gateways.limiter import retry_header
 from ringex.gateways.web.peer import Site
 from ringex.gateways.web.pintu import envelope
 from ringex.gateways.web.pintu.translation import ROOT, Translated, timed, translate
@@ -42,7 +42,7 @@ class Ticket:
     def refuse(self, refusal: Refusal) -> None:
         extra = b""
         if refusal.status in (418, 429) and refusal.data is not None:
-            extra = b"Retry-After: %d\r\n" % retry_seconds(refusal.data)
+            extra = retry_header(refusal.data)
         body = ENCODER.encode(envelope.refused(self.request_id, self.method, refusal))
         self.request.respond(refusal.status, body, extra)
 
