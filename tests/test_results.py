@@ -137,6 +137,7 @@ def test_orders(call: Caller) -> None:
     assert call("myPreventedMatches", symbol=MARKET, orderId=expired["orderId"])
     call("myAllocations", symbol=MARKET)
     call("countdownCancelAll", symbol=MARKET, countdownTime=600_000)
+    assert call("countdownCancelAll.status")
     call("countdownCancelAll", countdownTime=0)
     replacing = {"cancelOrderId": bid["orderId"], "cancelReplaceMode": "STOP_ON_FAILURE"}
     call("order.cancelReplace", **LIMIT, **replacing, side="BUY", price="22000", newOrderRespType="FULL")
@@ -180,7 +181,7 @@ def test_markets(call: Caller) -> None:
     for method in ("ping", "time", "exchangeInfo", "ticker.24hr", "ticker.price", "ticker.book", "system.status"):
         call(method)
     call("contracts.exchangeInfo")
-    for method in ("trades.recent", "trades.historical", "trades.aggregate", "avgPrice", "depth", "ticker"):
+    for method in ("trades.recent", "trades.historical", "trades.aggregate", "avgPrice", "depth", "ticker", "auction"):
         assert call(method, symbol=MARKET)
     for candles in ("klines", "uiKlines"):
         assert call(candles, symbol=MARKET, interval="1d")

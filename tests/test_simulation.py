@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from event_records import RandomRun
 from reference.desk import ALICE, BTC, BUY, SELL, USDT, Desk
 from reference.records import records_of
 
@@ -24,7 +25,7 @@ from simulation.world import BrokenError, World
 from ringex.engine.export import state_hash
 from ringex.messages import EVENT
 from ringex.tables import ids_find
-from ringex.terms import EventKind
+from ringex.terms import CommandKind, EventKind
 
 SEED = 20_261_125
 
@@ -138,6 +139,16 @@ def test_shrinking_leaves_what_is_needed() -> None:
     assert list(shrink(rolls, lambda left: {(17,), (60,)} <= set(left))) == [(17,), (60,)]
     attempts = []
     assert len(shrink(rolls, lambda left: bool(attempts.append(left)), attempts_max=7)) == 100 and len(attempts) == 7
+
+
+def test_streams_send_every_kind_of_command_and_are_told_of_every_kind_of_event() -> None:
+    """Whoever adds a kind teaches the streams to draw it: property tests and simulation live on them."""
+    sent, told = {int(CommandKind.TIMER)}, set()  # TIMER is what the matcher puts in by itself
+    for seed in range(20):
+        run = RandomRun(seed, 400)
+        sent |= set(run.commands["kind"].tolist())
+        told |= set(run.events["kind"].tolist())
+    assert set(CommandKind) <= sent and told == set(EventKind)
 
 
 def test_events_tell_of_every_kind(tmp_path: Path) -> None:

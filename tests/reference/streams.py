@@ -39,7 +39,7 @@ ORDER_TYPES = (
 )
 SESSIONS = ({}, {"gateway": 3, "incarnation": 4}, {"gateway": 3, "incarnation": 5}, {"gateway": 3, "incarnation": 5})
 PREVENTION_MODES = (*[SelfTradePrevention.NONE] * 6, *SelfTradePrevention)
-FLAG_BITS = (0, 0, 0, 0, 1, 2, 2, 4, 8, 14, 0xFFFF_FFF0)
+FLAG_BITS = (0, 0, 0, 0, 1, 2, 2, 4, 8, 14, 64, 66, 0xFFFF_FFF0)
 
 
 class Dice:
@@ -528,7 +528,9 @@ class Stream:
 
     def _odd(self, dice: Dice) -> tuple[Fields, ...]:
         """Kinds that a client does not send."""
-        kind = dice.one_of((CommandKind.SESSION_LOST, CommandKind.CONTINUE, 0, CommandKind.TRIGGER, 255))
+        kind = dice.one_of(
+            (CommandKind.SESSION_LOST, CommandKind.CONTINUE, 0, CommandKind.TRIGGER, CommandKind.UNCROSS, 255)
+        )
         return (self.desk.command(kind, account=dice.below(ACCOUNTS + 1), gateway=3, incarnation=4),)
 
     def _malformed(self, dice: Dice) -> tuple[Fields, ...]:
