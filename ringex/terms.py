@@ -176,6 +176,8 @@ class CommandFlag(IntEnum):
     """PLACE: the order is canceled when its session ends."""
     OF_SESSION = 32
     """CANCEL_ALL: only orders that the command's own session has placed."""
+    CANCEL_ONLY = 64
+    """CANCEL_REPLACE: cancel even where the account may send no new order now (orderRateLimitExceededMode)."""
 
 
 class EventKind(IntEnum):

@@ -11,7 +11,7 @@ from scene import Scene, kinds
 from ringex.engine import Matcher
 from ringex.engine.snapshot import load_snapshot, write_snapshot
 from ringex.reasons import Reason
-from ringex.terms import EventKind, MarketStatus, TimeInForce
+from ringex.terms import CommandFlag, EventKind, MarketStatus, TimeInForce
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
@@ -169,7 +169,11 @@ def test_a_replaced_order_is_a_new_one_and_a_remembered_request_is_not(scene: Sc
     assert again["kind"] == EventKind.DUPLICATE
     events = scene.do(scene.desk.cancel_leg(ALICE, accepted["order_id"]), scene.desk.place(ALICE, BUY, 101, 1))
     assert kinds(events) == [EventKind.CANCELED, EventKind.ACCEPTED]
-    events = scene.do(scene.desk.cancel_leg(ALICE, events[1]["order_id"]), scene.desk.place(ALICE, BUY, 102, 1))
+    order = events[1]["order_id"]
+    place = scene.desk.place(ALICE, BUY, 102, 1)
+    for flag_bits in (0, CommandFlag.ALLOW_FAILURE):
+        assert scene.refused(scene.desk.cancel_leg(ALICE, order, flag_bits=flag_bits), place) == Reason.ORDER_RATE_10S
+    events = scene.do(scene.desk.cancel_leg(ALICE, order, flag_bits=CommandFlag.CANCEL_ONLY), place)
     assert kinds(events) == [EventKind.CANCELED, EventKind.REJECTED]
     assert events[1]["reason"] == Reason.ORDER_RATE_10S
 

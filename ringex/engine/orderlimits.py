@@ -47,8 +47,8 @@ def note_first_fill(root: int, account: int, credit: int) -> None:
 
 
 @inlined
-def check_order_limits(root: int, account: int, count: int) -> int:
-    """Whether the account may send `count` more orders: a Reason, or NONE."""
+def check_order_rates(root: int, account: int, count: int) -> int:
+    """Whether the account may send `count` more orders just now, as far as rates go: a Reason, or NONE."""
     s = record_at(root, 0, ROOT)
     a = record_at(s.accounts, int64(account), ACCOUNT)
     most = int64(a.orders_10s_max) if a.orders_10s_max != 0 else s.orders_10s_max
@@ -57,6 +57,17 @@ def check_order_limits(root: int, account: int, count: int) -> int:
     most = int64(a.orders_1d_max) if a.orders_1d_max != 0 else s.orders_1d_max
     if a.day_count + count > most and (a.day == s.day or count > most):
         return int64(Reason.ORDER_RATE_1D)
+    return int64(Reason.NONE)
+
+
+@inlined
+def check_order_limits(root: int, account: int, count: int) -> int:
+    """Whether the account may send `count` more orders: a Reason, or NONE."""
+    reason = check_order_rates(root, account, count)
+    if reason != Reason.NONE:
+        return reason
+    s = record_at(root, 0, ROOT)
+    a = record_at(s.accounts, int64(account), ACCOUNT)
     most = int64(a.open_orders_max) if a.open_orders_max != 0 else s.open_orders_max
     return int64(Reason.TOO_MANY_OPEN_ORDERS) if a.open_orders + count > most else int64(Reason.NONE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ringex.admission import good_till_reason, is_taken_in_auction, standing_reason
 from ringex.engine.book import (
     best_level,
     book_enter_at,
@@ -37,7 +38,7 @@ from ringex.engine.events import (
 from ringex.engine.filters import check_counts, check_position, check_price, market_reach
 from ringex.engine.ledger import balance_free, balances_make, held_amount, held_balance, hold
 from ringex.engine.matching import look_for_stops, match, trade_quantity
-from ringex.engine.orderlimits import note_accepted
+from ringex.engine.orderlimits import check_order_rates, note_accepted
 from ringex.engine.orderlists import is_pending, list_of
 from ringex.engine.prevention import mode_of
 from ringex.engine.records import ACCOUNT, LEVEL, MARKET, ORDER, ORDER_COLD, ORDER_LIST, ROOT, TERMS
@@ -67,7 +68,6 @@ from ringex.rules import (
 from ringex.tables import ids_find, pool_full, pool_take, words_copy, words_empty, words_equal
 from ringex.tables.words import WORDS_BYTES
 from ringex.terms import (
-    AccountStatus,
     CommandFlag,
     CommandKind,
     EventFlag,
@@ -142,10 +142,9 @@ def order_refusal(root: int, command: int, is_pending: bool) -> int:
         return int64(Reason.INVALID_ORDER_TYPE)
     if not takes_time_in_force(c.order_type, c.time_in_force):
         return int64(Reason.INVALID_TIME_IN_FORCE)
-    if (c.good_till_ns != 0) != (c.time_in_force == TimeInForce.GTD):
-        return int64(Reason.INVALID_GOOD_TILL)
-    if c.time_in_force == TimeInForce.GTD and c.good_till_ns <= s.time_ns:
-        return int64(Reason.INVALID_GOOD_TILL)
+    reason = good_till_reason(int64(c.time_in_force), c.good_till_ns, s.time_ns)
+    if reason != Reason.NONE:
+        return reason
     mode = int64(c.self_trade_prevention)
     by_quote = c.order_type == OrderType.MARKET and c.quote_quantity > 0
     if mode > SelfTradePrevention.DECREMENT or (mode == SelfTradePrevention.DECREMENT and by_quote):
@@ -154,7 +153,8 @@ def order_refusal(root: int, command: int, is_pending: bool) -> int:
     reason = check_strategy(p.strategy_id, int64(p.strategy_type))
     if reason != Reason.NONE:
         return reason
-    if market.status != MarketStatus.TRADING and not is_pending and not _may_wait(c.order_type, c.time_in_force):
+    is_taken = is_pending or is_taken_in_auction(c.order_type, c.time_in_force)
+    if market.status != MarketStatus.TRADING and not is_taken:
         return int64(Reason.NOT_IN_AUCTION)
     has_found = command == s.scratch
     price = int64(0) if has_found else c.price
@@ -194,21 +194,11 @@ def entry_refusal(root: int, command: int) -> int:
 
 
 @inlined
-def _may_wait(order_type: int, time_in_force: int) -> bool:
-    """Whether a market that only collects orders takes such a one."""
-    return is_stop(order_type) or (order_type == OrderType.LIMIT and may_rest(time_in_force))
-
-
-@inlined
 def standing_refusal(root: int, account: int, market: int) -> int:
     """Why an account may not trade in a market as things stand: a Reason, or NONE."""
     s = record_at(root, 0, ROOT)
-    if record_at(s.accounts, int64(account), ACCOUNT).status == AccountStatus.BLOCKED:
-        return int64(Reason.ACCOUNT_BLOCKED)
-    status = record_at(s.markets, int64(market), MARKET).status
-    if status == MarketStatus.HALT or status == MarketStatus.CLOSED:
-        return int64(Reason.MARKET_CLOSED)
-    return int64(Reason.NONE)
+    status = int64(record_at(s.accounts, int64(account), ACCOUNT).status)
+    return standing_reason(status, int64(record_at(s.markets, int64(market), MARKET).status))
 
 
 @inlined
@@ -467,9 +457,19 @@ def remove(root: int, slot: int, command_kind: int, reason: int, words: int) -> 
 
 @compiled
 def cancel_replace(root: int, command: int, second: int) -> None:
-    """CANCEL_REPLACE: the cancel leg, then the new order, unless a failed cancel forbids it."""
-    allowed = int64(record_at(command, 0, COMMAND).flag_bits) & CommandFlag.ALLOW_FAILURE
-    if cancel(root, command) != Reason.NONE and allowed == 0:
+    """CANCEL_REPLACE: the cancel leg, then the new order, unless a failed cancel forbids it.
+
+    Neither, unless CANCEL_ONLY is asked for, where the account has sent as many orders as it may.
+    """
+    c = record_at(command, 0, COMMAND)
+    flag_bits = int64(c.flag_bits)
+    if flag_bits & CommandFlag.CANCEL_ONLY == 0:
+        reason = check_order_rates(root, int64(c.account), int64(1))
+        if reason != Reason.NONE:
+            request_outcome(root, int64(0), reason)
+            reject(root, second, int64(CommandKind.PLACE), reason)
+            return
+    if cancel(root, command) != Reason.NONE and flag_bits & CommandFlag.ALLOW_FAILURE == 0:
         request_outcome(root, int64(0), int64(Reason.CANCEL_REJECTED))
         reject(root, second, int64(CommandKind.PLACE), int64(Reason.CANCEL_REJECTED))
         return

@@ -112,16 +112,22 @@ def amended(model: ReadModel, order_list: OrderList) -> dict[str, Any]:
     return {name: whole[name] for name in names}
 
 
-def cancel_replaced(market: Market, events: list[Row], response_type: str, model: ReadModel) -> dict[str, Any]:
-    """order.cancelReplace: both legs' outcome. Raises Refusal -2021 or -2022 with both in `data`."""
+def cancel_replaced(
+    market: Market, events: list[Row], response_type: str, model: ReadModel, *, stops: bool
+) -> dict[str, Any]:
+    """order.cancelReplace: both legs' outcome. Raises Refusal -2021 or -2022 with both in `data`; where neither leg was
+    looked at, because the request as a whole was refused, with that reason. `stops`: STOP_ON_FAILURE.
+    """
     kinds = [event["command_kind"] for event in events]
     start = kinds.index(CommandKind.PLACE) if CommandKind.PLACE in kinds else len(events)
     cancel, place = events[:start], events[start:]
-    canceled_well = bool(cancel) and cancel[0]["kind"] == EventKind.CANCELED
+    if not place or not cancel:
+        raise replies.refusal_of(market, events[0], model)
+    canceled_well = cancel[0]["kind"] == EventKind.CANCELED
     cancel_response = canceled(cancel, model)[0] if canceled_well else _refused(market, cancel, model)
-    if place and place[0]["kind"] == EventKind.ACCEPTED:
+    if place[0]["kind"] == EventKind.ACCEPTED:
         new_result, new_response = "SUCCESS", replies.placed(market, place, response_type, model)
-    elif place and place[0]["reason"] != Reason.CANCEL_REJECTED:
+    elif place[0]["reason"] != Reason.CANCEL_REJECTED:
         new_result, new_response = "FAILURE", _refused(market, place, model)
     else:
         new_result, new_response = "NOT_ATTEMPTED", None
@@ -134,11 +140,10 @@ def cancel_replaced(market: Market, events: list[Row], response_type: str, model
     if canceled_well and new_result == "SUCCESS":
         return data
     if canceled_well or new_result == "SUCCESS":
-        raise Refusal(*REASON_TEXT[Reason.NEW_ORDER_REJECTED], data=data, status=409)
+        exceeds = new_result == "FAILURE" and place[0]["reason"] in (Reason.ORDER_RATE_10S, Reason.ORDER_RATE_1D)
+        raise Refusal(*REASON_TEXT[Reason.NEW_ORDER_REJECTED], data=data, status=429 if exceeds and stops else 409)
     raise Refusal(*REASON_TEXT[Reason.CANCEL_REJECTED], data=data)
 
 
 def _refused(market: Market, events: list[Row], model: ReadModel) -> dict[str, Any]:
-    return (
-        replies.refusal_of(market, events[0], model).body() if events else Refusal(-2011, "Unknown order sent.").body()
-    )
+    return replies.refusal_of(market, events[0], model).body()

@@ -106,6 +106,7 @@ CANCEL_REPLACE_PARAMETERS: Final = (
     Parameter("cancelOrigClientOrderId", Kind.ORDER_CLIENT_ID),
     Parameter("cancelNewClientOrderId", Kind.CLIENT_ID),
     _RESTRICTIONS,
+    Parameter("orderRateLimitExceededMode", Kind.CHOICE, choices=("DO_NOTHING", "CANCEL_ONLY")),
 )
 KEEP_PRIORITY_PARAMETERS: Final = (
     *_WHICH_ORDER,
@@ -201,13 +202,16 @@ def cancel_replace(call: Call) -> Submission:
     _name_order(leg, market, arguments, "cancelOrderId", "cancelOrigClientOrderId")
     _set_text(leg, "client_order_id", arguments.get("cancelNewClientOrderId"))
     allows_failure = arguments["cancelReplaceMode"] == "ALLOW_FAILURE"
-    leg["flag_bits"] = _restriction(arguments) | (CommandFlag.ALLOW_FAILURE if allows_failure else 0)
+    flag_bits = _restriction(arguments) | (CommandFlag.ALLOW_FAILURE if allows_failure else 0)
+    if arguments.get("orderRateLimitExceededMode") == "CANCEL_ONLY":
+        flag_bits |= CommandFlag.CANCEL_ONLY
+    leg["flag_bits"] = flag_bits
     response_type = response_type_of(arguments)
 
     def reply(events: list[Row]) -> Any:
         if events[0]["kind"] == EventKind.DUPLICATE:
             return _first_outcome(call, market, events[0], response_type)
-        return listreplies.cancel_replaced(market, events, response_type, call.model)
+        return listreplies.cancel_replaced(market, events, response_type, call.model, stops=not allows_failure)
 
     return Submission(records, reply)
 

@@ -254,6 +254,12 @@ class ReferenceExchange:
         except RefusedError as refused:
             self.reports.refusal(cancel or place, refused.reason)
             return 0, refused.reason
+        if cancel is not None and not cancel["flag_bits"] & CommandFlag.CANCEL_ONLY:
+            try:
+                self.placing.check_order_rates(place["account"], 1)
+            except RefusedError as refused:
+                self.reports.refusal(place, refused.reason)
+                return 0, refused.reason
         may_place = cancel is None or self._cancel_leg(cancel) or cancel["flag_bits"] & CommandFlag.ALLOW_FAILURE
         if not may_place:
             self.reports.refusal(place, Reason.CANCEL_REJECTED)

@@ -153,7 +153,8 @@ class Placing:
     def check_counts(self, market: Market, commands: list[Fields]) -> None:
         """Whether the account may have these orders open in the market, besides those that are."""
         account, market_number = commands[0]["account"], commands[0]["market"]
-        self._check_order_limits(account, len(commands))
+        self.check_order_rates(account, len(commands))
+        self._check_open_orders(account, len(commands))
         mine = [o for o in self.state.open_orders.values() if (o.account, o.market) == (account, market_number)]
         if len(mine) + len(commands) > market.orders_per_account_max:
             raise RefusedError(Reason.TOO_MANY_ORDERS)
@@ -190,14 +191,18 @@ class Placing:
         if order.is_waiting and not order.trailing_delta and is_due(order, market.last_price):
             raise RefusedError(Reason.WOULD_TRIGGER)
 
-    def _check_order_limits(self, account: int, count: int) -> None:
-        """How many orders the account may send in a while, and have open in all markets."""
+    def check_order_rates(self, account: int, count: int) -> None:
+        """How many orders the account may send in a while."""
         now, directory = self.reports.record["time_ns"], self.state.directory
         counts = directory.accounts[account].order_counts
         if counts.of("orders_10s_max", now) + count > directory.order_limit(account, "orders_10s_max"):
             raise RefusedError(Reason.ORDER_RATE_10S)
         if counts.of("orders_1d_max", now) + count > directory.order_limit(account, "orders_1d_max"):
             raise RefusedError(Reason.ORDER_RATE_1D)
+
+    def _check_open_orders(self, account: int, count: int) -> None:
+        """How many it may have open in all markets."""
+        directory = self.state.directory
         all_open = [order for order in self.state.open_orders.values() if order.account == account]
         if len(all_open) + count > directory.order_limit(account, "open_orders_max"):
             raise RefusedError(Reason.TOO_MANY_OPEN_ORDERS)
