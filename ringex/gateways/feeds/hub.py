@@ -149,7 +149,7 @@ class Hub:
         if self._unknown and (events["kind"] == EventKind.MARKET).any():
             self._find_unknown()
         if self._live[Kind.AUCTION]:  # before trades: what an uncross will trade is told before it does
-            self._on_auctions(events.view(_RAW)[kinds == EventKind.INDICATIVE].view(INDICATIVE_EVENT))
+            self._on_auctions(events.view(_RAW)[events["kind"] == EventKind.INDICATIVE].view(INDICATIVE_EVENT))
         ids = self._aggregates.number(events)
         if self._aggregate:
             self._close_aggregates(int(events["command_sequence"][0]))
