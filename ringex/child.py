@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -113,6 +114,7 @@ def _live(role: Role, settings: Settings, run: Run, supervisor_pid: int) -> None
             psutil.Process().cpu_affinity([settings.cores[min(role.core_rank, len(settings.cores) - 1)]])
         if role.niceness:
             os.nice(role.niceness)
+        gc.freeze()  # what the supervisor has made stays for ever: no collection need look at it
         code = role.main(settings, run) or 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

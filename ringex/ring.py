@@ -586,10 +586,13 @@ class Reader(_Waiting):
         """Ask for the doorbell to be rung. False, and nothing is asked, if there is something to read already."""
         return bool(ring_arm(self._ring.address, self._reader, self.cursor))
 
-    def disarm(self) -> None:
-        """Call this when the doorbell rang, before reading: it silences the doorbell."""
+    def disarm(self, *, rang: bool = True) -> None:
+        """Call this after the sleep, before reading: it silences the doorbell.
+
+        Where that is known not to have `rang`, nothing is asked of it; had it rung since, the next sleep ends at once.
+        """
         ring_set_parked(self._ring.address, self._reader, 0)
-        if self._doorbell >= 0:
+        if rang and self._doorbell >= 0:
             with suppress(BlockingIOError):  # nobody rang
                 os.eventfd_read(self._doorbell)
 

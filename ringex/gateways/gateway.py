@@ -272,9 +272,9 @@ class Gateway:
         """Do what can be done without waiting. True if there is more to do at once."""
         self._tell_ends()
         self._outbox.flush()
+        more = self._take_events()  # before what can wait: somebody waits for these replies
         self.desk.count_into(self.counts)
         self.limiter.refresh()
-        more = self._take_events()
         more |= self.streams.go_on(self.model, time.time_ns())
         self._outbox.flush()  # what replies have set off
         self._give_up_late()

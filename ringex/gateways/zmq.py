@@ -14,6 +14,7 @@ import signal
 import socket as sockets
 import threading
 import time
+from collections.abc import Container
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from types import FrameType
@@ -213,13 +214,15 @@ class ZmqGateway:
         if self._run.ready_fd >= 0:
             os.write(self._run.ready_fd, f"gateway {self._number}\n".encode())
         fronts = list(self._fronts.values())
+        ready: Container[object] | None = None
         while not self._stopping:
             received = False
             for front in fronts:
+                if ready is not None and front.socket not in ready:
+                    continue
                 received |= front.receive() if front.express is None else front.receive_express(front.express)
             more = gateway.turn()
-            if not received and not more:
-                self._wait(gateway)
+            ready = None if received or more else self._wait(gateway)
         deadline = time.monotonic() + STOP_SECONDS
         while (gateway.turn() or gateway.in_flight) and time.monotonic() < deadline:
             self._wait(gateway)
@@ -246,18 +249,19 @@ class ZmqGateway:
             log.warning("connection %d is ended: its peer is gone, or does not read", connection.number)
         gateway.closed(connection)
 
-    def _wait(self, gateway: Gateway) -> None:
-        """Sleep until a socket, the doorbell or a deadline calls."""
+    def _wait(self, gateway: Gateway) -> Container[object] | None:
+        """Sleep until a socket, the doorbell or a deadline calls. Returns the sockets that did; None: any may have."""
         timeout = WAIT_SECONDS_MAX
         if gateway.next_deadline is not None:
             timeout = min(timeout, max(gateway.next_deadline - time.monotonic(), 0.0))
         reader = gateway.follower.reader
         if not reader.arm():
-            return
+            return None
         ready = dict(self._poller.poll(int(timeout * 1000) + 1))
-        reader.disarm()
+        reader.disarm(rang=self._run.doorbells[self._number] in ready)
         if self._wake_reading.fileno() in ready:
             self._wake_reading.recv(4096)
+        return ready
 
     def _bind(self, transport: Transport, endpoint: str, gateway: Gateway) -> None:
         router = self._context.socket(zmq.ROUTER)
