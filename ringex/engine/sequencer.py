@@ -70,6 +70,8 @@ from ringex.terms import CommandKind
 COMMANDS_PER_TURN_MAX: Final = 256
 """How many commands one source may have taken before the next has its turn, and before the clock is read again."""
 YIELDS_MAX: Final = 8
+SPINS_PER_YIELD: Final = 256
+"""So often it lets others run while it spins: a core is seldom the matcher's alone, and to ask takes little."""
 
 RUNNING: Final = 1
 JOURNAL_FAILED: Final = 2
@@ -135,7 +137,7 @@ def sequencer_run(address: int, until_ns: int) -> int:
         if idle > s.spins_max + YIELDS_MAX:
             _park(s, until_ns)
             idle = 0
-        elif idle > s.spins_max:
+        elif idle > s.spins_max or idle & SPINS_PER_YIELD - 1 == SPINS_PER_YIELD - 1:
             yield_cpu()
         elif idle > 0:
             pause()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing.synchronize
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +21,8 @@ from ringex.terms import EventFlag, EventKind
 
 from .client import BINARY, Wire
 
-SYNCS: Final = 200
+SYNCED_RECORDS: Final = 1 << 12
+"""Of the file that a REQ peer writes to, round and round."""
 _FORK: Final = multiprocessing.get_context("fork")
 _HIGH_WATER: Final = 1 << 20
 _READY_SECONDS_MAX: Final = 10.0
@@ -29,10 +30,13 @@ _READY_SECONDS_MAX: Final = 10.0
 
 @contextmanager
 def bare_peer(wire: Wire, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The endpoint of a peer that answers clients of `wire` at once, and the process of its own that it is."""
+    """The endpoint of a peer that answers clients of `wire` at once, and the process of its own that it is.
+
+    A client of REQ is answered after a record has been written to a file in `folder`, into zeros, and synced.
+    """
     endpoint = f"ipc://{folder}/bare-{wire}"
     ready = _FORK.Event()
-    process = _FORK.Process(target=_serve, args=(_ANSWERERS[wire], endpoint, ready), daemon=True)
+    process = _FORK.Process(target=_serve, args=(wire, endpoint, ready, folder), daemon=True)
     process.start()
     try:
         if not ready.wait(_READY_SECONDS_MAX):
@@ -43,26 +47,12 @@ def bare_peer(wire: Wire, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
         process.join()
 
 
-def sync_us(folder: Path) -> float:
-    """The median of a write of one record and its fdatasync, into zeros that were written before, in `folder`."""
-    times = []
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
-        file.write(bytes(RECORD_BYTES * SYNCS))
-        file.flush()
-        os.fsync(file.fileno())
-        for at in range(SYNCS):
-            started = time.perf_counter_ns()
-            os.pwrite(file.fileno(), b"\1" * RECORD_BYTES, at * RECORD_BYTES)
-            os.fdatasync(file.fileno())
-            times.append(time.perf_counter_ns() - started)
-    return float(np.median(times)) / 1000
-
-
 Answerer = Callable[["zmq.Socket[bytes]"], None]
 
 
-def _serve(answer: Answerer, endpoint: str, ready: multiprocessing.synchronize.Event) -> None:
-    socket: zmq.Socket[bytes] = zmq.Context().socket(zmq.REP if answer is _answer_req else zmq.ROUTER)
+def _serve(wire: Wire, endpoint: str, ready: multiprocessing.synchronize.Event, folder: Path) -> None:
+    socket: zmq.Socket[bytes] = zmq.Context().socket(zmq.REP if wire == Wire.REQ else zmq.ROUTER)
+    answer = _req_answerer(folder) if wire == Wire.REQ else _ANSWERERS[wire]
     socket.setsockopt(zmq.SNDHWM, _HIGH_WATER)
     socket.setsockopt(zmq.RCVHWM, _HIGH_WATER)
     socket.bind(endpoint)
@@ -76,8 +66,20 @@ def _serve(answer: Answerer, endpoint: str, ready: multiprocessing.synchronize.E
             continue
 
 
-def _answer_req(socket: zmq.Socket[bytes]) -> None:
-    socket.send(_reply(socket.recv(zmq.NOBLOCK)))
+def _req_answerer(folder: Path) -> Answerer:
+    file = tempfile.NamedTemporaryFile(dir=folder)  # noqa: SIM115 -- it lives as long as this process
+    file.write(bytes(RECORD_BYTES * SYNCED_RECORDS))
+    file.flush()
+    os.fsync(file.fileno())
+    places = itertools.cycle(range(0, RECORD_BYTES * SYNCED_RECORDS, RECORD_BYTES))
+
+    def answer(socket: zmq.Socket[bytes]) -> None:
+        reply = _reply(socket.recv(zmq.NOBLOCK))
+        os.pwrite(file.fileno(), b"\1" * RECORD_BYTES, next(places))
+        os.fdatasync(file.fileno())
+        socket.send(reply)
+
+    return answer
 
 
 def _answer_msgpack(socket: zmq.Socket[bytes]) -> None:
@@ -104,7 +106,6 @@ def _reply(raw: bytes) -> bytes:
 
 
 _ANSWERERS: Final[dict[Wire, Answerer]] = {
-    Wire.REQ: _answer_req,
     Wire.MSGPACK: _answer_msgpack,
     Wire.BINARY: _answer_binary,
 }
