@@ -98,8 +98,8 @@ class Episode:
         batch: list[Fields] = []
 
         def send(records: tuple[Fields, ...]) -> None:
-            for record in records:
-                _as_sequenced(record, side.room)
+            for number, record in enumerate(records):
+                _as_sequenced(record, side.room, is_first=number == 0)
             batch.extend(records)
             self.last_commands = [*self.last_commands[-TOLD_COMMANDS:], *records]
             side.apply(records)
@@ -113,12 +113,13 @@ class Episode:
         side.look(events)
 
 
-def _as_sequenced(record: Fields, room: Limits) -> None:
-    """Make of a random command one that a sequencer might journal.
+def _as_sequenced(record: Fields, room: Limits, *, is_first: bool) -> None:
+    """Make of a record of a random command one that a sequencer might journal.
 
-    The matcher process journals no LIMITS_SET beyond the room of its tables, and recovery relies on that.
+    Only a command's first record says that there are more, and the matcher process journals no LIMITS_SET beyond the
+    room of its tables: recovery relies on both.
     """
-    if not 1 < record["slots"] <= RECORDS_PER_COMMAND_MAX:
+    if not is_first or not 1 < record["slots"] <= RECORDS_PER_COMMAND_MAX:
         record["slots"] = 1
     if record["kind"] == CommandKind.LIMITS_SET:
         record |= {name: min(record[name], getattr(room, name)) for name in LIMIT_NAMES}
