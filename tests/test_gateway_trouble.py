@@ -173,7 +173,7 @@ def await_count(exchange: Exchange, name: str, before: int) -> None:
 
 
 def test_large_answers_that_are_not_read_are_bounded(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ringex.gateways.gateway.UNREAD_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr("ringex.gateways.questions.UNREAD_BYTES_MAX", 1 << 20)
     before = exchange.admin("admin.status", {})["counts"].get("refused-1003", 0)
     mute = exchange.client()
     asked = [mute.send("exchangeInfo") for _ in range(3000)]  # some 30 MB of answers: its own socket takes 10 of them

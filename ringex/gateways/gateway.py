@@ -13,9 +13,9 @@ import math
 import sys
 import time
 import traceback
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -23,21 +23,19 @@ import numpy as np
 
 from ringex.gateways import binary
 from ringex.gateways.admin import ADMIN_METHODS
-from ringex.gateways.auth import Proof, Timing, authenticate, proof_of, require_address, require_scope, timing
+from ringex.gateways.auth import Proof
 from ringex.gateways.backlog import Backlog
 from ringex.gateways.batches import Batches
 from ringex.gateways.board import Board
+from ringex.gateways.callers import account_of, caller_of
 from ringex.gateways.calls import Call, Submission
 from ringex.gateways.disconnects import Disconnects
 from ringex.gateways.errors import (
-    NO_SUCH_ORDER,
     TOO_OLD,
     Refusal,
     malformed,
-    missing,
     overloaded,
     timed_out,
-    too_many,
     unknown_error,
 )
 from ringex.gateways.express.answering import Replies
@@ -46,12 +44,13 @@ from ringex.gateways.handover import ORDERING, offer_seat, pending_of
 from ringex.gateways.keystore import Key, Keystore
 from ringex.gateways.limiter import Limiter, Use
 from ringex.gateways.listenkeys import ListenKeys
-from ringex.gateways.lookups import Lookup, LookupDesk, StoreBehind
+from ringex.gateways.lookups import LookupDesk
 from ringex.gateways.meters import Meter
-from ringex.gateways.methods import METHODS, Method, Security
+from ringex.gateways.methods import METHODS, Security
 from ringex.gateways.outbox import Outbox
 from ringex.gateways.parameters import decode
 from ringex.gateways.pending import Deferred, Pending
+from ringex.gateways.questions import Questions
 from ringex.gateways.requests import MSGPACK, Fault, RequestReader
 from ringex.gateways.rows import Row, rows_of
 from ringex.gateways.session import Connection, Connections
@@ -63,7 +62,6 @@ from ringex.gateways.weights import weight_of
 from ringex.history.follower import EventsGoneError, Follower
 from ringex.history.past import Past
 from ringex.history.readmodel import ReadModel
-from ringex.history.store.store import StoreAway
 from ringex.messages import RECORD_BYTES, commands
 from ringex.ring import Producer
 from ringex.terms import CommandKind, EventFlag, EventKind, KeyScope, Transport
@@ -72,12 +70,7 @@ VERSION_PREFIX: Final = "v3/"
 """May stand before a method's name, as in `v3/order.place`."""
 ANSWER_SECONDS: Final = 5.0
 """After that long without the command's last event the answer is -1007."""
-BACKLOG_SECONDS: Final = 0.005
-"""How often the backlog is looked at while a query waits for it."""
 PENDING_MAX: Final = 1 << 16
-DEFERRED_MAX: Final = 1 << 14
-UNREAD_BYTES_MAX: Final = 8 << 20
-"""Large messages to one connection that it has not read. With more, its queries are refused until it reads."""
 EVENTS_PER_POLL: Final = 4096
 EVENTS_PER_TURN_MAX: Final = 1 << 16
 EVENTS_KEPT_MAX: Final = 1 << 14
@@ -118,14 +111,13 @@ class Gateway:
         self.watchers: list[Watcher] = []
         self.counts: Counter[str] = Counter()
         self.gauges: dict[str, Callable[[], int]] = {
-            "in_flight": lambda: len(self._pending) + len(self._deferred) + len(self._looking),
+            "in_flight": lambda: len(self._pending) + len(self._questions),
             "connections": lambda: len(self.connections),
             "bans": lambda: self.limiter.bans_in_force(time.time_ns()),
         }
         self.disconnects = Disconnects()
         self._pending: dict[int, Pending] = {}
-        self._deferred: deque[Deferred] = deque()
-        self._looking: dict[int, tuple[Deferred, Lookup]] = {}  # by the lookup's ticket
+        self._questions = Questions(self.backlog, self.lookups, self._answer, self._refuse)
         self.desk = Desk(
             *(self.number, self.incarnation, self.model, self.limiter),
             rings=(self.producer.address, self.follower.ring_address),
@@ -139,7 +131,6 @@ class Gateway:
             *(self.number, self.incarnation, self.producer, self.follower, self.counts), self.desk.publish
         )
         self._gap = False
-        self._look_again = False
         self._look_late_at = 0.0
         """By `time.monotonic`: before, nothing that is under way can have waited for too long."""
 
@@ -221,15 +212,15 @@ class Gateway:
 
     @property
     def in_flight(self) -> bool:
-        is_waiting = self._pending or self._deferred or self._looking or self.desk.count
+        is_waiting = self._pending or len(self._questions) or self.desk.count
         return bool(is_waiting or self.binary.next_deadline is not None)
 
     @property
     def next_deadline(self) -> float | None:
         """By `time.monotonic`: when something under way will be given up."""
         firsts = self._deadlines()
-        if any(deferred.backlog for deferred in self._deferred):
-            firsts.append(time.monotonic() + BACKLOG_SECONDS)
+        if self._questions.next_look is not None:
+            firsts.append(self._questions.next_look)
         if self.streams.wait_seconds is not None:
             firsts.append(time.monotonic() + self.streams.wait_seconds)
         if self.board.due is not None:
@@ -241,8 +232,7 @@ class Gateway:
     def _deadlines(self) -> list[float]:
         """The first ones of all that is under way: after each something is given up."""
         firsts = [pending.deadline for pending in islice(self._pending.values(), 1)]
-        firsts += [deferred.deadline for deferred in self._deferred]
-        firsts += [deferred.deadline for deferred, _ in islice(self._looking.values(), 1)]
+        firsts += self._questions.deadlines()
         if self.desk.count:
             firsts.append(self.desk.next_deadline)
         if self.binary.next_deadline is not None:
@@ -252,7 +242,7 @@ class Gateway:
     @property
     def waits_shortly(self) -> bool:
         """Whether `next_deadline` may be sooner than ANSWER_SECONDS after what it was told of came."""
-        is_waiting = self._deferred or self._looking or self.binary.next_deadline is not None
+        is_waiting = len(self._questions) or self.binary.next_deadline is not None
         return bool(is_waiting or self.streams.wait_seconds is not None or self.disconnects.next_look < math.inf)
 
     def offer_seat(self, connection: Connection, key: Key | None = None) -> None:
@@ -279,10 +269,10 @@ class Gateway:
         self._outbox.flush()  # what replies have set off
         self._give_up_late()
         if not more:
-            self._answer_lookups()
-            self._answer_deferred()
+            self._questions.answer_lookups(self.model)
+            self._questions.answer_deferred()
         self.board.tell(self.counts, self.gauges)
-        return more or self._look_again or self._outbox.slots > 0
+        return more or self._questions.look_again or self._outbox.slots > 0
 
     def end_streams(self, why_code: str) -> None:
         """Tell every stream that it ends here: after a gap, or at a stop."""
@@ -309,7 +299,7 @@ class Gateway:
         now_ns = time.time_ns()
         try:
             arguments = decode(method.declared, method.needed, params)
-            signer, account, when = self._caller(connection, method, params, proof, now_ns)
+            signer, account, when = caller_of(self.keystore, self.model, connection, method, params, proof, now_ns)
         except Refusal:
             if method.security != Security.NONE:  # no key answers for it, so the address does
                 self._take(use, self.limiter.of_address(connection.address), weight, connection)
@@ -324,7 +314,8 @@ class Gateway:
                 use.account = account
         call = Call(arguments, self.model, connection, now_ns, account, key, signer, when, self)
         if method.waits:
-            self._defer(Deferred(connection, request_id, method, call, use, self.desk.next_correlation, _deadline()))
+            after = self.desk.next_correlation
+            self._questions.ask(Deferred(connection, request_id, method, call, use, after, _deadline()))
             return
         result = made(use.unit_ns, method.handler, call)
         if isinstance(result, Submission):
@@ -338,43 +329,6 @@ class Gateway:
         if connection.transport != Transport.ADMIN:
             use.meter = meter
             self.limiter.take(meter, weight, time.time_ns())
-
-    def _caller(
-        self, connection: Connection, method: Method, params: Mapping[str, Any], proof: Proof | None, now_ns: int
-    ) -> tuple[Key | None, int, Timing]:
-        """Who calls. Raises Refusal when a key, a signature, a scope or a fresh timestamp is missing."""
-        if method.security == Security.NONE:
-            return None, 0, Timing()
-        if method.by_key_alone:
-            return self._key_holder(connection, method, proof, params)
-        session = connection.key if not method.signed_always and "signature" not in params and proof is None else None
-        if session is None and method.session_only:
-            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. Send session.logon first.")
-        if session is not None and params.get("apiKey", session.api_key) != session.api_key:
-            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. The session has another key.")
-        signer = session or authenticate(self.keystore, proof or proof_of(params))
-        require_address(signer, connection.address)
-        known = self.model.key(signer.number)
-        if known is None:
-            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
-        require_scope(known.scopes, KeyScope(method.security.value))
-        when = timing(params, now_ns, mandatory=session is None)
-        return signer, known.account, when
-
-    def _key_holder(
-        self, connection: Connection, method: Method, proof: Proof | None, params: Mapping[str, Any]
-    ) -> tuple[Key | None, int, Timing]:
-        """Who has the key that was sent, or the session's: no signature is asked for."""
-        sent = proof.api_key if proof is not None else params.get("apiKey")
-        key = connection.key if not sent else self.keystore.find(sent) if isinstance(sent, str) else None
-        if key is None and not sent:
-            raise missing("apiKey")
-        known = self.model.key(key.number) if key is not None else None
-        if key is None or known is None:
-            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
-        require_address(key, connection.address)
-        require_scope(known.scopes, KeyScope(method.security.value))
-        return key, known.account, Timing()
 
     def _revoke(self, events: np.ndarray) -> None:
         """Keys are no more: their sessions and streams end, before the events that came with it are told."""
@@ -396,10 +350,7 @@ class Gateway:
     def _serve_records(self, connection: Connection, frame: bytes) -> None:
         if connection.key is None:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action. Send session.logon first.")
-        known = self.model.key(connection.key.number)
-        if known is None:
-            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
-        require_scope(known.scopes, KeyScope.TRADE)
+        account = account_of(self.model, connection.key, connection, KeyScope.TRADE)
         now_ns = time.time_ns()
         if not self.binary.in_order(frame, now_ns):
             binary.decode(frame, now_ns)  # which says why
@@ -409,17 +360,10 @@ class Gateway:
         self.binary.check_room(count)
         self._outbox.check_room(count)
         self._outbox.flush()
-        marks_orders = connection.marks_orders and known.account == connection.disconnect_account
-        self.binary.put(frame, connection.number, known.account, connection.key.number, _deadline(), marks_orders)
+        marks_orders = connection.marks_orders and account == connection.disconnect_account
+        self.binary.put(frame, connection.number, account, connection.key.number, _deadline(), marks_orders)
         connection.binary_in_flight += count
         self.counts["binary_commands"] += count
-
-    def _defer(self, deferred: Deferred) -> None:
-        deferred.connection.check_room()
-        if len(self._deferred) >= DEFERRED_MAX:
-            raise overloaded()
-        deferred.connection.deferred += 1
-        self._deferred.append(deferred)
 
     # Commands out
 
@@ -564,71 +508,6 @@ class Gateway:
 
     # Replies out
 
-    def _answer_deferred(self) -> None:
-        """Answer the queries whose turn has come; the event ring has been read to its end."""
-        self._look_again = False
-        for _ in range(len(self._deferred)):
-            deferred = self._deferred.popleft()
-            connection = deferred.connection
-            oldest = connection.oldest_in_flight
-            if oldest is not None and oldest < deferred.after:
-                self._deferred.append(deferred)
-                continue
-            if deferred.backlog:
-                settled = self.backlog.is_settled(deferred.backlog)
-                self._deferred.append(replace(deferred, backlog=()) if settled else deferred)
-                self._look_again |= settled  # once what the event ring holds by now has been read
-                continue
-            try:
-                if connection.unsent.size_bytes > UNREAD_BYTES_MAX:
-                    raise too_many("bytes of answers may be unread on one connection", UNREAD_BYTES_MAX)
-                result = made(deferred.use.unit_ns, deferred.method.handler, deferred.call)
-                if isinstance(result, Lookup):
-                    self._look_up(deferred, result)
-                    continue
-            except Refusal as refusal:
-                self._refuse_deferred(deferred, refusal)
-                continue
-            connection.deferred -= 1
-            self._answer(connection, deferred.request_id, result, deferred.use)
-
-    def _refuse_deferred(self, deferred: Deferred, refusal: Refusal) -> None:
-        """Refuse a query; where it found no order, only once the backlog has been settled."""
-        if refusal.code == NO_SUCH_ORDER and deferred.backlog is None:
-            self._deferred.append(replace(deferred, backlog=self.backlog.mark()))
-            self._look_again = True
-            return
-        deferred.connection.deferred -= 1
-        self._refuse(deferred.connection, deferred.request_id, refusal, deferred.use)
-
-    def _look_up(self, deferred: Deferred, lookup: Lookup) -> None:
-        self._looking[self.lookups.submit(lookup, deferred.deadline)] = deferred, lookup
-
-    def _answer_lookups(self) -> None:
-        """Answer the queries to which the history store has had its say."""
-        for found in self.lookups.finished():
-            deferred, lookup = self._looking.pop(found.ticket, (None, None))
-            if deferred is None or lookup is None:
-                continue  # given up
-            call = deferred.call.with_model(self.model)
-            try:
-                if found.failure is not None:
-                    raise found.failure
-                result = made(deferred.use.unit_ns, lookup.reply, call, found.progress, found.answer)
-            except StoreBehind:
-                self._deferred.append(deferred)  # from the beginning: it waits for the store there
-                self._look_again = True
-            except Refusal as refusal:
-                self._refuse_deferred(deferred, refusal)
-            except StoreAway as away:
-                self._refuse_deferred(deferred, timed_out(f"The history cannot be asked now: {away}."))
-            except Exception:  # one query must not take the gateway down with it
-                traceback.print_exc(file=sys.stderr)
-                self._refuse_deferred(deferred, unknown_error())
-            else:
-                deferred.connection.deferred -= 1
-                self._answer(deferred.connection, deferred.request_id, result, deferred.use)
-
     def _give_up_late(self) -> None:
         """Answer -1007 for what has waited too long. All wait equally long, so the oldest come first."""
         now = time.monotonic()
@@ -646,18 +525,7 @@ class Gateway:
             connection = self._release(number, count)
             if connection is not None:
                 self._refuse(connection, None, timed_out(f"{unanswered} binary commands are unanswered."), Use())
-        late = [deferred for deferred in self._deferred if deferred.deadline <= now]
-        if late:
-            self._deferred = deque(deferred for deferred in self._deferred if deferred.deadline > now)
-        while self._looking:
-            ticket, (looking, _) = next(iter(self._looking.items()))
-            if looking.deadline > now:
-                break
-            del self._looking[ticket]
-            late.append(looking)
-        for deferred in late:
-            deferred.connection.deferred -= 1
-            self._refuse(deferred.connection, deferred.request_id, timed_out(), deferred.use)
+        self._questions.give_up_late(now)
         self._look_late_at = min([now + ANSWER_SECONDS, *self._deadlines()])
 
     def _give_up(self, correlation: int) -> None:
@@ -693,7 +561,7 @@ class Gateway:
         self._gap = False
         for watcher in self.watchers:
             watcher.restart(model)
-        self._deferred = deque(replace(waiting, call=waiting.call.with_model(model)) for waiting in self._deferred)
+        self._questions.restart(model)
         return True
 
     def _answer(self, connection: Connection, request_id: Any, result: Any, use: Use, omitted: int = 0) -> None:
