@@ -16,7 +16,7 @@ from ringex.gateways.errors import Refusal
 from ringex.gateways.limiter import Limiter, Meter, Use, retry_seconds
 from ringex.gateways.methods import METHODS
 from ringex.gateways.queries import exchange_filters
-from ringex.gateways.tally import Tally, id_of, make_tallies, remove_tallies
+from ringex.gateways.tally import Tally, id_of, make_tallies, remove_shared
 from ringex.gateways.weights import WEIGHTS, weight_of, weights_of
 from ringex.history.readmodel import ReadModel
 from ringex.terms import AccountStatus, EventKind, Side
@@ -151,7 +151,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = f"ringex-test-{os.getpid()}-tallies"
     make_tallies(name, 2)
     yield name
-    remove_tallies(name)
+    remove_shared(name)
 
 
 def test_gateways_sum_their_counts_and_share_their_bans(shared: str) -> None:

@@ -15,49 +15,36 @@ import msgspec
 import numpy as np
 
 from ringex.config import Limits
-from ringex.history.auctions import AUCTION, Auctions, auctions_market, auctions_tell
-from ringex.history.averages import MARKET_MINUTE, Averages, averages_filters, averages_trade
-from ringex.history.balances import BALANCE, Balances, balance_add_free, balance_set, balance_withhold
-from ringex.history.candles import CANDLE, CANDLES_PER_MARKET_MAX, LAYERS, Candles, candles_trade
+from ringex.history.application import MODEL, PAIR, apply_events
+from ringex.history.auctions import AUCTION, Auctions
+from ringex.history.averages import MARKET_MINUTE, Averages
+from ringex.history.balances import BALANCE, Balances
+from ringex.history.candles import CANDLE, CANDLES_PER_MARKET_MAX, LAYERS, Candles
 from ringex.history.catalogue import Asset, Catalogue, Key, Market
-from ringex.history.countdowns import COUNTDOWN, Countdowns, countdowns_done, countdowns_set
+from ringex.history.countdowns import COUNTDOWN, Countdowns
 from ringex.history.frames import FORMAT_VERSION, Frame, FrameError, check, frame_of, records_of
-from ringex.history.ordercounts import ACCOUNT_COUNTS, OrderCounts, counts_accept, counts_trade
+from ringex.history.ordercounts import ACCOUNT_COUNTS, OrderCounts
 from ringex.history.orderlists import ORDER_LIST, OrderLists
 from ringex.history.orders import (
     FORGOTTEN,
     ORDER,
     Orders,
-    order_accept,
-    order_left,
-    order_place,
-    order_trade,
-    order_trigger,
-    order_update,
 )
 from ringex.history.prevented import (
     PREVENTED_MATCH,
     PreventedMatch,
     PreventedMatches,
     match_of,
-    prevented_last_id,
-    prevented_record,
 )
-from ringex.history.trades import RECENT_TRADE, RecentTrades, trades_record
-from ringex.jit import compiled, entry, int64
-from ringex.marketdata.depth import LEVEL, Depth, Quote, depth_apply_one
+from ringex.history.trades import RECENT_TRADE, RecentTrades
+from ringex.marketdata.depth import LEVEL, Depth, Quote
 from ringex.markets import LEVELS_BY_PRICE_MAX
-from ringex.memory import address_of, array_at, record_at
+from ringex.memory import address_of, array_at
 from ringex.messages import (
-    BALANCE_EVENT,
     CLIENT_ORDER_ID_BYTES_MAX,
     EVENT,
-    FEE_ACCOUNT,
-    MARKET_EVENT,
-    PREVENTED,
     RECORD_BYTES,
     SCHEMA_VERSION,
-    TRADE,
     text_of,
     words_of,
 )
@@ -69,25 +56,6 @@ TRADES_PER_MARKET_MAX: Final = 1000
 PREVENTED_MATCHES_MAX: Final = 1 << 16
 
 _RAW: Final = np.dtype(f"V{RECORD_BYTES}")
-_ROOT: Final = np.dtype(
-    [
-        ("sequence", "i8"),  # of the last event applied
-        ("pairs", "i8"),  # address of _PAIR records, by market number
-        ("depth", "i8"),
-        ("orders", "i8"),
-        ("balances", "i8"),
-        ("trades", "i8"),
-        ("prevented", "i8"),
-        ("candles", "i8"),
-        ("averages", "i8"),
-        ("auctions", "i8"),
-        ("countdowns", "i8"),
-        ("order_counts", "i8"),
-    ],
-    align=True,
-)
-_PAIR: Final = np.dtype([("base_asset", "i8"), ("quote_asset", "i8")])
-"""The numbers of a market's assets."""
 _BOOK_HEADER: Final = np.dtype([("update_id", "i8"), ("bids", "i8"), ("asks", "i8")])
 """Of one book in the frames: its last update, and how many levels of each side follow."""
 
@@ -194,8 +162,8 @@ class ReadModel:
         self.auctions = Auctions(limits.markets_max)
         self.countdowns = Countdowns(limits.accounts_max)
         self.order_counts = OrderCounts(limits.accounts_max)
-        self._pairs = np.zeros(limits.markets_max, _PAIR)
-        self._root = np.zeros(1, _ROOT)
+        self._pairs = np.zeros(limits.markets_max, PAIR)
+        self._root = np.zeros(1, MODEL)
         self._root["pairs"] = address_of(self._pairs)
         self._root["depth"] = self.books.address
         self._root["orders"] = self._orders.address
@@ -222,7 +190,7 @@ class ReadModel:
             events
         )  # additions first: what refers to them comes later, and no event depends on a status
         self.candles.add_markets(len(self.markets))
-        _apply(self._address, address_of(events), len(events))
+        apply_events(self._address, address_of(events), len(events))
         of_lists = events["kind"] == EventKind.ORDER_LIST
         if of_lists.any():
             self.order_lists.apply(np.ascontiguousarray(events.view(_RAW)[of_lists]).view(EVENT))
@@ -540,125 +508,6 @@ class ReadModel:
                 check(bool(fits.all()), f"levels: one breaks the rules of {market.symbol}")
             self.books.load_book(market.number, int(headers["update_id"][market.number]), *sides)
             at += bids + asks
-
-
-@entry
-@compiled
-def _apply(model: int, events: int, count: int) -> None:
-    m = record_at(model, 0, _ROOT)
-    for at in range(count):
-        event = events + at * RECORD_BYTES
-        e = record_at(event, 0, EVENT)
-        assert e.sequence == m.sequence + 1
-        m.sequence = e.sequence
-        kind = e.kind
-        if kind == EventKind.TRADE:
-            _apply_trade(model, event)
-        elif kind == EventKind.ACCEPTED:
-            order_accept(m.orders, event)
-            counts_accept(m.order_counts, event)
-            _apply_hold(model, event)
-        elif kind == EventKind.RESTED or kind == EventKind.CANCELED or kind == EventKind.AMENDED:
-            prevented_match_id = prevented_last_id(m.prevented) if e.reason == Reason.PREVENTED else int64(0)
-            order_update(m.orders, event, kind == EventKind.AMENDED, prevented_match_id)
-            _apply_hold(model, event)
-        elif kind == EventKind.PREVENTED:
-            p = record_at(event, 0, PREVENTED)
-            taker_left = order_left(m.orders, p.order_id)
-            prevented_record(m.prevented, event, taker_left, order_left(m.orders, p.maker_order_id))
-        elif kind == EventKind.TRIGGERED:
-            order_trigger(m.orders, event)
-        elif kind == EventKind.PLACED:
-            order_place(m.orders, event)
-            _apply_hold(model, event)
-        elif kind == EventKind.BALANCE:
-            b = record_at(event, 0, BALANCE_EVENT)
-            balance_set(m.balances, int64(b.account), int64(b.market), b.free, b.locked)
-            balance_withhold(m.balances, int64(b.account), int64(b.market), b.held)
-        elif kind == EventKind.DONE:
-            countdowns_done(m.countdowns, event)
-        elif kind == EventKind.MARKET:
-            _apply_market(model, event)
-            auctions_market(m.auctions, event)
-        elif kind == EventKind.INDICATIVE:
-            auctions_tell(m.auctions, event)
-        elif kind == EventKind.COUNTDOWN:
-            countdowns_set(m.countdowns, event)
-        elif kind == EventKind.MARKET_FILTERS:
-            averages_filters(m.averages, event)
-        depth_apply_one(m.depth, event)
-
-
-@compiled
-def _apply_hold(model: int, event: int) -> None:
-    """The balance that the order holds, as the event shows it."""
-    m = record_at(model, 0, _ROOT)
-    e = record_at(event, 0, EVENT)
-    pair = record_at(m.pairs, int64(e.market), _PAIR)
-    asset = pair.quote_asset if e.side == Side.BUY else pair.base_asset
-    balance_set(m.balances, int64(e.account), asset, e.free, e.locked)
-
-
-@compiled
-def _apply_fee(model: int, account: int, fee: int, paid_in: int, received: int, market: int) -> None:
-    """One side's fee of a trade. Of base and quote the trade shows what the account has; of another asset it does not.
-
-    `paid_in` is the number + 1 of the fee asset, or 0: the fee is in the asset that was received.
-    """
-    m = record_at(model, 0, _ROOT)
-    asset = paid_in - 1 if paid_in != 0 else received
-    pair = record_at(m.pairs, market, _PAIR)
-    if asset != pair.base_asset and asset != pair.quote_asset:
-        balance_add_free(m.balances, account, asset, -fee)
-    balance_add_free(m.balances, FEE_ACCOUNT, asset, fee)
-
-
-@compiled
-def _apply_trade(model: int, event: int) -> None:
-    m = record_at(model, 0, _ROOT)
-    t = record_at(event, 0, TRADE)
-    order_trade(
-        m.orders,
-        t.order_id,
-        int64(t.taker_status),
-        t.taker_executed_quantity,
-        t.taker_executed_quote,
-        t.time_ns,
-    )
-    order_trade(
-        m.orders,
-        t.maker_order_id,
-        int64(t.maker_status),
-        t.maker_executed_quantity,
-        t.maker_executed_quote,
-        t.time_ns,
-    )
-    pair = record_at(m.pairs, int64(t.market), _PAIR)
-    taker = int64(t.account)
-    maker = int64(t.maker_account)
-    balance_set(m.balances, taker, pair.base_asset, t.taker_base_free, t.taker_base_locked)
-    balance_set(m.balances, taker, pair.quote_asset, t.taker_quote_free, t.taker_quote_locked)
-    balance_set(m.balances, maker, pair.base_asset, t.maker_base_free, t.maker_base_locked)
-    balance_set(m.balances, maker, pair.quote_asset, t.maker_quote_free, t.maker_quote_locked)
-    taker_received = pair.base_asset if t.side == Side.BUY else pair.quote_asset
-    maker_received = pair.quote_asset if t.side == Side.BUY else pair.base_asset
-    _apply_fee(model, taker, t.taker_fee, int64(t.taker_fee_asset), taker_received, int64(t.market))
-    _apply_fee(model, maker, t.maker_fee, int64(t.maker_fee_asset), maker_received, int64(t.market))
-    counts_trade(m.order_counts, event)
-    trades_record(m.trades, event)
-    candles_trade(m.candles, event)
-    averages_trade(m.averages, event)
-
-
-@compiled
-def _apply_market(model: int, event: int) -> None:
-    market = record_at(event, 0, MARKET_EVENT)
-    m = record_at(model, 0, _ROOT)
-    pair = record_at(m.pairs, int64(market.market), _PAIR)
-    pair.base_asset = int64(market.base_asset)
-    pair.quote_asset = int64(market.quote_asset)
-    balance_add_free(m.balances, FEE_ACCOUNT, pair.base_asset, 0)
-    balance_add_free(m.balances, FEE_ACCOUNT, pair.quote_asset, 0)
 
 
 def _check_range(values: np.ndarray, lowest: int, end: int, noun: str) -> None:
