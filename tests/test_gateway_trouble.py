@@ -108,9 +108,9 @@ def _call(client: Client, method: str, params: dict[str, Any] | None = None) -> 
 def test_client_order_ids_that_are_not_ascii_are_refused_on_the_binary_path(exchange: Exchange) -> None:
     seller = exchange.trader(BTC="10")
     seller.signed_call("session.logon")
-    for name in ("client_order_id", "original_client_order_id"):
+    for kind, name in ((CommandKind.PLACE, "client_order_id"), (CommandKind.AMEND, "original_client_order_id")):
         record = commands()
-        record["kind"], record["side"], record["price"], record["quantity"] = CommandKind.PLACE, 1, 6_000_000, 1000
+        record["kind"], record["side"], record["price"], record["quantity"] = kind, 1, 6_000_000, 1000
         record[name] = np.frombuffer("né".encode().ljust(40, b"\0"), "<u8")
         seller.socket.send_multipart([b"RXB1", record.tobytes()])
         assert f"'{name}' is not valid. Record 0: It may hold" in seller.receive()["error"]["msg"]
