@@ -116,6 +116,18 @@ def test_half_closed_connections_get_their_answers(exchange: WebExchange) -> Non
     assert exchange.counts["http_cut_off"] == before + 1
 
 
+def test_what_lies_behind_the_last_request_is_not_answered(
+    exchange: WebExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    for behind in (PING, b"\x00nonsense\r\n\r\n"):
+        peer = connect(exchange.address)
+        peer.sendall(LAST_PING + behind)
+        assert answers(read_all(peer)) == [(200, b"{}")]
+        peer.close()
+    exchanged(exchange.address, LAST_PING)  # by now it has looked at what lay behind
+    assert "Fatal error" not in caplog.text
+
+
 def test_http_1_0_is_closed_and_http_1_1_kept(exchange: WebExchange) -> None:
     assert answers(exchanged(exchange.address, b"GET /api/v3/ping HTTP/1.0\r\n\r\n")) == [(200, b"{}")]
     with connect(exchange.address) as peer:

@@ -339,6 +339,8 @@ class HttpPeer(Peer):
             self.rested()
 
     def _refuse(self, bad: _Bad) -> None:
+        if self._state == _State.ENDED:  # it has had its last answer: this lies behind a `Connection: close`
+            return
         self.site.count(f"http_{bad.status}")
         request = self._request or Request(self)
         self._request = None
