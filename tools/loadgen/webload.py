@@ -52,7 +52,8 @@ def logon(key: str, secret: str) -> bytes:
 
 
 def _times() -> list[str]:
-    return ["recvWindow=5000", f"timestamp={int(time.time() * 1000)}"]
+    """A short window: a request is remembered as long, and an account has so many of them at most."""
+    return ["recvWindow=1500", f"timestamp={int(time.time() * 1000)}"]
 
 
 class Load:
