@@ -189,6 +189,15 @@ class Exchange:
             [sys.executable, "-m", "ringex", *words], capture_output=True, text=True, timeout=timeout_s, check=False
         )
 
+    def fund(self, account: str, **amounts: str) -> None:
+        """Make the account with a key, and book what it is to have of each asset, as an operator would."""
+        data = ("--data", str(self.data))
+        words = [("key", "create", "--account", account)]
+        words += [("account", "deposit", account, asset, amount) for asset, amount in amounts.items()]
+        for command in words:
+            done = self.command(*command, *data)
+            assert done.returncode == 0, done.stderr
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the signal, wait; the exit code."""
         assert self._process is not None

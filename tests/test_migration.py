@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from event_records import RandomRun
 from exchange import running as running_exchange
 from postgresql_server import Server, running
 from reference.arena import SMALL
+from stores import Open, opening
 
 from ringex.config import Settings
 from ringex.history.readmodel import ReadModel
 from ringex.history.store.extract import Extractor
 from ringex.history.store.migration import FoundTable, StoreNewer, StoreOutdated, migration
-from ringex.history.store.postgresql import PostgresqlStore
 from ringex.history.store.schema import ORDERS, TABLES, VERSION, Table
 from ringex.history.store.sqlite import SqliteStore
 from ringex.history.store.store import Progress, Row, Store, StoreAway, StoreError
@@ -28,8 +28,6 @@ from ringex.terms import EventKind
 SHAPES = Path(__file__).parent / "store_shapes"
 FIRST_VERSION_SHAPE = 55390544951762165
 
-Open = Callable[[bool], Store]
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
@@ -39,21 +37,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    opened: list[Store] = []
-
-    def make(writes: bool) -> Store:
-        if request.param == "sqlite":
-            store: Store = SqliteStore(tmp_path / "history.db", writes=writes)
-        else:
-            store = PostgresqlStore(request.getfixturevalue("server").url, writes=writes)
-        opened.append(store)
-        return store
-
-    if request.param == "postgresql":
-        make(True).clear()
-    yield make
-    for store in opened:
-        store.close()
+    url = request.getfixturevalue("server").url if request.param == "postgresql" else ""
+    with opening(tmp_path, url) as make:
+        yield make
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from event_records import RandomRun
 from postgresql_server import Server, running
 from reference.arena import SMALL
+from stores import Open, opening
 
 from ringex.history.intervals import Interval, open_of
 from ringex.history.readmodel import ReadModel
@@ -31,7 +32,6 @@ from ringex.history.store.sqlite import SqliteStore
 from ringex.history.store.store import ID_MAX, Batch, Progress, Row, Store, StoreAway, StoreError, Value, candle_of_row
 from ringex.terms import EventKind
 
-Open = Callable[[bool], Store]
 SEEDS = range(3)
 
 
@@ -43,22 +43,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Opens the same, at first empty, store again and again; `True`: to write."""
-    opened: list[Store] = []
-
-    def make(writes: bool) -> Store:
-        if request.param == "sqlite":
-            store: Store = SqliteStore(tmp_path / "history.db", writes=writes)
-        else:
-            store = PostgresqlStore(request.getfixturevalue("server").url, writes=writes)
-        opened.append(store)
-        return store
-
-    if request.param == "postgresql":
-        make(True).clear()
-    yield make
-    for store in opened:
-        store.close()
+    url = request.getfixturevalue("server").url if request.param == "postgresql" else ""
+    with opening(tmp_path, url) as make:
+        yield make
 
 
 @pytest.fixture(scope="module", params=SEEDS)

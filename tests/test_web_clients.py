@@ -23,12 +23,7 @@ MARKET = "BTC/USDT"
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """The demo account trades by the libraries, `maker` is who it trades with."""
     with running(tmp_path_factory.mktemp("clients"), web=True) as started:
-        data = ("--data", str(started.data))
-        made = started.command("key", "create", "--account", "maker", *data)
-        assert made.returncode == 0, made.stderr
-        for asset, amount in (("BTC", "100"), ("USDT", "10000000")):
-            booked = started.command("account", "deposit", "maker", asset, amount, *data)
-            assert booked.returncode == 0, booked.stderr
+        started.fund("maker", BTC="100", USDT="10000000")
         yield started
 
 
